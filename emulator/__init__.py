@@ -1,0 +1,1 @@
+"""The platform on loopback: IMS, Schema Registry, Catalog, Flow Service, Conversion."""

@@ -1,0 +1,1 @@
+"""The state machine, the driver that walks it, the spec file, resume."""

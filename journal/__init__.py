@@ -1,0 +1,1 @@
+"""Events on an append-only log, under the TinyDB surface."""

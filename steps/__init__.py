@@ -1,0 +1,1 @@
+"""The tutorial, one module a step, and the platform client that the steps share."""

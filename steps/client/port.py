@@ -1,0 +1,89 @@
+"""The port to the platform: `send(Request) -> Answer`, and nothing else.
+
+An answer is a value even when the network failed: it says how far the request got, because that decides
+whether the request may be sent again (protocol: only "nothing was handed to the kernel" or a platform's own
+4xx proves that nothing happened).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+Json = Any  # a JSON value, as the standard library's json would build it
+
+
+class Reach(StrEnum):
+    """How far a request got."""
+
+    NOT_SENT = "not_sent"  # no byte of it was handed to the kernel: certainly not done
+    SENT = "sent"  # some or all bytes were handed over, and no status line came back
+    CUT = "cut"  # a status came back, but the body ended early or could not be read
+    ANSWERED = "answered"  # status, headers and whole body are here
+
+
+class Host(StrEnum):
+    """Which base URL a path belongs to."""
+
+    PLATFORM = "platform"
+    IMS = "ims"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP call, before authentication.
+
+    `path` starts with "/data/foundation/..." or "/ims/..." and is already percent-encoded; `query` is not.
+    `body` is a JSON value, `form` is for IMS only. `send_deadline` is a reading of the injected monotonic clock
+    in seconds: the adapter must not hand over the first byte after it. `effect` marks a call that changes
+    something: no layer may repeat it, and giving up on it aborts the connection.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Json = None
+    form: Mapping[str, str] | None = field(default=None, repr=False)  # may hold the client secret
+    host: Host = Host.PLATFORM
+    effect: bool = False
+    send_deadline: float | None = None
+    timeout: float = 70.0  # seconds for the whole call, a little more than the gateway's 60 (platform-api.md §8.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came of one call. Header names are lower case. Never holds a secret of ours."""
+
+    reach: Reach
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    json: Json = None  # None also when the body is empty or not strict JSON
+    json_fault: str = ""  # why the body is not usable JSON, "" if it is or if it is empty
+    trouble: str = ""  # the network's words when reach is not ANSWERED
+    duration: float = 0.0  # seconds
+
+    @property
+    def ok(self) -> bool:
+        """A 2xx whose whole body was read and is JSON or empty."""
+        return (
+            self.reach is Reach.ANSWERED
+            and self.status is not None
+            and 200 <= self.status < 300
+            and not self.json_fault
+        )
+
+
+class Port(Protocol):
+    """Sends one call and answers with what came of it. Raises nothing but cancellation."""
+
+    async def send(self, request: Request) -> Answer:
+        """Send `request` once; never repeat it, never follow a redirect."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections. Calls after this answer NOT_SENT."""
+        ...

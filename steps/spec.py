@@ -1,0 +1,116 @@
+"""What a run is to provision, as its steps read it: the model of the spec.
+
+Reading the file, naming the place of each fault and filling in defaults is `flowledger.engine.specfile`'s work.
+The model lives here, below the engine, because steps read it and imports point one way. It is journaled whole
+(`model_dump(mode="json")`), holds references to secrets and never a secret, and two specs are compared as models.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+RunName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$")]
+FieldType = Literal["string", "date", "date-time", "integer", "long", "number", "boolean"]
+
+
+class Model(BaseModel):
+    """Immutable, and strict about unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class SecretRef(Model):
+    """Where a secret is to be found; exactly one of the three. The value itself never enters the spec."""
+
+    env: str | None = None
+    file: str | None = None  # absolute once normalised: relative paths count from the spec's folder
+    command: tuple[str, ...] | None = None  # its standard output, without the last newline
+
+
+class BaseConnection(Model):
+    """The base connection to create (`params`), or the id of an existing one to adopt."""
+
+    id: str | None = None
+    auth: str | None = None  # auth.specName; None = the source kind's default
+    params: dict[str, str | SecretRef] = Field(default_factory=dict)
+
+
+class Delta(Model):
+    """The column that tells new rows from old ones (platform-api.md §11)."""
+
+    column: str
+    date_format: str = "yyyy-MM-dd HH:mm:ss"
+    timezone: Literal["UTC"] = "UTC"
+
+
+class Source(Model):
+    """Where rows come from."""
+
+    kind: str
+    connection: BaseConnection
+    table: str
+    delta: Delta | None = None  # None only for a schedule `once`
+
+
+class Dataset(Model):
+    """How the dataset is described to people; its name on the platform also carries the marker."""
+
+    title: str = ""
+    description: str = ""
+
+
+class Target(Model):
+    """Where rows go: class + field groups + own fields make the target schema, which the dataset follows."""
+
+    class_: str = Field(alias="class", default="https://ns.adobe.com/xdm/context/profile")
+    field_groups: tuple[str, ...] = ()
+    fields: dict[str, FieldType] = Field(default_factory=dict)  # own fields: dotted path without tenant prefix
+    dataset: Dataset = Dataset()
+
+
+class Mapping(Model):
+    """One column to one field. `to` is a dotted path; an own field is written without the tenant prefix."""
+
+    source: str
+    to: str
+
+
+class Schedule(Model):
+    """When the dataflow runs. `start` is "+<n>s|m|h|d" (resolved when the flow is asked for) or epoch seconds."""
+
+    frequency: Literal["once", "minute", "hour", "day", "week"] = "minute"
+    interval: int | None = None
+    start: str | int = "+10m"
+    backfill: bool | None = None
+
+
+class Retry(Model):
+    """How patient a run is. Times in seconds."""
+
+    attempts: int = 6  # sends of one step, the first included
+    deadline: float = 900.0  # for one sitting of the run; what is left is for `resume`
+    first_wait: float = 0.5  # doubles at each attempt, with jitter
+    longest_wait: float = 60.0  # caps back-off and Retry-After
+    timeout: float = 70.0  # one call
+
+
+class Settle(Model):
+    """How long a look-up may still miss what a call made (protocol rule 4). Times in seconds."""
+
+    window: float = 90.0  # S: counted from an unanswered attempt's send deadline
+    send_within: float = 5.0  # D: longest pause between an intent and its send
+
+
+class Spec(Model):
+    """One dataflow."""
+
+    name: RunName
+    style: Literal["tutorial"] = "tutorial"
+    source: Source
+    target: Target
+    mappings: tuple[Mapping, ...]
+    schedule: Schedule = Schedule()
+    retry: Retry = Retry()
+    settle: Settle = Settle()

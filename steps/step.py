@@ -1,0 +1,182 @@
+"""What a step is: what to send, what the answer means, how to find it again, how it should look, how to undo it.
+
+A step knows nothing of retry, journal or logging: the driver gives it a `Context` whose reads are journaled and
+repeated for it, and asks it for values. It has any number of reads and at most one effect.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+from flowledger.steps.client.port import Answer, Json, Request
+from flowledger.steps.spec import SecretRef, Spec
+
+Outputs = Mapping[str, Any]  # what later steps and people need of a step: JSON values, "id" first
+
+
+class How(StrEnum):
+    """How a step came to its outputs."""
+
+    CREATED = "created"  # its effect was sent and answered
+    ADOPTED = "adopted"  # its effect's object was found again by its marker
+    FOUND = "found"  # somebody else's object that the spec names or that may be shared
+    READ = "read"  # nothing to make, only to know
+    SKIPPED = "skipped"  # this spec needs no such thing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call as `plan` shows it. `path` keeps its placeholders, like "/connections/{id}/test"."""
+
+    method: str
+    path: str
+    effect: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """An object that a finder saw. `created_at` in ms since the epoch, for "the oldest"."""
+
+    id: str
+    created_at: float
+    live: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The reads of a step have settled it: there is nothing to send."""
+
+    outputs: Outputs
+    how: How = How.READ
+
+
+class UnusableAnswer(Exception):  # noqa: N818 - it names the answer, and never leaves the driver
+    """A 2xx from which the step cannot take its outputs: the call is in doubt."""
+
+
+class Context(Protocol):
+    """What a step may know and ask."""
+
+    @property
+    def spec(self) -> Spec: ...
+
+    @property
+    def run(self) -> str:
+        """The run's name."""
+        ...
+
+    @property
+    def nonce(self) -> str:
+        """The run's identity: 10 characters a-z0-9."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What `prepare` of this step has put aside for `request`, `find` and `check`; journaled with the intent."""
+        ...
+
+    def outputs_of(self, step: type[Step]) -> Outputs:
+        """The outputs of a finished step."""
+        ...
+
+    def marker(self, step: Step) -> str:
+        """`fl-<nonce>-<slug>`: the token by which the step's object is found again; the same on every attempt."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    def secret(self, ref: SecretRef) -> str:
+        """The secret itself, from now on redacted wherever it would show. Raises NotPermitted."""
+        ...
+
+    async def ask(self, request: Request, *, allow: tuple[int, ...] = ()) -> Answer:
+        """Make a read: journaled, retried, authenticated.
+
+        Returns an `ok` answer, or one whose status is in `allow`. Raises NotPermitted, Rejected (with the
+        platform's code), NotThere (404), or TryLater when patience is over.
+        """
+        ...
+
+    async def wait(self, seconds: float, why: str) -> None:
+        """A journaled wait between two reads; resumes at its end after a crash."""
+        ...
+
+    def put_aside(self, **facts: Any) -> None:
+        """Keep JSON values for this step's `request`, `find` and `check`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One place where an object is not what this run needs. `path` is dotted, values are JSON."""
+
+    path: str
+    wanted: Json
+    found: Json
+
+    def __str__(self) -> str:
+        return f"{self.path}: wanted {self.wanted!r}, found {self.found!r}"
+
+
+class Step(ABC):
+    """One tutorial step. Subclasses are stateless; there is one instance of each."""
+
+    name: ClassVar[str]  # the trigger and the journal's word, like "create_base_connection"
+    slug: ClassVar[str]  # the marker's last part, letters, digits and "-", like "base-connection"
+    label: ClassVar[str]  # for people, like "base connection"
+    kind: ClassVar[str] = ""  # collection of the API, like "connections"; "" if it makes nothing
+    row: ClassVar[str]  # row of platform-api.md §16
+    tutorial: ClassVar[str] = ""  # heading of the tutorial
+
+    def calls(self, spec: Spec) -> tuple[tuple[Call, ...], ...]:
+        """The calls of an undisturbed run, as stages: calls of one stage are made at the same time."""
+        raise NotImplementedError(self.name)
+
+    async def prepare(self, ctx: Context) -> Settled | None:
+        """Make the reads before the effect. Settled: nothing is to be sent. Raises SpecError on what reads refute."""
+        return None
+
+    def request(self, ctx: Context) -> Request:
+        """The effect. Called once for each attempt, so that a relative start is resolved anew."""
+        raise NotImplementedError(self.name)
+
+    def read(self, answer: Answer) -> Outputs:
+        """Take the outputs from a 2xx answer. Raises UnusableAnswer."""
+        raise NotImplementedError(self.name)
+
+    async def find(self, ctx: Context) -> list[Hit]:
+        """Everything that carries our marker, oldest first, whatever its references say: the driver judges them.
+
+        Every page must have succeeded; an exception proves nothing.
+        """
+        raise NotImplementedError(self.name)
+
+    async def fetch(self, ctx: Context, id: str) -> Json | None:
+        """The live object by id, or None if it is not there."""
+        raise NotImplementedError(self.name)
+
+    def marked(self, ctx: Context, live: Json) -> bool:
+        """Whether the live object carries this run's marker for this step."""
+        raise NotImplementedError(self.name)
+
+    def references(self, ctx: Context, live: Json) -> list[Difference]:
+        """Where the live object's immutable references disagree with what this run needs: then it is not adopted."""
+        raise NotImplementedError(self.name)
+
+    def outputs(self, live: Json) -> Outputs:
+        """The outputs, taken from a live object instead of a create's answer. Must equal `read`'s but for etags."""
+        raise NotImplementedError(self.name)
+
+    def check(self, ctx: Context, live: Json) -> list[Difference]:
+        """Drift: everything compared by platform-api.md §16's last paragraph, references included."""
+        return self.references(ctx, live)
+
+    def undo(self, ctx: Context, outputs: Outputs) -> list[Request]:
+        """The calls that remove what this step made (platform-api.md §10), in order; [] if nothing is to be removed."""
+        return []
