@@ -53,7 +53,7 @@ def json_response(status: int, value: Any, headers: Mapping[str, str] | None = N
     return Response(status=status, body=body, headers={"content-type": "application/json", **(headers or {})})
 
 
-class Refused(Exception):  # noqa: N818 - an answer on its way, not a failure of the emulator
+class Refused(Exception):
     """A service's or the gateway's documented refusal; carries the response to send."""
 
     def __init__(self, response: Response) -> None:

@@ -54,7 +54,7 @@ class Settled:
     how: How = How.READ
 
 
-class UnusableAnswer(Exception):  # noqa: N818 - it names the answer, and never leaves the driver
+class UnusableAnswer(Exception):
     """A 2xx from which the step cannot take its outputs: the call is in doubt."""
 
 
