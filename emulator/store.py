@@ -1,0 +1,177 @@
+"""The objects of the platform: held in memory, and written through to SQLite when state is kept."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS objects (
+    kind TEXT NOT NULL, sandbox TEXT NOT NULL, id TEXT NOT NULL,
+    place INTEGER NOT NULL, made_ms INTEGER NOT NULL, gone_ms INTEGER, body BLOB NOT NULL,
+    PRIMARY KEY (kind, sandbox, place)
+);
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, body BLOB NOT NULL);
+"""
+
+GRAVEYARD_MS = 3_600_000  # how long a deleted object is remembered, so that lagging lists can still show it
+
+
+@dataclass(slots=True)
+class Kept:
+    """One object and when it came and went, in the emulator's milliseconds."""
+
+    id: str
+    place: int  # counts puts of new objects: creation order
+    made_ms: int
+    gone_ms: int | None
+    body: dict[str, Any]
+
+
+class Store:
+    """Objects by kind, sandbox and id, in creation order.
+
+    With a `path`, every change is in SQLite before the answer leaves (`transaction`), so the state outlives a
+    `kill -9` of the emulator. It does not promise to outlive a power cut: durability of that kind would cost a
+    disk flush an answer, and nobody tests it against a stand-in.
+    """
+
+    def __init__(self, path: Path | None = None, *, now_ms: Callable[[], int]) -> None:
+        """Open or make the state at `path` (a file); None keeps everything in memory only.
+
+        Raises sqlite3.Error when the file is no state of an emulator.
+        """
+        self._now_ms = now_ms
+        self._kept: dict[tuple[str, str], dict[str, Kept]] = {}
+        self._gone: dict[tuple[str, str], list[Kept]] = {}
+        self._notes: dict[str, Any] = {}
+        self._place = 0
+        self._db: sqlite3.Connection | None = None
+        if path is not None:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=OFF")
+            self._db.executescript(SCHEMA)
+            self._load(self._db)
+
+    def put(self, kind: str, sandbox: str, id: str, obj: dict[str, Any]) -> None:
+        """Create the object, or replace what has this id (its place in the order stays)."""
+        objects = self._kept.setdefault((kind, sandbox), {})
+        kept = objects.get(id)
+        if kept is None:
+            self._place += 1
+            kept = objects[id] = Kept(id=id, place=self._place, made_ms=self._now_ms(), gone_ms=None, body=obj)
+        else:
+            kept.body = obj
+        if self._db is not None:
+            self._write(self._db, kind, sandbox, kept)
+
+    def get(self, kind: str, sandbox: str, id: str) -> dict[str, Any] | None:
+        """A copy of the object, or None. Changing the copy changes nothing until it is put back."""
+        kept = self._kept.get((kind, sandbox), {}).get(id)
+        if kept is None:
+            return None
+        copied: dict[str, Any] = orjson.loads(orjson.dumps(kept.body))
+        return copied
+
+    def delete(self, kind: str, sandbox: str, id: str) -> bool:
+        """Remove the object. False when there is none."""
+        kept = self._kept.get((kind, sandbox), {}).pop(id, None)
+        if kept is None:
+            return False
+        kept.gone_ms = self._now_ms()
+        horizon = kept.gone_ms - GRAVEYARD_MS
+        graves = self._gone.setdefault((kind, sandbox), [])
+        graves[:] = [grave for grave in graves if (grave.gone_ms or 0) > horizon]
+        graves.append(kept)
+        if self._db is not None:
+            self._db.execute(
+                "DELETE FROM objects WHERE kind = ? AND sandbox = ? AND gone_ms <= ?", (kind, sandbox, horizon)
+            )
+            self._write(self._db, kind, sandbox, kept)
+        return True
+
+    def all(self, kind: str, sandbox: str) -> list[dict[str, Any]]:
+        """Every object of the kind, oldest first. Shared with the store: to be read, never changed in place."""
+        return [kept.body for kept in self._kept.get((kind, sandbox), {}).values()]
+
+    def count(self, kind: str, sandbox: str) -> int:
+        """How many objects of the kind there are."""
+        return len(self._kept.get((kind, sandbox), {}))
+
+    def as_listed(self, kind: str, sandbox: str, *, at_ms: int, lag_ms: int) -> list[dict[str, Any]]:
+        """What a list shows that runs `lag_ms` behind: creates come late, deletes leave late. Oldest first."""
+        if lag_ms <= 0:
+            return self.all(kind, sandbox)
+        shown = [kept for kept in self._kept.get((kind, sandbox), {}).values() if kept.made_ms + lag_ms <= at_ms]
+        shown += [
+            grave
+            for grave in self._gone.get((kind, sandbox), [])
+            if grave.made_ms + lag_ms <= at_ms < (grave.gone_ms or 0) + lag_ms
+        ]
+        return [kept.body for kept in sorted(shown, key=lambda kept: kept.place)]
+
+    def note(self, name: str) -> Any:
+        """A value kept beside the objects (counters, late commits, faults), or None."""
+        return self._notes.get(name)
+
+    def write_note(self, name: str, value: Any) -> None:
+        """Keep a JSON value under a name."""
+        self._notes[name] = value
+        if self._db is not None:
+            self._db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, orjson.dumps(value)))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything written inside is on disk together, or not at all."""
+        if self._db is None or self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def clear(self) -> None:
+        """Forget everything, on disk too."""
+        self._kept.clear()
+        self._gone.clear()
+        self._notes.clear()
+        self._place = 0
+        if self._db is not None:
+            with self.transaction():
+                self._db.execute("DELETE FROM objects")
+                self._db.execute("DELETE FROM notes")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    @staticmethod
+    def _write(db: sqlite3.Connection, kind: str, sandbox: str, kept: Kept) -> None:
+        db.execute(
+            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (kind, sandbox, kept.id, kept.place, kept.made_ms, kept.gone_ms, orjson.dumps(kept.body)),
+        )
+
+    def _load(self, db: sqlite3.Connection) -> None:
+        rows = db.execute("SELECT kind, sandbox, id, place, made_ms, gone_ms, body FROM objects ORDER BY place")
+        for kind, sandbox, key, place, made_ms, gone_ms, body in rows:
+            kept = Kept(id=key, place=place, made_ms=made_ms, gone_ms=gone_ms, body=orjson.loads(body))
+            if gone_ms is None:
+                self._kept.setdefault((kind, sandbox), {})[key] = kept
+            else:
+                self._gone.setdefault((kind, sandbox), []).append(kept)
+            self._place = max(self._place, place)
+        self._notes = {name: orjson.loads(body) for name, body in db.execute("SELECT name, body FROM notes")}

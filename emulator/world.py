@@ -1,0 +1,93 @@
+"""What a service is given: the world (objects, time, ids, options) and the one call it must answer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from flowledger.emulator.options import Options
+from flowledger.emulator.store import Store
+from flowledger.emulator.wire import Request, Response
+
+
+class PlatformTime:
+    """The emulator's time in milliseconds: the injected clock, or the due moment of a late commit being applied."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock` gives seconds since the epoch."""
+        self._clock = clock
+        self._moment: int | None = None
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        return round(self._clock() * 1000) if self._moment is None else self._moment
+
+    @contextmanager
+    def as_of(self, moment_ms: int) -> Iterator[None]:
+        """Inside, it is `moment_ms`: what happens there is stamped as if it had happened then."""
+        before, self._moment = self._moment, moment_ms
+        try:
+            yield
+        finally:
+            self._moment = before
+
+
+class World:
+    """What all services share. Ids come from a seed and a kept counter: the same calls make the same ids."""
+
+    def __init__(
+        self, store: Store, options: Options, time: PlatformTime, *, seed: int = 0, lag_ms: Callable[[str], int]
+    ) -> None:
+        """`lag_ms` tells how many milliseconds lists of a kind run behind (U21)."""
+        self.store = store
+        self.options = options
+        self._time = time
+        self._seed = seed
+        self._lag_ms = lag_ms
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch, by the emulator's clock."""
+        return self._time.now_ms()
+
+    def new_uuid(self) -> str:
+        """A fresh id that looks like a v4 UUID."""
+        text = self._draw()
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:32]}"
+
+    def new_hex(self, n: int) -> str:
+        """A fresh id of `n` hexadecimal digits (at most 128)."""
+        return self._draw()[:n]
+
+    def new_etag(self) -> str:
+        """A fresh etag, its double quotes included, as Flow Service shows them."""
+        text = self._draw()
+        return f'"{text[:8]}-0000-0200-0000-{text[8:20]}"'
+
+    def listed(self, kind: str, sandbox: str) -> list[dict[str, Any]]:
+        """What lists of a kind show now, oldest first, lag included. To be read, never changed in place."""
+        return self.store.as_listed(kind, sandbox, at_ms=self.now_ms(), lag_ms=self._lag_ms(kind))
+
+    def _draw(self) -> str:
+        number = (self.store.note("drawn") or 0) + 1
+        self.store.write_note("drawn", number)
+        return hashlib.sha512(f"{self._seed}:{number}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call that passed the gateway. `params` are the `{names}` of the route, percent-decoded."""
+
+    request: Request
+    sandbox: str
+    org: str
+    client_id: str
+    params: Mapping[str, str]
+    body: Any  # parsed JSON; None when there is no body, or none that is JSON
+    world: World
+
+
+Handler = Callable[[Call], Response]
+Route = tuple[str, str, Handler]  # ("GET", "/data/foundation/catalog/dataSets/{id}", read_dataset)
