@@ -8,7 +8,7 @@ whether the request may be sent again (protocol: only "nothing was handed to the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -52,6 +52,10 @@ class Request:
     send_deadline: float | None = None
     timeout: float = 70.0  # seconds for the whole call, a little more than the gateway's 60 (platform-api.md §8.1)
 
+    def sent_within(self, *, deadline: float, timeout: float) -> Request:
+        """The same call with its send deadline (monotonic seconds) and its timeout (seconds)."""
+        return replace(self, send_deadline=deadline, timeout=timeout)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -64,6 +68,7 @@ class Answer:
     json: Json = None  # None also when the body is empty or not strict JSON
     json_fault: str = ""  # why the body is not usable JSON, "" if it is or if it is empty
     trouble: str = ""  # the network's words when reach is not ANSWERED
+    deadline_missed: bool = False  # NOT_SENT because the send deadline had passed
     duration: float = 0.0  # seconds
 
     @property

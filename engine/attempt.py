@@ -1,0 +1,166 @@
+"""Send a step's effect until its outcome is known: intent, send, outcome (protocol rules 1-3, 5, 7, 14)."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum, auto
+
+from flowledger.engine.context import StepContext
+from flowledger.engine.events import IntentRecorded, OutcomeRecorded
+from flowledger.engine.evidence import answer_doc, call_doc
+from flowledger.engine.reconcile import judge_title, reconcile
+from flowledger.engine.retry import back_off
+from flowledger.engine.run import Run
+from flowledger.errors import TryLater, Unreachable
+from flowledger.steps.client.judge import Verdict, error_of, fault_of, judge, retry_after, title_holder
+from flowledger.steps.client.port import Answer, Reach, Request
+from flowledger.steps.step import Outputs, Step, UnusableAnswer
+
+
+class _Next(Enum):
+    """What the outcome of one attempt asks for."""
+
+    DONE = auto()
+    RECONCILE = auto()
+    RENEW_TOKEN = auto()
+    BACK_OFF = auto()
+    SEND_AT_ONCE = auto()
+    JUDGE_TITLE = auto()
+
+
+async def attempt(run: Run, step: Step, ctx: StepContext) -> None:
+    """Take the step's effect to its end, whatever earlier attempts left open. Returns once its outputs are durable.
+
+    Raises what the step's last answer means for good (Rejected, Conflict, NotPermitted, NotThere) or TryLater when
+    this sitting's patience is over; InDoubt while an unanswered attempt is left.
+    """
+    record = run.ledger.step(step.name)
+    retry = run.spec.retry
+    sent = 0
+    renewed = False
+    if record.unanswered and await reconcile(run, step, ctx):
+        return
+    await run.finish_wait(step)
+    while True:
+        run.check()
+        if sent >= retry.attempts:
+            raise _patience_over(run, step, sent)
+        await run.ready(step)
+        answer, request = await _send_once(run, step, ctx)
+        sent += 1
+        match _next(run, step, answer, renewed=renewed):
+            case _Next.DONE:
+                return
+            case _Next.RENEW_TOKEN:
+                renewed = True
+                run.platform.forget_token()
+            case _Next.SEND_AT_ONCE:
+                run.log.info("the send deadline was missed, nothing was sent", step=step.name)
+            case _Next.RECONCILE:
+                if await reconcile(run, step, ctx):
+                    return
+            case _Next.JUDGE_TITLE:
+                if await judge_title(run, step, ctx, answer, title_holder(fault_of(answer))):
+                    return
+                if record.unanswered and await reconcile(run, step, ctx):
+                    return
+                await run.pause(step, back_off(retry, sent, None, run.chance), "back_off")
+            case _Next.BACK_OFF:
+                asked = retry_after(answer, run.clock.wall()) if answer.reach is Reach.ANSWERED else None
+                # An earlier attempt in doubt stays in doubt whatever became of this one (protocol rule 6).
+                await run.pause(
+                    step, back_off(retry, sent, asked, run.chance), "back_off", doubt=bool(record.unanswered)
+                )
+                if record.unanswered and await reconcile(run, step, ctx):
+                    return
+            case None:
+                raise error_of(answer, request, run=run.ledger.run, step=step.name)
+
+
+async def _send_once(run: Run, step: Step, ctx: StepContext) -> tuple[Answer, Request]:
+    """One intent, one send, one outcome."""
+    redactor = run.platform.redactor
+    number = len(run.ledger.step(step.name).attempts) + 1
+    request = step.request(ctx)
+    deadline = run.clock.monotonic() + run.spec.settle.send_within
+    request = request.sent_within(deadline=deadline, timeout=run.spec.retry.timeout)
+    await run.keep(
+        IntentRecorded(
+            step=step.name,
+            attempt=number,
+            marker=ctx.marker(step),
+            call=call_doc(request, redactor),
+            send_deadline=deadline,
+            facts=dict(ctx.facts),
+        )
+    )
+    try:
+        answer = await run.platform.send(request)
+    except asyncio.CancelledError:
+        await run.keep(
+            OutcomeRecorded(
+                step=step.name,
+                attempt=number,
+                outcome="in_doubt",
+                answer={"reach": str(Reach.SENT), "trouble": "abandoned: the run was stopped during the call"},
+            )
+        )
+        raise
+    outcome, outputs, why = _outcome(step, answer)
+    fault = fault_of(answer)
+    await run.keep(
+        OutcomeRecorded(
+            step=step.name,
+            attempt=number,
+            outcome=outcome,
+            answer=answer_doc(answer, redactor),
+            outputs=outputs,
+            code=fault.code,
+            text=redactor.redact_text(why or fault.text),
+            request_id=fault.request_id,
+        )
+    )
+    run.log.debug("call answered", step=step.name, attempt=number, status=answer.status, outcome=outcome)
+    return answer, request
+
+
+def _outcome(step: Step, answer: Answer) -> tuple[str, Outputs | None, str]:
+    """Three values, and the outputs if done. Protocol rule 5: a 2xx without a usable id is in doubt."""
+    match judge(answer):
+        case Verdict.ACCEPTED:
+            try:
+                return "done", step.read(answer), ""
+            except UnusableAnswer as error:
+                return "in_doubt", None, str(error)
+        case Verdict.NOT_DONE:
+            return "not_done", None, answer.trouble
+        case _:
+            return "in_doubt", None, answer.trouble
+
+
+def _next(run: Run, step: Step, answer: Answer, *, renewed: bool) -> _Next | None:
+    """What to do after an attempt; None: the platform's answer is final."""
+    record = run.ledger.step(step.name)
+    if record.done:
+        return _Next.DONE
+    if record.attempts[-1].unanswered:
+        return _Next.RECONCILE
+    if answer.reach is Reach.NOT_SENT:
+        return _Next.SEND_AT_ONCE if answer.deadline_missed else _Next.BACK_OFF
+    if answer.status == 401 and not renewed:
+        return _Next.RENEW_TOKEN
+    if answer.status == 429:
+        return _Next.BACK_OFF
+    if record.attempts[-1].code == "XDM-1521-400":
+        return _Next.JUDGE_TITLE
+    return None
+
+
+def _patience_over(run: Run, step: Step, sent: int) -> TryLater:
+    last = run.ledger.step(step.name).attempts[-1]
+    return Unreachable(
+        f"{run.ledger.run}/{step.name}: sent {sent} times without success; the last time: "
+        f"{' '.join(part for part in (last.code, last.text) if part) or last.outcome}"
+        + (f" (request id {last.request_id})" if last.request_id else ""),
+        hint=f"flowledger resume {run.ledger.run}",
+    )

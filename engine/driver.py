@@ -1,0 +1,162 @@
+"""Walk a run's lanes until it is provisioned: branches at the same time, each step once, and a last look."""
+
+from __future__ import annotations
+
+import asyncio
+
+from flowledger.engine.attempt import attempt
+from flowledger.engine.context import StepContext
+from flowledger.engine.events import DriftSeen, RunProvisioned, StepSettled
+from flowledger.engine.lane import Lane
+from flowledger.engine.reconcile import last_look
+from flowledger.engine.run import Run
+from flowledger.engine.table import BRANCHES, ROWS, row_of
+from flowledger.errors import Drifted, FlowledgerError, Interrupted, JournalError, TryLater
+from flowledger.steps.step import How, Step
+
+GRACE = 5.0  # seconds that a call in flight has to finish after a stop was asked for
+
+
+class Driver:
+    """Drives one run. `perform` is what the machine's transitions call."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.lanes = {branch: Lane(self, branch) for branch in BRANCHES}
+
+    # What lanes ask
+
+    def done(self, step: str) -> bool:
+        """The step's outcome is durable, so that its outputs may be used."""
+        return self.run.done(step)
+
+    async def perform(self, step: Step) -> None:
+        """Take a step once: a no-op if its outcome is in the journal; reconcile what is open; else reads and effect."""
+        record = self.run.ledger.step(step.name)
+        if record.done:
+            return
+        ctx = StepContext(self.run, step)
+        if not record.unanswered:
+            settled = await step.prepare(ctx)
+            if settled is not None:
+                await self.run.keep(
+                    StepSettled(step=step.name, how=str(settled.how), outputs=dict(settled.outputs))
+                )
+                return
+        await attempt(self.run, step, ctx)
+
+    # The whole run
+
+    async def drive(self) -> None:
+        """Provision what is left. Raises the error that stopped the run, once every call in flight has ended."""
+        if self.run.ledger.sittings > 1:
+            await self._refuse_drift()
+        await self._walk_all()
+        for row in ROWS:
+            if self.run.ledger.step(row.step.name).needs_last_look:
+                await last_look(self.run, row.step, StepContext(self.run, row.step))
+        await self.run.keep(RunProvisioned(duplicates=self.run.ledger.duplicates))
+
+    async def _walk(self, lane: Lane) -> None:
+        for row in lane.ahead:
+            await self.run.until_moved(row.needs)
+            if not self.run.done(row.step.name):
+                self.run.check()
+            if not await lane.fire(row.step.name):
+                raise AssertionError(f"{row.step.name} was refused although the steps it needs are done")
+            self.run.moved(row.step.name)
+
+    async def _walk_all(self) -> None:
+        tasks = [asyncio.ensure_future(self._walk(lane)) for lane in self.lanes.values()]
+        stopping = asyncio.ensure_future(self.run.stopping.wait())
+        try:
+            pending = set(tasks)
+            while pending and not self.run.stopping.is_set():
+                done, _ = await asyncio.wait({*pending, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                pending -= done
+                if any(task is not stopping and task.exception() is not None for task in done):
+                    self.run.stop("another branch failed")
+            if pending:
+                # What is in flight may finish, and is journaled; nothing new begins.
+                await asyncio.wait(pending, timeout=GRACE)
+        finally:
+            stopping.cancel()
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        errors = [result for result in results if isinstance(result, BaseException)]
+        if errors:
+            raise _worst(errors)
+
+    # Drift
+
+    async def _refuse_drift(self) -> None:
+        """Before anything is built on what earlier sittings made: is it still there, unedited?"""
+        rows = [row for row in ROWS if self.run.ledger.step(row.step.name).how in _MADE and row.step.kind]
+        differences: list[str] = []
+        for found in await asyncio.gather(*(self._drift_of(row.step) for row in rows)):
+            differences += found
+        if differences:
+            raise Drifted(
+                f"{self.run.ledger.run}: what was provisioned is gone or was edited: " + "; ".join(differences),
+                differences=tuple(differences),
+                hint=f"flowledger explain {self.run.ledger.run}",
+            )
+
+    async def _drift_of(self, step: Step) -> list[str]:
+        record = self.run.ledger.step(step.name)
+        assert record.outputs is not None
+        ctx = StepContext(self.run, step)
+        id = str(record.outputs["id"])
+        live = await step.fetch(ctx, id)
+        if live is None:
+            boot_id, completed = record.completed_at
+            fresh = boot_id == self.run.clock.boot_id and (
+                self.run.clock.monotonic() - completed <= self.run.spec.settle.window
+            )
+            if fresh:  # a 404 within the list lag of a create is not drift
+                return []
+            found = [f"{step.label} {id} is gone"]
+        else:
+            found = [f"{step.label} {id}: {difference}" for difference in step.check(ctx, live)]
+        if found:
+            await self.run.keep(DriftSeen(step=step.name, id=id, differences=found))
+        return found
+
+
+_MADE = (How.CREATED, How.ADOPTED, How.FOUND)
+
+
+def _worst(errors: list[BaseException]) -> BaseException:
+    """The error to report of several: what no resume can mend first, a mere consequence of another last."""
+
+    def rank(error: BaseException) -> int:
+        match error:
+            case JournalError():
+                return 0
+            case Interrupted():
+                return 5
+            case asyncio.CancelledError():
+                return 6
+            case TryLater():
+                return 3
+            case FlowledgerError():
+                return 2
+            case _:
+                return 1
+
+    return min(errors, key=rank)
+
+
+async def replay(driver: Driver) -> dict[str, str]:
+    """Fire every trigger whose step is in the journal, and none else; returns each branch's state. Sends nothing."""
+    moved = True
+    while moved:
+        moved = False
+        for lane in driver.lanes.values():
+            for row in lane.ahead:
+                if not driver.done(row.step.name) or not all(driver.done(need) for need in row_of(row.step.name).needs):
+                    break
+                await lane.fire(row.step.name)
+                moved = True
+    return {branch: lane.state for branch, lane in driver.lanes.items()}

@@ -1,0 +1,198 @@
+"""What the journal says of a run: events in the past tense, frozen, versioned; appended, never edited.
+
+An event's document is its fields plus `kind` (name/version), `at` (wall seconds, for people) and `mono` (the
+monotonic reading, which only compares within the boot that the last `run_taken_up` names).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
+
+Json = Any
+CallDoc = Mapping[str, Json]  # method, path, query, body: redacted
+AnswerDoc = Mapping[str, Json]  # reach, status, headers that matter, body, duration_ms: redacted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of all events."""
+
+    kind: ClassVar[str]
+
+    def doc(self, *, at: float, mono: float) -> dict[str, Json]:
+        """The document that goes into the journal."""
+        doc: dict[str, Json] = {"kind": self.kind, "at": at, "mono": mono}
+        doc.update((spec.name, getattr(self, spec.name)) for spec in fields(self))
+        return doc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """A run exists: its identity, its spec, and the place on the platform that it belongs to."""
+
+    kind = "run_started/1"
+    nonce: str
+    spec: Mapping[str, Json]
+    org: str
+    sandbox: str
+    base_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTakenUp(Event):
+    """A process holds the lock, has read the journal, and drives the run from here on."""
+
+    kind = "run_taken_up/1"
+    pid: int
+    host: str
+    boot_id: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenFetched(Event):
+    """IMS gave a token (which is not journaled), or refused."""
+
+    kind = "token_fetched/1"
+    answer: AnswerDoc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAnswered(Event):
+    """A read was answered, or failed: evidence. Reads need no intent and repeat freely."""
+
+    kind = "read_answered/1"
+    step: str
+    call: CallDoc
+    answer: AnswerDoc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentRecorded(Event):
+    """The next request is on disk and may now be sent; its outcome is not known yet."""
+
+    kind = "intent_recorded/1"
+    step: str
+    attempt: int
+    marker: str
+    call: CallDoc
+    send_deadline: float  # monotonic seconds of this boot
+    facts: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeRecorded(Event):
+    """What came of an intent. `done` carries the outputs and completes the step; `in_doubt` closes nothing."""
+
+    kind = "outcome_recorded/1"
+    step: str
+    attempt: int
+    outcome: Literal["done", "not_done", "in_doubt"]
+    answer: AnswerDoc
+    outputs: Mapping[str, Json] | None = None
+    code: str = ""
+    text: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookedUp(Event):
+    """The step's marker was looked for. `decides`: the look-up was started after the settle window's end."""
+
+    kind = "looked_up/1"
+    step: str
+    decides: bool
+    hits: list[Mapping[str, Json]]  # id, created_at, there (by id), references that disagree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepAdopted(Event):
+    """An object with our marker was taken as the step's. Completes the step."""
+
+    kind = "step_adopted/1"
+    step: str
+    outputs: Mapping[str, Json]
+    why: str  # "looked up" or "title holder"
+    duplicates: list[str]  # ids of further objects with our marker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSettled(Event):
+    """Reads settled the step: found, read, or not needed. Completes the step."""
+
+    kind = "step_settled/1"
+    step: str
+    how: str
+    outputs: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitStarted(Event):
+    """The run waits before the step goes on; a killed wait resumes at its end."""
+
+    kind = "wait_started/1"
+    step: str
+    why: str
+    seconds: float
+    until: float  # monotonic seconds of this boot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastLookTaken(Event):
+    """A step that was sent again after an unanswered attempt was looked up once more, a full window later."""
+
+    kind = "last_look_taken/1"
+    step: str
+    duplicates: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftSeen(Event):
+    """An object of a completed step is gone or was edited."""
+
+    kind = "drift_seen/1"
+    step: str
+    id: str
+    differences: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStopped(Event):
+    """The run ended unfinished. `resume` carries on unless the state is failed for good."""
+
+    kind = "run_stopped/1"
+    state: Literal["failed", "in_doubt", "provisioning"]
+    error: str  # class name in flowledger.errors
+    message: str
+    step: str = ""
+    code: str = ""
+    request_id: str = ""
+    hint: str = ""
+    exit_code: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunProvisioned(Event):
+    """Every step is done and every last look taken."""
+
+    kind = "run_provisioned/1"
+    duplicates: list[str]
+
+
+KINDS: Mapping[str, type[Event]] = {
+    event.kind: event
+    for event in (
+        RunStarted, RunTakenUp, TokenFetched, ReadAnswered, IntentRecorded, OutcomeRecorded, LookedUp, StepAdopted,
+        StepSettled, WaitStarted, LastLookTaken, DriftSeen, RunStopped, RunProvisioned,
+    )
+}  # fmt: skip
+
+
+def event_of(doc: Mapping[str, Json]) -> Event | None:
+    """The event a document holds; None for a kind that this version does not know (readers skip those)."""
+    cls = KINDS.get(str(doc.get("kind")))
+    if cls is None:
+        return None
+    return cls(**{spec.name: doc[spec.name] for spec in fields(cls) if spec.name in doc})

@@ -1,0 +1,40 @@
+"""Calls and answers as the journal keeps them: whole, but without secrets and with only the headers that matter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowledger.journal.body import body_fields
+from flowledger.steps.client.port import Answer, Request
+from flowledger.steps.client.redact import Redactor
+
+KEPT_HEADERS = ("etag", "e-tag", "location", "retry-after", "x-request-id", "content-type")
+
+
+def call_doc(request: Request, redactor: Redactor) -> dict[str, Any]:
+    """A request as the journal keeps it."""
+    doc: dict[str, Any] = {"method": request.method, "path": request.path}
+    if request.query:
+        doc["query"] = [list(pair) for pair in request.query]
+    if request.body is not None:
+        doc["body"] = redactor.redact(request.body)
+    return doc
+
+
+def answer_doc(answer: Answer, redactor: Redactor) -> dict[str, Any]:
+    """An answer as the journal keeps it: however broken, it gets its place (journal-format.md, "Record v1")."""
+    doc: dict[str, Any] = {"reach": str(answer.reach), "duration_ms": round(answer.duration * 1000, 3)}
+    if answer.status is not None:
+        doc["status"] = answer.status
+    headers = {name: redactor.redact_text(answer.headers[name]) for name in KEPT_HEADERS if name in answer.headers}
+    if headers:
+        doc["headers"] = headers
+    if answer.trouble:
+        doc["trouble"] = redactor.redact_text(answer.trouble)
+    if answer.json is not None:
+        doc.update(body_fields(b"", redactor.redact(answer.json), answer.json_fault))
+    elif answer.body:
+        text = answer.body.decode("utf-8", "surrogateescape")
+        safe = redactor.redact_text(text).encode("utf-8", "surrogateescape")
+        doc.update(body_fields(safe, None, answer.json_fault or "not JSON"))
+    return doc

@@ -1,0 +1,177 @@
+"""One run as its journal tells it: a pure fold of events, from which the next step follows.
+
+The driver folds each event as soon as it is durable; status, explain, plan and replay fold what they read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from flowledger.engine import events
+from flowledger.steps.spec import Spec
+from flowledger.steps.step import How, Outputs
+
+
+class RunState(StrEnum):
+    """The state of a run as a whole, computed, never stored."""
+
+    PLANNED = "planned"
+    PROVISIONING = "provisioning"
+    PROVISIONED = "provisioned"
+    FAILED = "failed"
+    IN_DOUBT = "in_doubt"
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One intent and what is known of it."""
+
+    number: int
+    event: int  # the intent's event number
+    boot_id: str
+    send_deadline: float
+    outcome: str = ""  # "" until an outcome event says more
+    code: str = ""
+    text: str = ""
+    request_id: str = ""
+
+    @property
+    def unanswered(self) -> bool:
+        """It may have taken effect, or still may."""
+        return self.outcome in ("", "in_doubt")
+
+
+@dataclass(slots=True, kw_only=True)
+class StepRecord:
+    """What the journal says of one step."""
+
+    name: str
+    attempts: list[Attempt] = field(default_factory=list)
+    outputs: Outputs | None = None
+    how: How | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    duplicates: list[str] = field(default_factory=list)
+    needs_last_look: bool = False  # sent again after an unanswered attempt (protocol rule 9)
+    completed_at: tuple[str, float] = ("", 0.0)  # boot id and monotonic reading
+    wait_until: tuple[str, float] = ("", 0.0)  # boot id and monotonic reading
+    drift: list[str] = field(default_factory=list)
+
+    @property
+    def done(self) -> bool:
+        """The step has its outputs."""
+        return self.outputs is not None
+
+    @property
+    def unanswered(self) -> list[Attempt]:
+        """Attempts that may have taken effect without our knowing."""
+        return [attempt for attempt in self.attempts if attempt.unanswered]
+
+
+@dataclass(slots=True, kw_only=True)
+class Ledger:
+    """One run, folded."""
+
+    run: str
+    nonce: str = ""
+    spec: Spec | None = None
+    org: str = ""
+    sandbox: str = ""
+    base_url: str = ""
+    started_at: float = 0.0
+    changed_at: float = 0.0
+    events: int = 0
+    boot_id: str = ""  # of the process that took the run up last
+    taken_up_at: float = 0.0  # its monotonic reading
+    sittings: int = 0
+    steps: dict[str, StepRecord] = field(default_factory=dict)
+    stopped: events.RunStopped | None = None  # until the run is taken up again
+    provisioned: bool = False
+
+    def step(self, name: str) -> StepRecord:
+        """The record of a step, empty if the journal says nothing of it."""
+        record = self.steps.get(name)
+        if record is None:
+            record = self.steps[name] = StepRecord(name=name)
+        return record
+
+    @property
+    def state(self) -> RunState:
+        """The run's state as a whole."""
+        if self.spec is None:
+            return RunState.PLANNED
+        if self.provisioned:
+            return RunState.PROVISIONED
+        if any(record.unanswered and not record.done for record in self.steps.values()):
+            return RunState.IN_DOUBT
+        return RunState(self.stopped.state) if self.stopped else RunState.PROVISIONING
+
+    @property
+    def duplicates(self) -> list[str]:
+        """Ids of objects with our marker beside those that the journal names."""
+        return [id for record in self.steps.values() for id in record.duplicates]
+
+    def fold(self, number: int, doc: Mapping[str, Any]) -> None:
+        """Take one event in. `number` is its event number. Unknown kinds are counted and skipped."""
+        self.events += 1
+        self.changed_at = float(doc.get("at", 0.0))
+        mono = float(doc.get("mono", 0.0))
+        match event := events.event_of(doc):
+            case events.RunStarted():
+                self.nonce, self.org, self.sandbox, self.base_url = event.nonce, event.org, event.sandbox, event.base_url
+                self.spec = Spec.model_validate(event.spec)
+                self.started_at = self.changed_at
+            case events.RunTakenUp():
+                self.boot_id, self.taken_up_at, self.stopped = event.boot_id, mono, None
+                self.sittings += 1
+            case events.IntentRecorded():
+                record = self.step(event.step)
+                record.needs_last_look = record.needs_last_look or bool(record.unanswered)
+                record.facts = dict(event.facts)
+                record.attempts.append(
+                    Attempt(
+                        number=event.attempt, event=number, boot_id=self.boot_id, send_deadline=event.send_deadline
+                    )
+                )
+            case events.OutcomeRecorded():
+                record = self.step(event.step)
+                for attempt in record.attempts:
+                    if attempt.number == event.attempt:
+                        attempt.outcome, attempt.code = event.outcome, event.code
+                        attempt.text, attempt.request_id = event.text, event.request_id
+                if event.outputs is not None:
+                    self._complete(record, event.outputs, How.CREATED, mono)
+            case events.StepAdopted():
+                record = self.step(event.step)
+                record.duplicates.extend(id for id in event.duplicates if id not in record.duplicates)
+                self._complete(record, event.outputs, How.ADOPTED, mono)
+            case events.StepSettled():
+                self._complete(self.step(event.step), event.outputs, How(event.how), mono)
+            case events.WaitStarted():
+                self.step(event.step).wait_until = (self.boot_id, event.until)
+            case events.LastLookTaken():
+                record = self.step(event.step)
+                record.needs_last_look = False
+                record.duplicates.extend(id for id in event.duplicates if id not in record.duplicates)
+            case events.DriftSeen():
+                self.step(event.step).drift = list(event.differences)
+            case events.RunStopped():
+                self.stopped = event
+            case events.RunProvisioned():
+                self.provisioned = True
+
+    def _complete(self, record: StepRecord, outputs: Outputs, how: How, mono: float) -> None:
+        # Protocol rule 8: the journaled id stays. Later hits never change it.
+        if record.outputs is None:
+            record.outputs, record.how = dict(outputs), how
+            record.completed_at = (self.boot_id, mono)
+
+
+def ledger_of(run: str, documents: Iterable[Any]) -> Ledger:
+    """Fold a run's documents (TinyDB documents, whose `doc_id` is the event number), oldest first."""
+    ledger = Ledger(run=run)
+    for document in documents:
+        ledger.fold(document.doc_id, document)
+    return ledger

@@ -1,0 +1,199 @@
+"""A run in hand: its ledger, its journal, its platform, and the one place where events are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from flowledger.engine.events import Event, TokenFetched, WaitStarted
+from flowledger.engine.evidence import answer_doc
+from flowledger.engine.ledger import Ledger
+from flowledger.engine.retry import back_off
+from flowledger.engine.table import ROWS
+from flowledger.errors import InDoubt, Interrupted, TryLater, Unreachable
+from flowledger.journal import Journal
+from flowledger.steps.client.clock import Clock
+from flowledger.steps.client.platform import Platform
+from flowledger.steps.client.port import Answer
+from flowledger.steps.spec import Spec
+from flowledger.steps.step import Step
+
+OnEvent = Callable[[int, Mapping[str, Any]], None]
+
+
+class Run:
+    """One run, taken up by this process. Events go through `keep` (durable before it returns) or `note` (in order,
+    durable with the next `keep`), and are folded into the ledger only once they are durable."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        journal: Journal,
+        platform: Platform,
+        clock: Clock,
+        chance: random.Random,
+        on_event: OnEvent | None = None,
+    ) -> None:
+        assert ledger.spec is not None
+        self.ledger = ledger
+        self.spec: Spec = ledger.spec
+        self.journal = journal
+        self.platform = platform
+        self.clock = clock
+        self.chance = chance
+        self.log = structlog.get_logger("flowledger").bind(run=ledger.run)
+        self._on_event = on_event
+        self._appending: set[asyncio.Task[None]] = set()
+        self._append_error: BaseException | None = None
+        self._moved = {row.step.name: asyncio.Event() for row in ROWS}
+        self._stopping = asyncio.Event()
+        self._why_stopping = ""
+        self.patience_ends = clock.monotonic() + self.spec.retry.deadline
+
+    # Events
+
+    async def keep(self, event: Event) -> None:
+        """Append an event and return once it is durable and folded, also when this task is cancelled meanwhile.
+
+        Raises JournalPoisoned or DiskFull: then the run must end, because what is on disk is unknown.
+        """
+        task = self._append(event)
+        cancelled: asyncio.CancelledError | None = None
+        while not task.done():
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError as error:
+                if task.cancelled():
+                    raise
+                cancelled = error
+            except Exception:  # noqa: BLE001 - looked at below, where it is raised
+                break
+        self._raise_append_error()
+        if cancelled is not None:
+            raise cancelled
+
+    def note(self, event: Event) -> None:
+        """Append an event without waiting: it is evidence, and lands before whatever is kept next."""
+        self._append(event)
+
+    async def flush(self) -> None:
+        """Wait until every noted event is durable."""
+        while self._appending:
+            await asyncio.wait(set(self._appending))
+        self._raise_append_error()
+
+    def _append(self, event: Event) -> asyncio.Task[None]:
+        doc = event.doc(at=self.clock.wall(), mono=self.clock.monotonic())
+        task = asyncio.ensure_future(self._append_and_fold(doc))
+        self._appending.add(task)
+        task.add_done_callback(self._appended)
+        return task
+
+    async def _append_and_fold(self, doc: dict[str, Any]) -> None:
+        number = await self.journal.append(self.ledger.run, doc)
+        self.ledger.fold(number, doc)
+        if self._on_event is not None:
+            self._on_event(number, doc)
+
+    def _appended(self, task: asyncio.Task[None]) -> None:
+        self._appending.discard(task)
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None and self._append_error is None:
+            self._append_error = error
+
+    def _raise_append_error(self) -> None:
+        # The first failure stays: after it, nothing that this process believes about its journal is certain.
+        if self._append_error is not None:
+            self.stop("the journal cannot be written")
+            raise self._append_error
+
+    # Moving and stopping
+
+    def done(self, step: str) -> bool:
+        """The step's outcome is durable."""
+        return self.ledger.step(step).done
+
+    def moved(self, step: str) -> None:
+        """The lane that owns the step has flipped its state: others may use the step's outputs."""
+        self._moved[step].set()
+
+    async def until_moved(self, steps: tuple[str, ...]) -> None:
+        """Wait until those steps are done. Raises Interrupted when the run is stopping."""
+        for step in steps:
+            await self._moved[step].wait()
+            self.check()
+
+    def stop(self, why: str) -> None:
+        """Begin no further call; waits end at once."""
+        if not self._stopping.is_set():
+            self._why_stopping = why
+            self._stopping.set()
+            for moved in self._moved.values():
+                moved.set()
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set once the run is to stop."""
+        return self._stopping
+
+    def check(self) -> None:
+        """Raise Interrupted if the run is stopping."""
+        if self._stopping.is_set():
+            raise Interrupted(f"stopped: {self._why_stopping}", hint=f"flowledger resume {self.ledger.run}")
+
+    async def pause(self, step: Step, seconds: float, why: str, *, doubt: bool = False) -> None:
+        """A journaled wait, cut short when the run stops. Raises TryLater if it would outlast the run's patience."""
+        self.check()
+        until = self.clock.monotonic() + seconds
+        if until > self.patience_ends:
+            # With a call in doubt the caller must know that it is not merely slow.
+            cls: type[TryLater] = InDoubt if doubt else Unreachable
+            raise cls(
+                f"{step.label}: {why} for {seconds:.1f} s would outlast this sitting's deadline "
+                f"of {self.spec.retry.deadline:g} s",
+                hint=f"flowledger resume {self.ledger.run}",
+            )
+        self.note(WaitStarted(step=step.name, why=why, seconds=round(seconds, 3), until=until))
+        await self._sleep(seconds)
+
+    async def finish_wait(self, step: Step) -> None:
+        """Sit out what a killed process left of a back-off."""
+        boot_id, until = self.ledger.step(step.name).wait_until
+        if boot_id == self.clock.boot_id and until > self.clock.monotonic():
+            await self._sleep(min(until - self.clock.monotonic(), self.spec.retry.longest_wait))
+
+    async def _sleep(self, seconds: float) -> None:
+        sleeping = asyncio.ensure_future(self.clock.sleep(seconds))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({sleeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            stopping.cancel()
+        self.check()
+
+    # The token
+
+    async def ready(self, step: Step) -> None:
+        """Have a token at hand that outlives the next call; its answer is journaled, the token is not."""
+
+        async def on_token(answer: Answer) -> None:
+            self.note(TokenFetched(answer=answer_doc(answer, self.platform.redactor)))
+
+        attempt = 1
+        while True:
+            self.check()
+            try:
+                await self.platform.ready(on_token)
+            except TryLater:
+                if attempt >= self.spec.retry.attempts:
+                    raise
+                await self.pause(step, back_off(self.spec.retry, attempt, None, self.chance), "back_off")
+                attempt += 1
+            else:
+                return
