@@ -39,9 +39,7 @@ class Driver:
         if not record.unanswered:
             settled = await step.prepare(ctx)
             if settled is not None:
-                await self.run.keep(
-                    StepSettled(step=step.name, how=str(settled.how), outputs=dict(settled.outputs))
-                )
+                await self.run.keep(StepSettled(step=step.name, how=str(settled.how), outputs=dict(settled.outputs)))
                 return
         await attempt(self.run, step, ctx)
 
@@ -67,21 +65,25 @@ class Driver:
             self.run.moved(row.step.name)
 
     async def _walk_all(self) -> None:
+        run = self.run
         tasks = [asyncio.ensure_future(self._walk(lane)) for lane in self.lanes.values()]
-        stopping = asyncio.ensure_future(self.run.stopping.wait())
+        stopping, urgent = asyncio.ensure_future(run.stopping.wait()), asyncio.ensure_future(run.urgent.wait())
         try:
             pending = set(tasks)
-            while pending and not self.run.stopping.is_set():
+            while pending and not run.stopping.is_set():
                 done, _ = await asyncio.wait({*pending, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 pending -= done
-                if any(task is not stopping and task.exception() is not None for task in done):
-                    self.run.stop("another branch failed")
+                if any(task.exception() is not None for task in done if task is not stopping):
+                    run.stop("another branch failed")
+            # Nothing new begins. What is in flight may finish, and is journaled: a call that is abandoned costs its
+            # settle window later, so only somebody outside who waits makes it end early.
+            while pending and not run.urgent.is_set():
+                done, _ = await asyncio.wait({*pending, urgent}, return_when=asyncio.FIRST_COMPLETED)
+                pending -= done
             if pending:
-                # What is in flight may finish, and is journaled; nothing new begins.
                 await asyncio.wait(pending, timeout=GRACE)
         finally:
-            stopping.cancel()
-            for task in tasks:
+            for task in (*tasks, stopping, urgent):
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
         errors = [result for result in results if isinstance(result, BaseException)]

@@ -49,6 +49,7 @@ class RunTakenUp(Event):
     host: str
     boot_id: str
     version: str
+    start: str | int | None = None  # a new schedule start, given to `resume`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

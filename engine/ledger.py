@@ -76,7 +76,8 @@ class Ledger:
 
     run: str
     nonce: str = ""
-    spec: Spec | None = None
+    spec: Spec | None = None  # as it is provisioned: with the start that a resume gave
+    spec_as_written: Spec | None = None  # as the run began with it
     org: str = ""
     sandbox: str = ""
     base_url: str = ""
@@ -120,20 +121,26 @@ class Ledger:
         mono = float(doc.get("mono", 0.0))
         match event := events.event_of(doc):
             case events.RunStarted():
-                self.nonce, self.org, self.sandbox, self.base_url = event.nonce, event.org, event.sandbox, event.base_url
-                self.spec = Spec.model_validate(event.spec)
+                self.nonce, self.org, self.sandbox, self.base_url = (
+                    event.nonce,
+                    event.org,
+                    event.sandbox,
+                    event.base_url,
+                )
+                self.spec = self.spec_as_written = Spec.model_validate(event.spec)
                 self.started_at = self.changed_at
             case events.RunTakenUp():
                 self.boot_id, self.taken_up_at, self.stopped = event.boot_id, mono, None
                 self.sittings += 1
+                if event.start is not None and self.spec is not None:
+                    schedule = self.spec.schedule.model_copy(update={"start": event.start})
+                    self.spec = self.spec.model_copy(update={"schedule": schedule})
             case events.IntentRecorded():
                 record = self.step(event.step)
                 record.needs_last_look = record.needs_last_look or bool(record.unanswered)
                 record.facts = dict(event.facts)
                 record.attempts.append(
-                    Attempt(
-                        number=event.attempt, event=number, boot_id=self.boot_id, send_deadline=event.send_deadline
-                    )
+                    Attempt(number=event.attempt, event=number, boot_id=self.boot_id, send_deadline=event.send_deadline)
                 )
             case events.OutcomeRecorded():
                 record = self.step(event.step)

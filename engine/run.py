@@ -52,6 +52,7 @@ class Run:
         self._append_error: BaseException | None = None
         self._moved = {row.step.name: asyncio.Event() for row in ROWS}
         self._stopping = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._why_stopping = ""
         self.patience_ends = clock.monotonic() + self.spec.retry.deadline
 
@@ -128,8 +129,10 @@ class Run:
             await self._moved[step].wait()
             self.check()
 
-    def stop(self, why: str) -> None:
-        """Begin no further call; waits end at once."""
+    def stop(self, why: str, *, urgent: bool = False) -> None:
+        """Begin no further call; waits end at once. Urgent: calls in flight get a short grace, then are abandoned."""
+        if urgent:
+            self._urgent.set()
         if not self._stopping.is_set():
             self._why_stopping = why
             self._stopping.set()
@@ -140,6 +143,11 @@ class Run:
     def stopping(self) -> asyncio.Event:
         """Set once the run is to stop."""
         return self._stopping
+
+    @property
+    def urgent(self) -> asyncio.Event:
+        """Set once somebody outside waits for the stop."""
+        return self._urgent
 
     def check(self) -> None:
         """Raise Interrupted if the run is stopping."""

@@ -1,0 +1,332 @@
+"""The public verbs: apply, resume, status. No global state: any number of them share a loop, a journal, a platform."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import string
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from flowledger.engine.driver import Driver
+from flowledger.engine.events import Event, RunStarted, RunStopped, RunTakenUp
+from flowledger.engine.halt import Halt
+from flowledger.engine.ledger import Ledger, RunState, ledger_of
+from flowledger.engine.report import Report, report_of
+from flowledger.engine.run import OnEvent, Run
+from flowledger.engine.specfile import load_spec, spec_diff, spec_from_mapping
+from flowledger.errors import (
+    FlowledgerError,
+    InDoubt,
+    Interrupted,
+    JournalError,
+    NotThere,
+    SpecError,
+    StepError,
+    TryLater,
+    UsageError,
+)
+from flowledger.journal import Journal, JournalReader
+from flowledger.steps.client.clock import Clock, SystemClock, fresh_random
+from flowledger.steps.client.config import platform_from_env
+from flowledger.steps.client.platform import Platform
+from flowledger.steps.spec import Spec
+
+DEFAULT_JOURNAL = Path(".flowledger/journal")
+SpecLike = Spec | Mapping[str, Any] | Path | str
+JournalLike = Journal | Path | str
+
+
+async def apply(
+    spec: SpecLike,
+    *,
+    journal: JournalLike = DEFAULT_JOURNAL,
+    platform: Platform | None = None,
+    on_event: OnEvent | None = None,
+    halt: Halt | None = None,
+    lock_timeout: float = 0.0,
+    clock: Clock | None = None,
+    chance: random.Random | None = None,
+) -> Report:
+    """Provision a spec; carry on if its run has begun; do nothing if it is provisioned.
+
+    `spec` is a file, a mapping as the file would hold, or a `Spec`. `journal` is a directory (opened as its one writer,
+    waiting `lock_timeout` seconds for another to let go) or an open `Journal` that several runs may share. `platform`
+    comes from the `FLOWLEDGER_*` environment if it is not given. `on_event(number, document)` is called with each
+    event once it is durable. `halt` stops the run from outside.
+
+    Raises SpecError (also when the spec is not the one its run began with), NotPermitted, NotThere, Rejected, Conflict,
+    Drifted, TryLater (then `resume` later can help) and the JournalErrors.
+    """
+    wanted = _spec_of(spec)
+    sitting = _Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
+    async with sitting.open() as (book, place):
+        ledger = ledger_of(wanted.name, book.events(wanted.name))
+        if ledger.spec_as_written is not None:
+            differences = spec_diff(ledger.spec_as_written, wanted)
+            if differences:
+                raise SpecError(
+                    f"the spec of run {wanted.name} has changed since the run began",
+                    faults=tuple(differences),
+                    hint=f"restore the spec, or flowledger resume {wanted.name} to finish the run as it began, "
+                    "or give the spec a new name for a second dataflow",
+                )
+        return await sitting.drive(book, place, ledger, new=wanted)
+
+
+async def resume(
+    run: str,
+    *,
+    journal: JournalLike = DEFAULT_JOURNAL,
+    platform: Platform | None = None,
+    start: str | int | None = None,
+    on_event: OnEvent | None = None,
+    halt: Halt | None = None,
+    lock_timeout: float = 0.0,
+    clock: Clock | None = None,
+    chance: random.Random | None = None,
+) -> Report:
+    """Carry on an unfinished run from its journal; a no-op for one that is provisioned.
+
+    `start` replaces the schedule's start, for a run whose absolute start has passed. Otherwise as `apply`. Raises
+    NotThere if the journal knows no such run.
+    """
+    sitting = _Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
+    _must_exist(journal, run)
+    async with sitting.open() as (book, place):
+        ledger = ledger_of(run, book.events(run))
+        if ledger.spec is None:
+            raise _no_such_run(run, book.runs(), place)
+        return await sitting.drive(book, place, ledger, start=start)
+
+
+async def status(run: str, *, journal: JournalLike = DEFAULT_JOURNAL) -> Report:
+    """What the journal says of a run, without a lock and without a network. Raises NotThere."""
+    return await asyncio.to_thread(read_status, run, journal)
+
+
+def read_status(run: str, journal: JournalLike = DEFAULT_JOURNAL) -> Report:
+    """`status`, for callers without a loop."""
+    ledger, place = read_ledger(run, journal)
+    return report_of(ledger, place)
+
+
+def read_ledger(run: str, journal: JournalLike = DEFAULT_JOURNAL) -> tuple[Ledger, str]:
+    """A run folded from its journal, and the journal's place; needs no lock. Raises NotThere."""
+    _must_exist(journal, run)
+    book = journal if isinstance(journal, Journal) else JournalReader.open(Path(journal))
+    ledger = ledger_of(run, book.events(run))
+    place = str(book.directory)
+    if ledger.spec is None:
+        raise _no_such_run(run, book.runs(), place)
+    return ledger, place
+
+
+def read_ledgers(journal: JournalLike = DEFAULT_JOURNAL) -> list[Ledger]:
+    """Every run of a journal, oldest first; empty if there is no journal."""
+    if not isinstance(journal, Journal) and not Path(journal).exists():
+        return []
+    book = journal if isinstance(journal, Journal) else JournalReader.open(Path(journal))
+    return [ledger_of(run, book.events(run)) for run in book.runs()]
+
+
+def apply_sync(spec: SpecLike, **options: Any) -> Report:
+    """`apply` for programs without a loop of their own; same arguments."""
+    return asyncio.run(apply(spec, **options))
+
+
+def resume_sync(run: str, **options: Any) -> Report:
+    """`resume` for programs without a loop of their own; same arguments."""
+    return asyncio.run(resume(run, **options))
+
+
+def status_sync(run: str, *, journal: JournalLike = DEFAULT_JOURNAL) -> Report:
+    """`status` for programs without a loop of their own."""
+    return read_status(run, journal)
+
+
+class _Sitting:
+    """One call of apply or resume: what it was given, and what it must let go of."""
+
+    def __init__(
+        self,
+        journal: JournalLike,
+        platform: Platform | None,
+        on_event: OnEvent | None,
+        halt: Halt | None,
+        lock_timeout: float,
+        clock: Clock | None,
+        chance: random.Random | None,
+    ) -> None:
+        self._journal = journal
+        self._platform = platform
+        self._on_event = on_event
+        self._halt = halt or Halt()
+        self._lock_timeout = lock_timeout
+        self._clock = clock or (platform.clock if platform else SystemClock())
+        self._chance = chance or fresh_random()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[tuple[Journal, str]]:
+        """Take the lock, then read the journal (protocol rule 7)."""
+        if isinstance(self._journal, Journal):
+            yield self._journal, str(self._journal.directory)
+            return
+        book = await asyncio.to_thread(Journal.open, Path(self._journal), lock_timeout=self._lock_timeout)
+        try:
+            yield book, str(book.directory)
+        finally:
+            await asyncio.to_thread(book.close)
+
+    async def drive(
+        self, book: Journal, place: str, ledger: Ledger, *, new: Spec | None = None, start: str | int | None = None
+    ) -> Report:
+        if ledger.state is RunState.PROVISIONED:
+            return report_of(ledger, place)
+        platform = self._platform or platform_from_env(os.environ, clock=self._clock)
+        try:
+            with book.claim(ledger.run):
+                return await self._drive(book, place, ledger, platform, new, start)
+        finally:
+            if self._platform is None:
+                await platform.close()
+
+    async def _drive(
+        self,
+        book: Journal,
+        place: str,
+        ledger: Ledger,
+        platform: Platform,
+        new: Spec | None,
+        start: str | int | None,
+    ) -> Report:
+        if ledger.spec is None:
+            assert new is not None
+            await self._keep(
+                book,
+                ledger,
+                RunStarted(
+                    nonce=draw_nonce(self._chance),
+                    spec=new.model_dump(mode="json", by_alias=True),
+                    org=platform.org,
+                    sandbox=platform.sandbox,
+                    base_url=platform.base_url,
+                ),
+            )
+        _refuse_another_place(ledger, platform)
+        await self._keep(
+            book,
+            ledger,
+            RunTakenUp(
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                boot_id=self._clock.boot_id,
+                version=_version(),
+                start=start,
+            ),
+        )
+        run = Run(
+            ledger=ledger,
+            journal=book,
+            platform=platform,
+            clock=self._clock,
+            chance=self._chance,
+            on_event=self._on_event,
+        )
+        unlisten = self._halt.listen(lambda reason: run.stop(reason, urgent=True))
+        try:
+            await Driver(run).drive()
+            await run.flush()
+        except FlowledgerError as error:
+            await _write_stop(run, error)
+            raise
+        except asyncio.CancelledError:
+            await _write_stop(run, Interrupted("the task was cancelled", hint=f"flowledger resume {ledger.run}"))
+            raise
+        finally:
+            unlisten()
+        return report_of(ledger, place)
+
+    async def _keep(self, book: Journal, ledger: Ledger, event: Event) -> None:
+        doc = event.doc(at=self._clock.wall(), mono=self._clock.monotonic())
+        number = await book.append(ledger.run, doc)
+        ledger.fold(number, doc)
+        if self._on_event is not None:
+            self._on_event(number, doc)
+
+
+async def _write_stop(run: Run, error: FlowledgerError) -> None:
+    """Journal why the run ended, unless the journal itself is what failed."""
+    if isinstance(error, JournalError):
+        return
+    stop = RunStopped(
+        state="in_doubt" if isinstance(error, InDoubt) else "provisioning" if isinstance(error, TryLater) else "failed",
+        error=type(error).__name__,
+        message=run.platform.redactor.redact_text(error.message),
+        step=error.step if isinstance(error, StepError) else "",
+        code=error.code if isinstance(error, StepError) else "",
+        request_id=error.request_id if isinstance(error, StepError) else "",
+        hint=error.hint,
+        exit_code=error.exit_code,
+    )
+    try:
+        await run.keep(stop)
+    except FlowledgerError as second:
+        # The error that stopped the run is the one to report; that the journal failed too is said beside it.
+        run.log.error("the journal could not be written at the end", reason=str(second))
+
+
+def draw_nonce(chance: random.Random) -> str:
+    """A run's identity: 10 characters a-z0-9 (protocol rule 12)."""
+    return "".join(chance.choice(string.ascii_lowercase + string.digits) for _ in range(10))
+
+
+def _spec_of(spec: SpecLike) -> Spec:
+    if isinstance(spec, Spec):
+        return spec
+    if isinstance(spec, Mapping):
+        return spec_from_mapping(spec)
+    return load_spec(Path(spec)).spec
+
+
+def _must_exist(journal: JournalLike, run: str) -> None:
+    if not isinstance(journal, Journal) and not Path(journal).is_dir():
+        raise NotThere(
+            f"there is no journal at {journal}, so no run {run!r}",
+            hint="flowledger apply SPEC begins a run; --journal DIR or FLOWLEDGER_JOURNAL says where its journal is",
+        )
+
+
+def _no_such_run(run: str, runs: list[str], place: str) -> NotThere:
+    known = ", ".join(runs[-5:]) or "none"
+    return NotThere(f"the journal at {place} has no run {run!r}; it has: {known}", hint="flowledger runs")
+
+
+def _refuse_another_place(ledger: Ledger, platform: Platform) -> None:
+    """Ids of one sandbox mean nothing in another (platform-api.md §12 T22). A local emulator may change its port."""
+    here = (platform.org, platform.sandbox)
+    moved = ledger.base_url != platform.base_url and not (
+        _is_loopback(ledger.base_url) and _is_loopback(platform.base_url)
+    )
+    if here != (ledger.org, ledger.sandbox) or moved:
+        raise UsageError(
+            f"run {ledger.run} belongs to sandbox {ledger.sandbox} of {ledger.org} at {ledger.base_url}; "
+            f"you point at sandbox {platform.sandbox} of {platform.org} at {platform.base_url}",
+            hint="set FLOWLEDGER_SANDBOX, FLOWLEDGER_ORG_ID and FLOWLEDGER_BASE_URL to where the run began",
+        )
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("flowledger")

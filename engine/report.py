@@ -1,0 +1,96 @@
+"""What a run has come to, as a value: returned by apply, resume and status, printed by `--json`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from flowledger.engine.ledger import Ledger, RunState
+from flowledger.engine.table import ROWS
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One object on the platform that the run made, adopted or found. `kind` is the collection of the API."""
+
+    step: str
+    kind: str
+    id: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Why a run ended unfinished. `error` is the name of a class in `flowledger.errors`."""
+
+    error: str
+    message: str
+    step: str
+    code: str
+    request_id: str
+    hint: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One run as its journal tells it."""
+
+    run: str
+    state: RunState
+    resources: tuple[Resource, ...]
+    duplicates: tuple[str, ...]  # ids of further objects with our marker
+    org: str
+    sandbox: str
+    nonce: str
+    journal: str  # the directory
+    events: int
+    changed_at: float  # seconds since the epoch
+    stopped: Stop | None
+
+    @property
+    def exit_code(self) -> int:
+        """What the CLI ends with after this: 0 once provisioned."""
+        if self.state is RunState.PROVISIONED:
+            return 0
+        return self.stopped.exit_code if self.stopped else 75
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `--json` (schema version 1)."""
+        return {"schema_version": SCHEMA_VERSION, **asdict(self), "state": str(self.state)}
+
+
+def report_of(ledger: Ledger, journal: str) -> Report:
+    """The report of a folded run. `journal` is the directory, for people."""
+    resources = []
+    for row in ROWS:
+        record = ledger.steps.get(row.step.name)
+        if record is not None and record.outputs is not None and record.how is not None and "id" in record.outputs:
+            resources.append(
+                Resource(step=row.step.name, kind=row.step.kind, id=str(record.outputs["id"]), how=str(record.how))
+            )
+    stopped = ledger.stopped
+    return Report(
+        run=ledger.run,
+        state=ledger.state,
+        resources=tuple(resource for resource in resources if resource.kind),
+        duplicates=tuple(ledger.duplicates),
+        org=ledger.org,
+        sandbox=ledger.sandbox,
+        nonce=ledger.nonce,
+        journal=journal,
+        events=ledger.events,
+        changed_at=ledger.changed_at,
+        stopped=stopped
+        and Stop(
+            error=stopped.error,
+            message=stopped.message,
+            step=stopped.step,
+            code=stopped.code,
+            request_id=stopped.request_id,
+            hint=stopped.hint,
+            exit_code=stopped.exit_code,
+        ),
+    )
