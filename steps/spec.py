@@ -7,9 +7,9 @@ The model lives here, below the engine, because steps read it and imports point 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 RunName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$")]
 FieldType = Literal["string", "date", "date-time", "integer", "long", "number", "boolean"]
@@ -18,7 +18,8 @@ FieldType = Literal["string", "date", "date-time", "integer", "long", "number", 
 class Model(BaseModel):
     """Immutable, and strict about unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    # hide_input_in_errors: a secret typed into the wrong place must not come back in an error's text.
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True)
 
 
 class SecretRef(Model):
@@ -27,6 +28,12 @@ class SecretRef(Model):
     env: str | None = None
     file: str | None = None  # absolute once normalised: relative paths count from the spec's folder
     command: tuple[str, ...] | None = None  # its standard output, without the last newline
+
+    @model_validator(mode="after")
+    def _names_one_place(self) -> Self:
+        if sum(bool(place) for place in (self.env, self.file, self.command)) != 1:
+            raise ValueError("a secret is exactly one of env, file and command")
+        return self
 
 
 class BaseConnection(Model):
@@ -68,6 +75,13 @@ class Target(Model):
     field_groups: tuple[str, ...] = ()
     fields: dict[str, FieldType] = Field(default_factory=dict)  # own fields: dotted path without tenant prefix
     dataset: Dataset = Dataset()
+
+    def path_of(self, to: str, tenant: str) -> str:
+        """The path of a mapping's destination on the platform: own fields live under `_<tenant>`.
+
+        `tenant` is the tenant id without its underscore (platform-api.md §2.3, §2.5).
+        """
+        return f"_{tenant}.{to}" if to in self.fields else to
 
 
 class Mapping(Model):
