@@ -1,0 +1,134 @@
+"""Where the platform is and who we are there, from FLOWLEDGER_* variables; the secret never from a flag."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from flowledger.errors import NotPermitted
+from flowledger.steps.client.clock import Clock, SystemClock
+from flowledger.steps.client.platform import Credentials, Platform
+from flowledger.steps.client.redact import Redactor
+from flowledger.steps.client.secrets import from_command, from_file, split_command
+
+ADOBE: Final = "https://platform.adobe.io"  # platform-api.md §1.1
+ADOBE_IMS: Final = "https://ims-na1.adobelogin.com"
+
+SECRET_SOURCES: Final = (
+    "FLOWLEDGER_CLIENT_SECRET",
+    "FLOWLEDGER_CLIENT_SECRET_FILE",
+    "FLOWLEDGER_CLIENT_SECRET_COMMAND",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """The base URLs, without a slash at the end."""
+
+    platform: str = ADOBE
+    ims: str = ADOBE_IMS
+
+
+def places_from(environ: Mapping[str, str]) -> Places:
+    """The base URLs that the environment names, Adobe's by default.
+
+    A platform on loopback alone is an emulator, which serves IMS too. Raises NotPermitted on a URL that would send
+    credentials in the clear, or that is none.
+    """
+    base = environ.get("FLOWLEDGER_BASE_URL", "").strip()
+    ims = environ.get("FLOWLEDGER_IMS_URL", "").strip()
+    platform = base_url("FLOWLEDGER_BASE_URL", base) if base else ADOBE
+    if ims:
+        return Places(platform=platform, ims=base_url("FLOWLEDGER_IMS_URL", ims))
+    if base and is_loopback(platform):
+        return Places(platform=platform, ims=platform)
+    return Places(platform=platform)
+
+
+def base_url(name: str, text: str) -> str:
+    """Check a base URL; `name` is the variable that holds it. Raises NotPermitted."""
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or parts.query or parts.fragment or not text.isprintable() or " " in text:
+        raise NotPermitted(f"{name} is not a base URL", hint="like https://platform.adobe.io or http://127.0.0.1:8080")
+    if parts.username is not None or parts.password is not None:
+        raise NotPermitted(f"{name} holds credentials", hint="credentials go into the FLOWLEDGER_CLIENT_* variables")
+    if parts.scheme == "http" and not is_loopback(text):
+        raise NotPermitted(f"{name} would send credentials in the clear to {parts.hostname}", hint="use https://")
+    return text.rstrip("/")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine's loopback, by its name: nothing is looked up."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def credentials_from(environ: Mapping[str, str]) -> Credentials:
+    """The credentials that the environment holds. Raises NotPermitted naming every missing variable at once."""
+    client_id = environ.get("FLOWLEDGER_CLIENT_ID", "").strip()
+    org = environ.get("FLOWLEDGER_ORG_ID", "").strip()
+    missing = [name for name, value in (("FLOWLEDGER_CLIENT_ID", client_id), ("FLOWLEDGER_ORG_ID", org)) if not value]
+    given = [name for name in SECRET_SOURCES if environ.get(name)]
+    if not given:
+        missing.append("FLOWLEDGER_CLIENT_SECRET (or _FILE, or _COMMAND)")
+    if missing:
+        raise NotPermitted(
+            f"credentials are missing: {', '.join(missing)}",
+            hint="export them, or add --local to run against an emulator",
+        )
+    if len(given) > 1:
+        raise NotPermitted(
+            f"the client secret is given {len(given)} times: {', '.join(given)}", hint="keep one of them"
+        )
+    for name, value in (("FLOWLEDGER_CLIENT_ID", client_id), ("FLOWLEDGER_ORG_ID", org)):
+        _header_value(name, value)
+    return Credentials(client_id=client_id, client_secret=_secret(environ, given[0]), org=org)
+
+
+def platform_from_env(
+    environ: Mapping[str, str], *, sandbox: str | None = None, clock: Clock | None = None
+) -> Platform:
+    """A platform over HTTP, as the environment describes it.
+
+    `sandbox` outranks FLOWLEDGER_SANDBOX, whose default is "prod". `FLOWLEDGER_CA_FILE` names certificates to trust
+    beside the system's. Raises NotPermitted, naming every missing variable at once.
+    """
+    from flowledger.steps.client.http import HttpPort  # lazily: aiohttp costs a third of a second
+
+    places = places_from(environ)
+    credentials = credentials_from(environ)
+    where = sandbox or environ.get("FLOWLEDGER_SANDBOX", "").strip() or "prod"
+    _header_value("FLOWLEDGER_SANDBOX", where)
+    clock = clock or SystemClock()
+    port = HttpPort(
+        base_url=places.platform,
+        ims_url=places.ims,
+        clock=clock,
+        ca_file=environ.get("FLOWLEDGER_CA_FILE") or None,
+    )
+    return Platform(port, credentials, sandbox=where, clock=clock, redactor=Redactor(), base_url=places.platform)
+
+
+def _secret(environ: Mapping[str, str], name: str) -> str:
+    if name.endswith("_FILE"):
+        return from_file(environ[name])
+    if name.endswith("_COMMAND"):
+        return from_command(split_command(environ[name]), environ)
+    return environ[name]
+
+
+def _header_value(name: str, value: str) -> None:
+    if not value.isascii() or not value.isprintable():
+        raise NotPermitted(f"{name} holds characters that cannot be sent in a header", hint=f"check {name}")

@@ -1,0 +1,228 @@
+"""The authenticated client of the platform: one for a set of credentials, shared by all runs of a process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from flowledger.errors import NotPermitted, Unreachable
+from flowledger.steps.client.clock import Clock
+from flowledger.steps.client.judge import fault_of, retry_after
+from flowledger.steps.client.paths import TOKEN
+from flowledger.steps.client.port import Answer, Host, Port, Reach, Request
+from flowledger.steps.client.redact import Redactor
+
+SCOPE: Final = "openid,session,AdobeID,read_organizations,additional_info.projectedProductContext"  # §1.2
+RENEW_AHEAD: Final = 500.0  # seconds before the end, as the community client does (§1.2)
+LARGEST_SECONDS: Final = 1_000_000  # an `expires_in` beyond is milliseconds (§1.2)
+TOKEN_ATTEMPTS: Final = 3
+LONGEST_PAUSE: Final = 30.0  # seconds between two of them, whatever Retry-After says
+WRITES: Final = frozenset({"POST", "PUT", "PATCH"})
+
+OnToken = Callable[[Answer], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """An OAuth server-to-server credential (platform-api.md §1.2) and the org it is used in."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    org: str
+    scope: str = SCOPE
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    text: str = field(repr=False)
+    renew_at: float  # monotonic seconds: a call may start before it
+    ends_at: float  # monotonic seconds
+
+
+class Platform:
+    """Adds what the gateway wants to each call: token, key, org, sandbox (§1.3). Repeats nothing.
+
+    `sandbox` and `org` say where every call goes; `base_url` is what people and journals call the platform by.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        credentials: Credentials,
+        *,
+        sandbox: str,
+        clock: Clock,
+        redactor: Redactor,
+        base_url: str = "",
+    ) -> None:
+        self.sandbox = sandbox
+        self.org = credentials.org
+        self.base_url = base_url
+        self.clock = clock
+        self.redactor = redactor
+        self._port = port
+        self._credentials = credentials
+        self._token: _Token | None = None
+        self._refused: str | None = None  # the last token that a 401 was answered to
+        self._flight: asyncio.Task[tuple[Answer, ...]] | None = None
+        redactor.register(credentials.client_secret)
+
+    def __repr__(self) -> str:
+        return f"Platform({self.base_url!r}, org={self.org!r}, sandbox={self.sandbox!r})"
+
+    async def ready(self, on_token: OnToken | None = None) -> None:
+        """Make sure that a token is at hand which outlives the next call.
+
+        Callers at the same time share one request to IMS. `on_token` is told each of IMS's answers, without the token,
+        by the caller that began the request. A token near its end is renewed early; while it is still good, a renewal
+        that fails is no error. Raises NotPermitted when IMS refuses, Unreachable when it cannot be asked.
+        """
+        token = self._token
+        if token is not None and self.clock.monotonic() < token.renew_at:
+            return
+        flight = self._flight
+        mine = flight is None
+        if flight is None:
+            flight = self._flight = asyncio.create_task(self._fetch(), name="flowledger-token")
+            flight.add_done_callback(self._landed)
+        # Shielded: a caller that is cancelled must not take the token from the others.
+        answers = await asyncio.shield(flight)
+        if mine and on_token is not None:
+            for answer in answers:
+                await on_token(answer)
+        token = self._token
+        if token is None or self.clock.monotonic() >= token.ends_at:
+            raise self._no_token(answers[-1])
+
+    def forget_token(self, used: str | None = None) -> None:
+        """Have the next `ready` fetch a new token: call it after a 401.
+
+        `send` has already marked the very token that the 401 was answered to, so that many calls which fail together
+        cost one new token and not one each; without `used`, a token that came after the refused one is kept.
+        """
+        token = self._token
+        if token is None:
+            return
+        if used is not None:
+            if used == token.text:
+                self._token = None
+        elif self._refused is None or self._refused == token.text:
+            self._token = None
+
+    async def send(self, request: Request) -> Answer:
+        """Send one call with the headers of §1.3; never repeats it. Without a token it answers NOT_SENT."""
+        token = self._token
+        if request.host is Host.IMS:
+            return await self._port.send(request)
+        if token is None:
+            return Answer(reach=Reach.NOT_SENT, trouble="no token is at hand")
+        headers = {
+            "Authorization": f"Bearer {token.text}",
+            "x-api-key": self._credentials.client_id,
+            "x-gw-ims-org-id": self.org,
+            "x-sandbox-name": self.sandbox,
+        }
+        if request.method in WRITES:
+            headers["Content-Type"] = "application/json"
+        answer = await self._port.send(replace(request, headers={**headers, **request.headers}))
+        if answer.status == 401:
+            self._refused = token.text
+            self.forget_token(token.text)
+        return answer
+
+    async def close(self) -> None:
+        """Let go of connections, and of a token request under way."""
+        if self._flight is not None:
+            self._flight.cancel()
+            await asyncio.wait([self._flight])
+        await self._port.close()
+
+    def _landed(self, flight: asyncio.Task[tuple[Answer, ...]]) -> None:
+        self._flight = None
+        if not flight.cancelled():
+            flight.exception()  # looked at, so that a request whose callers have all gone does not warn
+
+    async def _fetch(self) -> tuple[Answer, ...]:
+        """Ask IMS, up to three times when it cannot answer: a token request has no effect to repeat."""
+        answers: list[Answer] = []
+        while True:
+            answer, token = await self._ask_ims()
+            answers.append(answer)
+            if token is not None:
+                self._token = token
+            if token is not None or not _worth_repeating(answer) or len(answers) == TOKEN_ATTEMPTS:
+                return tuple(answers)
+            asked = retry_after(answer, self.clock.wall())
+            pause = 0.5 * 2 ** (len(answers) - 1) if asked is None else asked
+            await self.clock.sleep(min(pause, LONGEST_PAUSE))
+
+    async def _ask_ims(self) -> tuple[Answer, _Token | None]:
+        began = self.clock.monotonic()
+        answer = await self._port.send(
+            Request(
+                method="POST",
+                path=TOKEN,
+                host=Host.IMS,
+                form={
+                    "grant_type": "client_credentials",
+                    "client_id": self._credentials.client_id,
+                    "client_secret": self._credentials.client_secret,
+                    "scope": self._credentials.scope,
+                },
+            )
+        )
+        body = answer.json if answer.ok and isinstance(answer.json, dict) else {}
+        text, seconds = body.get("access_token"), body.get("expires_in")
+        token = None
+        if isinstance(text, str) and text and text.isascii() and text.isprintable():
+            self.redactor.register(text)
+            token = _token(text, seconds, began)
+        return self._without_secrets(answer), token
+
+    def _without_secrets(self, answer: Answer) -> Answer:
+        """IMS's answer as it may be journaled: with the token taken out of the body too."""
+        return replace(
+            answer,
+            headers=self.redactor.redact(answer.headers),
+            body=self.redactor.redact_text(answer.body.decode("utf-8", "replace")).encode(),
+            json=self.redactor.redact(answer.json),
+            json_fault=self.redactor.redact_text(answer.json_fault),
+            trouble=self.redactor.redact_text(answer.trouble),
+        )
+
+    def _no_token(self, answer: Answer) -> NotPermitted | Unreachable:
+        fault = fault_of(answer)
+        error = answer.json.get("error") if isinstance(answer.json, dict) else None
+        why = self.redactor.redact_text(f"{error}: {fault.text}" if error and error != fault.text else str(fault))
+        asked = f" (request id {fault.request_id})" if fault.request_id else ""
+        if answer.status is not None and 400 <= answer.status < 500 and not _worth_repeating(answer):
+            return NotPermitted(
+                f"IMS refused a token for client {self._credentials.client_id!r}: {why}{asked}",
+                hint="check FLOWLEDGER_CLIENT_ID and FLOWLEDGER_CLIENT_SECRET (OAuth server-to-server), then resume",
+            )
+        if answer.ok:
+            why = "it answered without a usable access_token"
+        return Unreachable(
+            f"IMS gave no token: {why or 'no answer'}{asked}",
+            hint="check FLOWLEDGER_IMS_URL and the network, then `flowledger resume`",
+        )
+
+
+def _token(text: str, expires_in: object, began: float) -> _Token:
+    """A token and when to renew it; its life counts from before it was asked for."""
+    try:
+        seconds = float(expires_in) if isinstance(expires_in, (int, float, str)) else 0.0
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        seconds = 3600.0  # not said, or not readable: a 401 tells in time
+    if seconds > LARGEST_SECONDS:
+        seconds /= 1000
+    # A token that lives shorter than twice the margin is renewed at half of its life.
+    return _Token(text=text, renew_at=began + seconds - min(RENEW_AHEAD, seconds / 2), ends_at=began + seconds)
+
+
+def _worth_repeating(answer: Answer) -> bool:
+    return answer.status is None or answer.status in (408, 429) or answer.status >= 500 or answer.reach is Reach.CUT

@@ -1,0 +1,140 @@
+"""Keep secrets out of everything that is kept or shown: by the name of a key, and by value anywhere in a text.
+
+What replaces a secret says which key held it, how long it was, and a fingerprint salted for this process, so that
+two places with the same secret can be told to be the same, and nothing can be computed back.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote, quote_plus
+
+Json = Any
+
+_EXACT: Final = frozenset({
+    "authorization", "proxyauthorization", "cookie", "setcookie", "pwd", "pass", "secret", "token", "jwt", "sig",
+    "accountkey", "sharedaccesskey", "accesskey", "signature", "apitoken", "authtoken", "idtoken", "credential",
+})  # fmt: skip
+_ENDINGS: Final = (
+    "password", "passphrase", "passwd", "clientsecret", "secretkey", "privatekey", "secretaccesskey", "appsecret",
+    "accesstoken", "refreshtoken", "securitytoken", "sastoken", "bearertoken", "jwttoken", "sessiontoken",
+    "connectionstring", "sasuri", "sharedaccesssignature", "encryptionkey", "serviceaccountkey",
+)  # fmt: skip
+
+# The same names inside texts: `client_secret=...`, `"clientSecret": "..."`, `Pwd=...;`, `Bearer ...`.
+_IN_TEXT = re.compile(
+    r"""(?P<key>\b(?:client[_-]?secret|access[_-]?token|refresh[_-]?token|security[_-]?token|jwt[_-]?token|
+        secret[_-]?key|private[_-]?key|password|passwd|pwd|account[_-]?key|shared[_-]?access[_-]?key))
+        (?P<between>\\?["']?\s*[:=]\s*\\?["']?)(?P<value>(?!<redacted)[^"'&;,\s\\}<>]+)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_BEARER = re.compile(r"\b(?P<key>bearer|basic)(?P<between>\s+)(?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
+_SHORTEST_IN_TEXT: Final = 4  # shorter values are replaced only where they are the whole text
+
+
+class Redactor:
+    """Replaces secrets in JSON values and in texts. One for a process: secrets are registered as they are resolved."""
+
+    def __init__(self, *, salt: bytes | None = None) -> None:
+        self._salt = os.urandom(16) if salt is None else salt
+        self._secrets: dict[str, str] = {}  # form of a secret -> the secret
+        self._pattern: re.Pattern[str] | None = None
+
+    def __repr__(self) -> str:
+        return f"Redactor({len(set(self._secrets.values()))} secrets)"
+
+    def register(self, secret: str) -> None:
+        """From now on replace this value wherever it shows, also url-encoded, base64-encoded or escaped for JSON."""
+        if not secret or secret in self._secrets:
+            return
+        for form in _forms(secret):
+            self._secrets.setdefault(form, secret)
+        # Longest first, or a secret that contains another would be replaced in part only.
+        inside = sorted((form for form in self._secrets if len(form) >= _SHORTEST_IN_TEXT), key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, inside))) if inside else None
+
+    def redact(self, value: Json) -> Json:
+        """A copy of a JSON value without secrets."""
+        if isinstance(value, str):
+            return self.redact_text(value)
+        if isinstance(value, Mapping):
+            return {
+                self.redact_text(str(key)): self._under(_effective_key(str(key), value), item)
+                for key, item in value.items()
+            }
+        if isinstance(value, (list, tuple)):
+            return [self.redact(item) for item in value]
+        return value
+
+    def redact_text(self, text: str) -> str:
+        """A text without secrets: registered values, and what follows a secret's name."""
+        if text in self._secrets:
+            return self._instead("", self._secrets[text])
+        if self._pattern is not None:
+            text = self._pattern.sub(lambda match: self._instead("", self._secrets[match[0]]), text)
+        text = _IN_TEXT.sub(self._after_key, text)
+        return _BEARER.sub(self._after_key, text)
+
+    def _under(self, key: str, value: Json) -> Json:
+        """The value of a key. A mapping below a secret's name is looked into: it may be a reference or a schema."""
+        if is_secret_key(key):
+            if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+                text = str(value)
+                return text if not text or text.startswith("<redacted") else self._instead(key, text)
+            if isinstance(value, (list, tuple)):
+                return [self._under(key, item) for item in value]
+        return self.redact(value)
+
+    def _after_key(self, match: re.Match[str]) -> str:
+        return f"{match['key']}{match['between']}{self._instead('', match['value'])}"
+
+    def _instead(self, key: str, secret: str) -> str:
+        print_of_it = hashlib.blake2b(
+            secret.encode("utf-8", "surrogatepass"), key=self._salt, digest_size=4
+        ).hexdigest()
+        return f"<redacted {key + ', ' if key else ''}{len(secret)} characters, fingerprint {print_of_it}>"
+
+
+def is_secret_key(key: str) -> bool:
+    """Whether a key's value is a secret by its name alone, however it is spelt: clientSecret, client_secret, ..."""
+    bare = "".join(char for char in key.lower() if char.isalnum())
+    return bare in _EXACT or bare.endswith(_ENDINGS)
+
+
+def _effective_key(key: str, around: Mapping[Any, Json]) -> str:
+    """The name that tells what `key` holds: in `{"path": "/auth/params/password", "value": ...}` that of the path."""
+    if key != "value":
+        return key
+    for naming in ("path", "name", "key"):
+        name = around.get(naming)
+        if isinstance(name, str):
+            return name.rsplit("/", 1)[-1]
+    return key
+
+
+def _forms(secret: str) -> list[str]:
+    """How a secret may be spelt in a text."""
+    raw = secret.encode("utf-8", "surrogatepass")
+    forms = [
+        secret,
+        quote(raw, safe=""),
+        quote(raw),
+        quote_plus(raw),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+    ]
+    if len(raw) >= 8:
+        # Base64 of a longer text that contains the secret, as in `id:secret`, at each of the three alignments:
+        # the characters that depend on the secret alone.
+        for ahead in range(3):
+            coded = base64.b64encode(b"\0" * ahead + raw).decode().rstrip("=")
+            sure = coded[(0, 2, 3)[ahead] : len(coded) - (1 if (ahead + len(raw)) % 3 else 0)]
+            forms += [sure, sure.replace("+", "-").replace("/", "_")]
+    return [form for form in dict.fromkeys(forms) if form]
