@@ -6,14 +6,14 @@ import asyncio
 from enum import Enum, auto
 
 from flowledger.engine.context import StepContext
-from flowledger.engine.events import IntentRecorded, OutcomeRecorded
+from flowledger.engine.events import IntentRecorded, Outcome, OutcomeRecorded
 from flowledger.engine.evidence import answer_doc, call_doc
 from flowledger.engine.reconcile import judge_title, reconcile
 from flowledger.engine.retry import back_off
 from flowledger.engine.run import Run
 from flowledger.errors import TryLater, Unreachable
-from flowledger.steps.client.judge import Verdict, error_of, fault_of, judge, retry_after, title_holder
-from flowledger.steps.client.port import Answer, Reach, Request
+from flowledger.steps.client.judge import Verdict, fault_of, judge, refusal, retry_after, title_holder
+from flowledger.steps.client.port import Answer, Reach
 from flowledger.steps.step import Outputs, Step, UnusableAnswer
 
 
@@ -46,7 +46,7 @@ async def attempt(run: Run, step: Step, ctx: StepContext) -> None:
         if sent >= retry.attempts:
             raise _patience_over(run, step, sent)
         await run.ready(step)
-        answer, request = await _send_once(run, step, ctx)
+        answer = await _send_once(run, step, ctx)
         sent += 1
         match _next(run, step, answer, renewed=renewed):
             case _Next.DONE:
@@ -74,10 +74,10 @@ async def attempt(run: Run, step: Step, ctx: StepContext) -> None:
                 if record.unanswered and await reconcile(run, step, ctx):
                     return
             case None:
-                raise error_of(answer, request, run=run.ledger.run, step=step.name)
+                raise refusal(answer, f"{run.ledger.run}: creating the {step.label}", step=step.name)
 
 
-async def _send_once(run: Run, step: Step, ctx: StepContext) -> tuple[Answer, Request]:
+async def _send_once(run: Run, step: Step, ctx: StepContext) -> Answer:
     """One intent, one send, one outcome."""
     redactor = run.platform.redactor
     number = len(run.ledger.step(step.name).attempts) + 1
@@ -121,10 +121,10 @@ async def _send_once(run: Run, step: Step, ctx: StepContext) -> tuple[Answer, Re
         )
     )
     run.log.debug("call answered", step=step.name, attempt=number, status=answer.status, outcome=outcome)
-    return answer, request
+    return answer
 
 
-def _outcome(step: Step, answer: Answer) -> tuple[str, Outputs | None, str]:
+def _outcome(step: Step, answer: Answer) -> tuple[Outcome, Outputs | None, str]:
     """Three values, and the outputs if done. Protocol rule 5: a 2xx without a usable id is in doubt."""
     match judge(answer):
         case Verdict.ACCEPTED:

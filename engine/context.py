@@ -10,7 +10,7 @@ from flowledger.engine.evidence import answer_doc, call_doc
 from flowledger.engine.retry import back_off
 from flowledger.engine.run import Run
 from flowledger.errors import Unreachable
-from flowledger.steps.client.judge import Verdict, error_of, fault_of, judge, retry_after
+from flowledger.steps.client.judge import Verdict, fault_of, judge, refusal, retry_after
 from flowledger.steps.client.port import Answer, Reach, Request
 from flowledger.steps.client.secrets import resolve
 from flowledger.steps.spec import SecretRef, Spec
@@ -92,7 +92,11 @@ class StepContext:
                     renewed = True
                     continue
                 if answer.status != 429:
-                    raise error_of(answer, request, run=self.run, step=self._step.name)
+                    raise refusal(
+                        answer,
+                        f"{self.run}: {request.method} {request.path} for the {self._step.label}",
+                        step=self._step.name,
+                    )
             if whole:
                 asked = retry_after(answer, run.clock.wall())
             if attempt >= retry.attempts:

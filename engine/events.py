@@ -6,12 +6,13 @@ monotonic reading, which only compares within the boot that the last `run_taken_
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 Json = Any
 CallDoc = Mapping[str, Json]  # method, path, query, body: redacted
+Outcome = Literal["done", "not_done", "in_doubt"]
 AnswerDoc = Mapping[str, Json]  # reach, status, headers that matter, body, duration_ms: redacted
 
 
@@ -90,7 +91,7 @@ class OutcomeRecorded(Event):
     kind = "outcome_recorded/1"
     step: str
     attempt: int
-    outcome: Literal["done", "not_done", "in_doubt"]
+    outcome: Outcome
     answer: AnswerDoc
     outputs: Mapping[str, Json] | None = None
     code: str = ""
@@ -105,7 +106,7 @@ class LookedUp(Event):
     kind = "looked_up/1"
     step: str
     decides: bool
-    hits: list[Mapping[str, Json]]  # id, created_at, there (by id), references that disagree
+    hits: Sequence[Mapping[str, Json]]  # id, created_at, there (by id), references that disagree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

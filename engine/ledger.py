@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from flowledger.engine import events
+from flowledger.engine import events as ev
+from flowledger.engine.events import RunStopped
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import How, Outputs
 
@@ -88,7 +89,7 @@ class Ledger:
     taken_up_at: float = 0.0  # its monotonic reading
     sittings: int = 0
     steps: dict[str, StepRecord] = field(default_factory=dict)
-    stopped: events.RunStopped | None = None  # until the run is taken up again
+    stopped: RunStopped | None = None  # until the run is taken up again
     provisioned: bool = False
 
     def step(self, name: str) -> StepRecord:
@@ -119,8 +120,8 @@ class Ledger:
         self.events += 1
         self.changed_at = float(doc.get("at", 0.0))
         mono = float(doc.get("mono", 0.0))
-        match event := events.event_of(doc):
-            case events.RunStarted():
+        match event := ev.event_of(doc):
+            case ev.RunStarted():
                 self.nonce, self.org, self.sandbox, self.base_url = (
                     event.nonce,
                     event.org,
@@ -129,20 +130,20 @@ class Ledger:
                 )
                 self.spec = self.spec_as_written = Spec.model_validate(event.spec)
                 self.started_at = self.changed_at
-            case events.RunTakenUp():
+            case ev.RunTakenUp():
                 self.boot_id, self.taken_up_at, self.stopped = event.boot_id, mono, None
                 self.sittings += 1
                 if event.start is not None and self.spec is not None:
                     schedule = self.spec.schedule.model_copy(update={"start": event.start})
                     self.spec = self.spec.model_copy(update={"schedule": schedule})
-            case events.IntentRecorded():
+            case ev.IntentRecorded():
                 record = self.step(event.step)
                 record.needs_last_look = record.needs_last_look or bool(record.unanswered)
                 record.facts = dict(event.facts)
                 record.attempts.append(
                     Attempt(number=event.attempt, event=number, boot_id=self.boot_id, send_deadline=event.send_deadline)
                 )
-            case events.OutcomeRecorded():
+            case ev.OutcomeRecorded():
                 record = self.step(event.step)
                 for attempt in record.attempts:
                     if attempt.number == event.attempt:
@@ -150,23 +151,23 @@ class Ledger:
                         attempt.text, attempt.request_id = event.text, event.request_id
                 if event.outputs is not None:
                     self._complete(record, event.outputs, How.CREATED, mono)
-            case events.StepAdopted():
+            case ev.StepAdopted():
                 record = self.step(event.step)
                 record.duplicates.extend(id for id in event.duplicates if id not in record.duplicates)
                 self._complete(record, event.outputs, How.ADOPTED, mono)
-            case events.StepSettled():
+            case ev.StepSettled():
                 self._complete(self.step(event.step), event.outputs, How(event.how), mono)
-            case events.WaitStarted():
+            case ev.WaitStarted():
                 self.step(event.step).wait_until = (self.boot_id, event.until)
-            case events.LastLookTaken():
+            case ev.LastLookTaken():
                 record = self.step(event.step)
                 record.needs_last_look = False
                 record.duplicates.extend(id for id in event.duplicates if id not in record.duplicates)
-            case events.DriftSeen():
+            case ev.DriftSeen():
                 self.step(event.step).drift = list(event.differences)
-            case events.RunStopped():
+            case ev.RunStopped():
                 self.stopped = event
-            case events.RunProvisioned():
+            case ev.RunProvisioned():
                 self.provisioned = True
 
     def _complete(self, record: StepRecord, outputs: Outputs, how: How, mono: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from inspect import isawaitable
 from typing import Any
 
@@ -14,7 +14,7 @@ logging.getLogger("transitions").addHandler(logging.NullHandler())
 logging.getLogger("transitions").propagate = False
 
 
-class RunMachine(AsyncMachine):  # type: ignore[misc]  # the library ships no types
+class RunMachine(AsyncMachine):
     """A flat machine for one branch, whose triggers are called plainly and in order.
 
     The library's own `process_context` turns a cancellation into a quiet `False`, which breaks timeouts, task groups
@@ -23,18 +23,18 @@ class RunMachine(AsyncMachine):  # type: ignore[misc]  # the library ships no ty
     untouched, callbacks run one after another, and nobody is cancelled.
     """
 
-    async def process_context(self, func: Callable[[], Awaitable[bool]], model: object) -> bool:  # noqa: ARG002 - the library's signature
+    async def process_context(self, func: Callable[[], Awaitable[Any]], model: object) -> Any:  # noqa: ARG002 - the library's signature
         return await func()
 
     async def cancel_running_transitions(self, model: object, msg: str | None = None) -> None:
         """Cancel nothing: one task owns a lane, and a second caller is refused by the lane itself."""
 
-    async def callbacks(self, funcs: Sequence[Callable[..., Any]], event_data: Any) -> None:
+    async def callbacks(self, funcs: Iterable[Any], event_data: Any) -> None:  # type: ignore[override]  # the library overrides a plain method by a coroutine itself
         for func in funcs:
             await self.callback(func, event_data)
 
     @staticmethod
-    async def await_all(callables: Sequence[Callable[[], Any]]) -> list[Any]:
+    async def await_all(callables: Iterable[Callable[[], Any]]) -> list[Any]:
         results = []
         for func in callables:
             result = func()

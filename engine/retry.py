@@ -15,7 +15,7 @@ def back_off(policy: Retry, attempt: int, asked: float | None, chance: random.Ra
     """
     if asked is not None:
         return min(max(asked, 0.0), policy.longest_wait)
-    ceiling = min(policy.longest_wait, policy.first_wait * 2 ** min(attempt - 1, 30))
+    ceiling: float = min(policy.longest_wait, policy.first_wait * 2 ** min(attempt - 1, 30))
     return ceiling * (0.5 + 0.5 * chance.random())
 
 

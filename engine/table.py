@@ -42,8 +42,8 @@ TUTORIAL: Final[list[tuple[type[Step], str, str, str, tuple[type[Step], ...]]]] 
     (FindOrCreateSink,       "sink",    "planned",              "dataset_base_connected", ()),
     (CreateMappingSet,       "mapping", "planned",              "mapped",               (CreateTargetSchema, Explore)),
     (FindFlowSpec,           "lookup",  "planned",              "flow_spec_found",      ()),
-    (CreateFlow,             "flow",    "planned",              "flow_created",         (CreateSourceConnection,
-                                                                CreateTargetConnection, CreateMappingSet, FindFlowSpec)),
+    (CreateFlow,             "flow",    "planned",              "flow_created",         (
+        CreateSourceConnection, CreateTargetConnection, CreateMappingSet, FindFlowSpec)),
     (AwaitFlow,              "flow",    "flow_created",         "flow_ready",           ()),
 ]  # fmt: skip
 

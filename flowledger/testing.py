@@ -1,0 +1,103 @@
+"""For tests of programs that embed flowledger, and for our own: virtual time, and the emulator joined in one process.
+
+Nothing here sleeps: `run_in_virtual_time` jumps to the next timer whenever the loop has nothing else to do, so that a
+settle window of 90 seconds takes microseconds, and a loop that waits for what can never happen is an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from flowledger.emulator import Emulator
+    from flowledger.steps.client.inprocess import InProcessPort
+    from flowledger.steps.client.platform import Platform
+
+T = TypeVar("T")
+EPOCH = 1_800_000_000.0  # virtual wall time starts here, seconds since the Unix epoch
+
+
+class VirtualTime:
+    """A clock that is moved by the loop, or by hand; it outlives loops, so that a restart goes on where a crash was."""
+
+    def __init__(self, boot_id: str = "virtual-boot") -> None:
+        self._now = 1000.0
+        self.boot_id = boot_id
+
+    def monotonic(self) -> float:
+        """Seconds of virtual time."""
+        return self._now
+
+    def wall(self) -> float:
+        """Seconds since the epoch, in virtual time."""
+        return EPOCH + self._now
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in virtual time; needs a loop made by `run_in_virtual_time` with this clock."""
+        await asyncio.sleep(max(0.0, seconds))
+
+    def advance(self, seconds: float) -> None:
+        """Move the time forward."""
+        self._now += seconds
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """A selector that never blocks: where it would wait for a timer, it moves the time there."""
+
+    time: VirtualTime
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
+        if ready or (timeout is not None and timeout <= 0):
+            return ready
+        if timeout is None:
+            raise RuntimeError("the loop waits for something that can never happen")
+        self.time.advance(timeout)
+        return []
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time is a `VirtualTime`."""
+
+    def __init__(self, time: VirtualTime) -> None:
+        selector = _JumpingSelector()
+        selector.time = time
+        self._virtual = time
+        super().__init__(selector)
+
+    def time(self) -> float:
+        """Virtual monotonic seconds."""
+        return self._virtual.monotonic()
+
+
+def run_in_virtual_time(time: VirtualTime, main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` to its end on a loop of its own, in virtual time. Threads and sockets do not belong in there."""
+    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(time)) as runner:
+        return runner.run(main)
+
+
+def emulator_in_virtual_time(time: VirtualTime, *, seed: int = 0) -> Emulator:
+    """An emulator whose clock is `time` and whose ids follow from `seed`."""
+    from flowledger.emulator import Emulator
+
+    return Emulator(clock=time.wall, seed=seed)
+
+
+def platform_in_process(
+    emulator: Emulator, time: VirtualTime, *, sandbox: str = "prod", port: InProcessPort | None = None
+) -> Platform:
+    """The authenticated client, joined to an emulator without a socket, with the emulator's default credentials."""
+    from flowledger.steps.client.inprocess import InProcessPort
+    from flowledger.steps.client.platform import Credentials, Platform
+    from flowledger.steps.client.redact import Redactor
+
+    return Platform(
+        port or InProcessPort(emulator.handle, time),
+        Credentials(client_id="local-client", client_secret="local-secret", org="LOCAL@AdobeOrg"),  # noqa: S106 - the emulator's public default
+        sandbox=sandbox,
+        clock=time,
+        redactor=Redactor(),
+    )
