@@ -101,7 +101,7 @@ class InProcessPort:
         core_request = _to_core(request)
         await self._pass(Moment.CONNECTED, request)
         if request.send_deadline is not None and self._clock.monotonic() > request.send_deadline:
-            return Answer(reach=Reach.NOT_SENT, trouble="the send deadline had passed")
+            return Answer(reach=Reach.NOT_SENT, trouble="the send deadline had passed", deadline_missed=True)
         await self._pass(Moment.CHECKED, request)
         await self._pass(Moment.HANDED_OVER, request)
         if fate is Fate.LOST:
