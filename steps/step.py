@@ -75,6 +75,11 @@ class Context(Protocol):
         ...
 
     @property
+    def sandbox(self) -> str:
+        """The sandbox that the run belongs to: ids of one sandbox are unknown in another (T22)."""
+        ...
+
+    @property
     def facts(self) -> Mapping[str, Any]:
         """What `prepare` of this step has put aside for `request`, `find` and `check`; journaled with the intent."""
         ...

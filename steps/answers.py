@@ -1,0 +1,57 @@
+"""Taking values out of answers: the ids that a step lives on, and the shapes in which APIs wrap an object."""
+
+from __future__ import annotations
+
+from flowledger.steps.client.port import Answer, Json
+from flowledger.steps.step import UnusableAnswer
+
+
+def needed_text(answer: Answer, key: str) -> str:
+    """A non-empty text from the answer's JSON object. Raises UnusableAnswer: a 2xx without its id is in doubt."""
+    body = answer.json
+    value = body.get(key) if isinstance(body, dict) else None
+    if not isinstance(value, str) or not value:
+        raise UnusableAnswer(f"the answer has no usable {key!r}")
+    return value
+
+
+def text_or_none(live: Json, key: str) -> str | None:
+    """A text from a JSON object, or None if there is none."""
+    value = live.get(key) if isinstance(live, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def sole_item(body: Json) -> dict[str, Json] | None:
+    """The one object of a Flow Service look-up, with or without its `items` wrapper (platform-api.md §4.1)."""
+    if not isinstance(body, dict):
+        return None
+    if "items" not in body:
+        return body or None
+    items = body["items"]
+    return items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else None
+
+
+def dig(live: Json, *keys: str | int) -> Json:
+    """The value at a path of keys and indexes, or None as soon as one is missing."""
+    for key in keys:
+        if isinstance(live, dict) and isinstance(key, str):
+            live = live.get(key)
+        elif isinstance(live, list) and isinstance(key, int) and -len(live) <= key < len(live):
+            live = live[key]
+        else:
+            return None
+    return live
+
+
+def number_of(value: Json) -> float:
+    """A number, also when the platform spells it as a text (platform-api.md §4.7); 0 if it is none."""
+    if isinstance(value, bool):
+        return 0.0
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return 0.0
+    return 0.0

@@ -1,0 +1,179 @@
+"""Explore the source: that its credentials work, that the table is there, and which columns it has."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import re
+
+from flowledger.errors import FlowledgerError, NotPermitted, Rejected, SpecError, StepError
+from flowledger.steps.answers import dig, text_or_none
+from flowledger.steps.base_connection import CreateBaseConnection
+from flowledger.steps.client.paths import flow_service
+from flowledger.steps.client.port import Answer, Json, Request
+from flowledger.steps.differences import without_meta
+from flowledger.steps.spec import Spec
+from flowledger.steps.step import Call, Context, Settled, Step
+
+# How explore may name a column's type when it gives no `xdm` part (platform-api.md §4.4, §4.5).
+_TYPES: dict[str, dict[str, Json]] = {
+    "string": {"type": "string"},
+    "date": {"type": "string", "format": "date"},
+    "date-time": {"type": "string", "format": "date-time"},
+    "datetime": {"type": "string", "format": "date-time"},
+    "timestamp": {"type": "string", "format": "date-time"},
+    "byte": {"type": "integer"},
+    "short": {"type": "integer"},
+    "int": {"type": "integer"},
+    "integer": {"type": "integer"},
+    "long": {"type": "integer"},
+    "float": {"type": "number"},
+    "double": {"type": "number"},
+    "decimal": {"type": "number"},
+    "number": {"type": "number"},
+    "boolean": {"type": "boolean"},
+}
+
+
+class Explore(Step):
+    """Test the base connection, list its tables and read the table's columns, all at once (platform-api.md §4.4)."""
+
+    name = "explore"
+    slug = "explore"
+    label = "source table"
+    row = "3"
+    tutorial = "Prise en main"
+
+    def calls(self, spec: Spec) -> tuple[tuple[Call, ...], ...]:
+        return (
+            (
+                Call(method="GET", path="/connections/{id}/test"),
+                Call(method="GET", path="/connections/{id}/explore?objectType=root"),
+                Call(method="GET", path="/connections/{id}/explore?objectType=table&object={table}"),
+            ),
+        )
+
+    async def prepare(self, ctx: Context) -> Settled:
+        connection, table = ctx.outputs_of(CreateBaseConnection)["id"], ctx.spec.source.table
+        explore = flow_service("/connections", connection, "explore")
+        of_table = (("objectType", "table"), ("object", table))
+        tested, root, described = await asyncio.gather(
+            ctx.ask(Request(method="GET", path=flow_service("/connections", connection, "test"))),
+            ctx.ask(Request(method="GET", path=explore, query=(("objectType", "root"),))),
+            ctx.ask(Request(method="GET", path=explore, query=of_table)),
+            return_exceptions=True,  # what one answer says may explain why another failed: see the order below
+        )
+        for outcome in (tested, root, described):
+            # Whatever is not an answer about the source (a cancellation, a stop, a journal error) comes first.
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Rejected):
+                raise outcome
+        self._require_credentials(ctx, connection, tested)
+        if isinstance(root, BaseException):
+            raise root
+        self._require_table(ctx, root)
+        if isinstance(described, BaseException):
+            raise described
+        columns = self._columns(ctx, described)
+        _require_columns(ctx.spec, columns)
+        format = text_or_none(described.json, "format") or "flat"
+        return Settled(outputs={"id": table, "format": format, "columns": columns})
+
+    def _require_credentials(self, ctx: Context, connection: str, tested: Answer | BaseException) -> None:
+        refused: FlowledgerError | None = tested if isinstance(tested, Rejected) else None
+        if isinstance(tested, Answer):
+            result = tested.json.get("result") if isinstance(tested.json, dict) else tested.json
+            if result is True or (isinstance(result, str) and result.lower() == "true"):
+                return
+        raise NotPermitted(
+            f"base connection {connection} cannot reach {ctx.spec.source.kind} in sandbox {ctx.sandbox}"
+            + (f": {refused.message}" if refused else ": its test answers false"),
+            hint="the source's credentials or host are wrong: correct them in the base connection "
+            f"(its id is above), then `flowledger resume {ctx.run}`",
+        ) from refused
+
+    def _require_table(self, ctx: Context, root: Answer) -> None:
+        tables = [
+            path
+            for item in (root.json if isinstance(root.json, list) else [])
+            if (path := text_or_none(item, "path") or text_or_none(item, "name"))
+        ]
+        table = ctx.spec.source.table
+        if table not in tables:
+            raise SpecError(
+                f"{ctx.spec.source.kind} has no table {table!r}",
+                faults=(f"source.table: {table!r} is not there{_near(table, tables)}",),
+                hint="correct source.table, then apply again under a new run name",
+            )
+
+    def _columns(self, ctx: Context, described: Answer) -> list[Json]:
+        """Name, type and XDM shape of every column."""
+        columns = [
+            {"name": name, "type": text_or_none(column, "type") or "string", "xdm": _xdm(column)}
+            for column in dig(described.json, "schema", "columns") or []
+            if (name := text_or_none(column, "name"))
+        ]
+        if not columns:
+            raise StepError(
+                f"exploring {ctx.spec.source.table!r} showed no columns",
+                run=ctx.run,
+                step=self.name,
+                request_id=described.headers.get("x-request-id", ""),
+                hint="check in the source that the table has columns which these credentials may read",
+            )
+        return columns
+
+
+def _xdm(column: Json) -> dict[str, Json]:
+    """A column's XDM shape: as explore gives it, else from the type that it names. Unknown types count as text."""
+    given = column.get("xdm")
+    if isinstance(given, dict) and isinstance(given.get("type"), str):
+        shape: dict[str, Json] = without_meta(given)
+        shape["type"] = shape["type"].lower()  # some examples write "String" (platform-api.md §4.5)
+        return shape
+    for key in ("meta:xdmType", "type"):
+        named = (text_or_none(column, key) or "").lower()
+        if named in _TYPES:
+            return dict(_TYPES[named])
+    return {"type": "string"}
+
+
+def _require_columns(spec: Spec, columns: list[Json]) -> None:
+    """Refuse mappings and delta columns that the table does not have, all at once (T9, T10)."""
+    names, table = [column["name"] for column in columns], spec.source.table
+    faults = [
+        f"mappings[{index}].source: column {mapping.source!r} is not in {table}{_near(mapping.source, names)}"
+        for index, mapping in enumerate(spec.mappings)
+        if _column_of(mapping.source) not in names
+    ]
+    if spec.source.delta is not None:
+        delta = spec.source.delta.column
+        shape = next((column["xdm"] for column in columns if column["name"] == delta), None)
+        if shape is None:
+            faults.append(f"source.delta.column: {delta!r} is not in {spec.source.table}{_near(delta, names)}")
+        elif shape.get("format") != "date-time":
+            fitting = [column["name"] for column in columns if column["xdm"].get("format") == "date-time"]
+            faults.append(
+                f"source.delta.column: {delta!r} is {shape.get('format', shape['type'])}, and must be date-time; "
+                + (f"{spec.source.table} has {', '.join(fitting)}" if fitting else "the table has no such column")
+            )
+    if faults:
+        raise SpecError(
+            f"the spec does not fit the columns of {spec.source.table}",
+            faults=tuple(faults),
+            hint="correct the spec, then apply again under a new run name",
+        )
+
+
+def _column_of(source: str) -> str:
+    """The column that a mapping's source names; odd names are written `${name}` (platform-api.md §5)."""
+    wrapped = re.fullmatch(r"\$\{(.*)\}", source)
+    return wrapped[1] if wrapped else source
+
+
+def _near(wanted: str, there: list[str]) -> str:
+    """What may have been meant, as the end of a sentence."""
+    lowered = {name.lower(): name for name in there}
+    near = difflib.get_close_matches(wanted.lower(), list(lowered), n=3, cutoff=0.5)
+    named = [lowered[name] for name in near] or there[:10]
+    word = "near" if near else "there"
+    return f" ({word}: {', '.join(named)})" if named else ""

@@ -1,0 +1,93 @@
+"""What the steps that make a Flow Service object share: naming, finding, reading, removing (platform-api.md §4.1)."""
+
+from __future__ import annotations
+
+from flowledger.errors import Rejected
+from flowledger.steps.answers import needed_text, number_of, sole_item, text_or_none
+from flowledger.steps.client.paging import list_flow
+from flowledger.steps.client.paths import flow_service
+from flowledger.steps.client.port import Answer, Json, Request
+from flowledger.steps.differences import differ
+from flowledger.steps.marking import carries, description_of, name_of
+from flowledger.steps.step import Context, Difference, Hit, Outputs, Step
+
+# Filters that the service refuses: unknown field, range not allowed, bad value (platform-api.md §4.1, §8.4).
+_FILTER_REFUSED = frozenset({"FLOW-1440-400", "FLOW-1448-400", "FLOW-1449-400", "FLOW-1452-400", "FLOW-1453-400"})
+
+
+async def listed(ctx: Context, kind: str, filter: str) -> list[Json]:
+    """List what matches `filter` ("field==value"), or everything if the service refuses that filter.
+
+    Only few fields are documented as filterable (platform-api.md §4.1), so the caller must look at each item itself.
+    """
+    path = flow_service(f"/{kind}")
+    try:
+        return await list_flow(ctx.ask, path, query=(("property", filter),))
+    except Rejected as refused:
+        if refused.code not in _FILTER_REFUSED:
+            raise
+    return await list_flow(ctx.ask, path)
+
+
+async def fetched(ctx: Context, kind: str, id: str) -> Json | None:
+    """One object by id, bare, or None if it is not there."""
+    answer = await ctx.ask(Request(method="GET", path=flow_service(f"/{kind}", id)), allow=(404,))
+    return None if answer.status == 404 else sole_item(answer.json)
+
+
+class FlowObject(Step):
+    """A connection, source or target connection, or flow. Names may repeat there (U23): name and description carry
+    the marker."""
+
+    def body(self, ctx: Context) -> dict[str, Json]:
+        """The body without name and description."""
+        raise NotImplementedError(self.name)
+
+    def second_look(self, ctx: Context) -> str:
+        """The filter that finds the object by what it refers to, once its name was edited."""
+        raise NotImplementedError(self.name)
+
+    def request(self, ctx: Context) -> Request:
+        body = {"name": name_of(ctx, self), "description": description_of(ctx, self), **self.body(ctx)}
+        return Request(method="POST", path=flow_service(f"/{self.kind}"), body=body, effect=True)
+
+    def read(self, answer: Answer) -> Outputs:
+        needed_text(answer, "id")
+        return self.outputs(answer.json)
+
+    def outputs(self, live: Json) -> Outputs:
+        return {"id": live["id"], "etag": text_or_none(live, "etag") or ""}
+
+    async def find(self, ctx: Context) -> list[Hit]:
+        """Look by name; if that shows nothing, by references, since the name may have been edited."""
+        ours = self._ours(ctx, await listed(ctx, self.kind, f"name=={name_of(ctx, self)}"))
+        return ours or self._ours(ctx, await listed(ctx, self.kind, self.second_look(ctx)))
+
+    def _ours(self, ctx: Context, items: list[Json]) -> list[Hit]:
+        hits = [
+            Hit(id=live["id"], created_at=number_of(live.get("createdAt")), live=live)
+            for live in items
+            if text_or_none(live, "id") and self.marked(ctx, live)
+        ]
+        return sorted(hits, key=lambda hit: hit.created_at)
+
+    async def fetch(self, ctx: Context, id: str) -> Json | None:
+        return await fetched(ctx, self.kind, id)
+
+    def marked(self, ctx: Context, live: Json) -> bool:
+        return carries(ctx.marker(self), text_or_none(live, "name"), text_or_none(live, "description"))
+
+    def check(self, ctx: Context, live: Json) -> list[Difference]:
+        return [
+            *differ("name", name_of(ctx, self), live.get("name")),
+            *differ("description", description_of(ctx, self), live.get("description")),
+            *self.references(ctx, live),
+            *self.content(ctx, live),
+        ]
+
+    def content(self, ctx: Context, live: Json) -> list[Difference]:
+        """Where the object's own content was edited."""
+        return []
+
+    def undo(self, ctx: Context, outputs: Outputs) -> list[Request]:
+        return [Request(method="DELETE", path=flow_service(f"/{self.kind}", outputs["id"]), effect=True)]

@@ -1,0 +1,176 @@
+"""Create the mapping set: which column fills which field of the target schema."""
+
+from __future__ import annotations
+
+from flowledger.errors import SpecError
+from flowledger.steps.answers import dig, needed_text, number_of, text_or_none
+from flowledger.steps.client.paging import list_mapping_sets
+from flowledger.steps.client.paths import conversion
+from flowledger.steps.client.port import Answer, Json, Request
+from flowledger.steps.differences import as_integer, differ
+from flowledger.steps.marking import carries, name_of
+from flowledger.steps.spec import Spec
+from flowledger.steps.step import Call, Context, Difference, Hit, Outputs, Settled, Step
+from flowledger.steps.target_schema import CreateTargetSchema
+from flowledger.steps.tenant import ReadTenant
+
+# Between our clock and the platform's. The schema is ours alone, so a set of it that is a little older is ours too.
+CLOCK_SKEW = 300_000  # ms
+
+
+class CreateMappingSet(Step):
+    """POST /mappingSets in the tutorial's dialect (platform-api.md §5), after the platform has validated the mappings.
+
+    That dialect has no documented free field. `name` is sent nevertheless (U16) and carries the marker; where it is
+    not echoed, a set of our own schema with equal mappings, made after we asked, is taken for ours.
+    """
+
+    name = "create_mapping_set"
+    slug = "mapping-set"
+    label = "mapping set"
+    kind = "mappingSets"
+    row = "11"
+    tutorial = "Création d’un mappage"
+
+    def calls(self, spec: Spec) -> tuple[tuple[Call, ...], ...]:
+        return (
+            (Call(method="POST", path="/mappingSets/validate"),),
+            (Call(method="POST", path="/mappingSets", effect=True),),
+        )
+
+    async def prepare(self, ctx: Context) -> Settled | None:
+        ctx.put_aside(asked_after=int(ctx.wall() * 1000))
+        validate = Request(method="POST", path=conversion("/mappingSets", "validate"), body=self._body(ctx))
+        answer = await ctx.ask(validate)
+        entries = dig(answer.json, "validationResponse")
+        faults = [
+            f"mappings[{index}]: {_place(ctx.spec, index)}: {_reason(entry)}"
+            for index, entry in enumerate(entries if isinstance(entries, list) else [])
+            if (text_or_none(entry, "status") or "SUCCESS").upper() != "SUCCESS"
+        ]
+        if faults:
+            raise SpecError(
+                "the platform does not accept the mappings",
+                faults=tuple(faults),
+                hint="correct mappings, then apply again under a new run name",
+            )
+        return None
+
+    def request(self, ctx: Context) -> Request:
+        return Request(method="POST", path=conversion("/mappingSets"), body=self._body(ctx), effect=True)
+
+    def _body(self, ctx: Context) -> dict[str, Json]:
+        schema = ctx.outputs_of(CreateTargetSchema)
+        return {
+            "version": 0,
+            "name": name_of(ctx, self),
+            "xdmSchema": schema["id"],
+            "xdmVersion": schema["version"],
+            "id": None,
+            "mappings": [
+                {
+                    "destinationXdmPath": destination,
+                    "sourceAttribute": source,
+                    "identity": False,
+                    "identityGroup": None,
+                    "namespaceCode": None,
+                    "version": 0,
+                }
+                for source, destination in self._pairs(ctx)
+            ],
+        }
+
+    def _pairs(self, ctx: Context) -> list[tuple[str, str]]:
+        """Source column and destination path; own fields get the tenant's prefix."""
+        own, namespace = ctx.spec.target.fields, ctx.outputs_of(ReadTenant)["namespace"]
+        return [
+            (mapping.source, f"{namespace}.{mapping.to}" if mapping.to in own else mapping.to)
+            for mapping in ctx.spec.mappings
+        ]
+
+    def read(self, answer: Answer) -> Outputs:
+        needed_text(answer, "id")
+        return _outputs(answer.json)
+
+    def outputs(self, live: Json) -> Outputs:
+        outputs = _outputs(live)
+        # Without a name nothing on the object says whose it is: `undo` must not remove it.
+        return outputs if text_or_none(live, "name") else {**outputs, "by_content": True}
+
+    async def find(self, ctx: Context) -> list[Hit]:
+        """Look by name; if that shows nothing, go through all and judge each here (platform-api.md §9)."""
+        ours = self._ours(ctx, await list_mapping_sets(ctx.ask, query=(("name", name_of(ctx, self)),)))
+        return ours or self._ours(ctx, await list_mapping_sets(ctx.ask))
+
+    def _ours(self, ctx: Context, listed: list[Json]) -> list[Hit]:
+        hits = [
+            Hit(id=live["id"], created_at=number_of(live.get("createdDate")), live=live)
+            for live in listed
+            if text_or_none(live, "id") and self.marked(ctx, live)
+        ]
+        return sorted(hits, key=lambda hit: hit.created_at)
+
+    async def fetch(self, ctx: Context, id: str) -> Json | None:
+        answer = await ctx.ask(Request(method="GET", path=conversion("/mappingSets", id)), allow=(404,))
+        return None if answer.status == 404 else answer.json
+
+    def marked(self, ctx: Context, live: Json) -> bool:
+        name = text_or_none(live, "name")
+        if name:
+            return carries(ctx.marker(self), name)
+        asked_after = number_of(ctx.facts.get("asked_after"))
+        late_enough = number_of(live.get("createdDate")) >= asked_after - CLOCK_SKEW
+        return late_enough and not self.references(ctx, live) and _stored_pairs(live) == sorted(self._pairs(ctx))
+
+    def references(self, ctx: Context, live: Json) -> list[Difference]:
+        found = text_or_none(live, "xdmSchema") or dig(live, "outputSchema", "schemaRef", "id")
+        return differ("xdmSchema", ctx.outputs_of(CreateTargetSchema)["id"], found)
+
+    def check(self, ctx: Context, live: Json) -> list[Difference]:
+        name, version = text_or_none(live, "name"), text_or_none(live, "xdmVersion")
+        return [
+            *(differ("name", name_of(ctx, self), name) if name else []),
+            *self.references(ctx, live),
+            *(differ("xdmVersion", ctx.outputs_of(CreateTargetSchema)["version"], version) if version else []),
+            *differ("mappings", sorted(self._pairs(ctx)), _stored_pairs(live)),
+        ]
+
+    def undo(self, ctx: Context, outputs: Outputs) -> list[Request]:
+        if outputs.get("by_content"):
+            return []
+        return [Request(method="DELETE", path=conversion("/mappingSets", outputs["id"]), effect=True)]
+
+
+def _outputs(live: Json) -> Outputs:
+    version = as_integer(live.get("version"))
+    return {"id": live["id"], "version": version if isinstance(version, int) else 0}
+
+
+def _stored_pairs(live: Json) -> list[tuple[str, str]]:
+    """Source and destination of each stored mapping, sorted; answers have one spelling, the other, or both."""
+    mappings = live.get("mappings")
+    return sorted(
+        (
+            text_or_none(mapping, "sourceAttribute") or text_or_none(mapping, "source") or "",
+            text_or_none(mapping, "destinationXdmPath") or text_or_none(mapping, "destination") or "",
+        )
+        for mapping in (mappings if isinstance(mappings, list) else [])
+    )
+
+
+def _place(spec: Spec, index: int) -> str:
+    """The mapping as the spec has it."""
+    if index >= len(spec.mappings):
+        return "?"
+    mapping = spec.mappings[index]
+    return f"{mapping.source} to {mapping.to}"
+
+
+def _reason(entry: Json) -> str:
+    """Why the platform refuses a mapping, in its own words."""
+    errors = entry.get("errors")
+    for error in errors if isinstance(errors, list) else [errors]:
+        text = text_or_none(error, "message") or text_or_none(error, "exception") or (error if error else None)
+        if text:
+            return str(text)
+    return "no reason given"

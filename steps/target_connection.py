@@ -1,0 +1,56 @@
+"""Create the target connection: the dataset that the dataflow writes to."""
+
+from __future__ import annotations
+
+from flowledger.steps.answers import dig
+from flowledger.steps.client.port import Json
+from flowledger.steps.dataset import CreateDataset
+from flowledger.steps.differences import as_media_type, differ
+from flowledger.steps.flow_object import FlowObject
+from flowledger.steps.sink import SINK_SPEC_ID, FindOrCreateSink
+from flowledger.steps.spec import Spec
+from flowledger.steps.step import Call, Context, Difference
+from flowledger.steps.target_schema import CreateTargetSchema
+
+SCHEMA_VERSION = "application/vnd.adobe.xed-full+json;version=1"
+
+
+class CreateTargetConnection(FlowObject):
+    """POST /targetConnections (platform-api.md §4.6). Its spec is the sink's, where the tutorial has PayPal's (T1)."""
+
+    name = "create_target_connection"
+    slug = "target-connection"
+    label = "target connection"
+    kind = "targetConnections"
+    row = "10"
+    tutorial = "Création d’une connexion cible"
+
+    def calls(self, spec: Spec) -> tuple[tuple[Call, ...], ...]:
+        return ((Call(method="POST", path="/targetConnections", effect=True),),)
+
+    def body(self, ctx: Context) -> dict[str, Json]:
+        return {
+            "baseConnectionId": ctx.outputs_of(FindOrCreateSink)["id"],
+            "data": {
+                "format": "parquet_xdm",
+                "schema": {"id": ctx.outputs_of(CreateTargetSchema)["id"], "version": SCHEMA_VERSION},
+            },
+            "params": {"dataSetId": ctx.outputs_of(CreateDataset)["id"]},
+            "connectionSpec": {"id": SINK_SPEC_ID, "version": "1.0"},
+        }
+
+    def second_look(self, ctx: Context) -> str:
+        return f"params.dataSetId=={ctx.outputs_of(CreateDataset)['id']}"
+
+    def references(self, ctx: Context, live: Json) -> list[Difference]:
+        wanted = self.body(ctx)
+        paths = (("baseConnectionId",), ("connectionSpec", "id"), ("data", "schema", "id"), ("params", "dataSetId"))
+        return [
+            difference for path in paths for difference in differ(".".join(path), dig(wanted, *path), dig(live, *path))
+        ]
+
+    def content(self, ctx: Context, live: Json) -> list[Difference]:
+        return [
+            *differ("data.format", "parquet_xdm", dig(live, "data", "format")),
+            *differ("data.schema.version", SCHEMA_VERSION, dig(live, "data", "schema", "version"), as_media_type),
+        ]
