@@ -1,4 +1,4 @@
-"""Resolve a reference to a secret: an environment variable, a file, or a program's output. Errors never show the value."""
+"""Resolve a reference to a secret: an environment variable, a file, or a program. Errors never show the value."""
 
 from __future__ import annotations
 
