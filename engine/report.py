@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from flowledger.engine.events import RunStopped
 from flowledger.engine.ledger import Ledger, RunState
 from flowledger.engine.table import ROWS
 
@@ -83,14 +84,17 @@ def report_of(ledger: Ledger, journal: str) -> Report:
         journal=journal,
         events=ledger.events,
         changed_at=ledger.changed_at,
-        stopped=stopped
-        and Stop(
-            error=stopped.error,
-            message=stopped.message,
-            step=stopped.step,
-            code=stopped.code,
-            request_id=stopped.request_id,
-            hint=stopped.hint,
-            exit_code=stopped.exit_code,
-        ),
+        stopped=_stop_of(stopped) if stopped else None,
+    )
+
+
+def _stop_of(stopped: RunStopped) -> Stop:
+    return Stop(
+        error=stopped.error,
+        message=stopped.message,
+        step=stopped.step,
+        code=stopped.code,
+        request_id=stopped.request_id,
+        hint=stopped.hint,
+        exit_code=stopped.exit_code,
     )

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from flowledger.emulator import Emulator
-    from flowledger.steps.client.inprocess import InProcessPort
     from flowledger.steps.client.platform import Platform
+    from flowledger.steps.client.port import Port
 
 T = TypeVar("T")
 EPOCH = 1_800_000_000.0  # virtual wall time starts here, seconds since the Unix epoch
@@ -87,7 +87,12 @@ def emulator_in_virtual_time(time: VirtualTime, *, seed: int = 0) -> Emulator:
 
 
 def platform_in_process(
-    emulator: Emulator, time: VirtualTime, *, sandbox: str = "prod", port: InProcessPort | None = None
+    emulator: Emulator,
+    time: VirtualTime,
+    *,
+    sandbox: str = "prod",
+    client_secret: str = "local-secret",  # noqa: S107 - the emulator's public default
+    port: Port | None = None,
 ) -> Platform:
     """The authenticated client, joined to an emulator without a socket, with the emulator's default credentials."""
     from flowledger.steps.client.inprocess import InProcessPort
@@ -96,8 +101,9 @@ def platform_in_process(
 
     return Platform(
         port or InProcessPort(emulator.handle, time),
-        Credentials(client_id="local-client", client_secret="local-secret", org="LOCAL@AdobeOrg"),  # noqa: S106 - the emulator's public default
+        Credentials(client_id="local-client", client_secret=client_secret, org="LOCAL@AdobeOrg"),
         sandbox=sandbox,
         clock=time,
         redactor=Redactor(),
+        base_url="http://127.0.0.1",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -138,7 +139,7 @@ def test_every_branch_begins_planned_and_is_one_unbroken_line() -> None:
     for branch in BRANCHES:
         rows = rows_of(branch)
         assert rows[0].source == "planned"
-        assert all(before.dest == after.source for before, after in zip(rows, rows[1:], strict=False))
+        assert all(before.dest == after.source for before, after in pairwise(rows))
 
 
 def test_names_and_slugs_are_unique_and_safe_in_filters() -> None:

@@ -1,0 +1,268 @@
+"""Fire transitions in every order, legal and illegal, with a crash and a replay between any two.
+
+The model is a set of finished steps. The system is engine + journal + emulator, joined in one process in virtual time
+on a simulated file system. Illegal orders are refused and change nothing; every legal order ends in the same platform
+state, up to renaming of ids.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, event, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from transitions import MachineError
+
+from flowledger.engine.driver import Driver, replay
+from flowledger.engine.events import RunStarted, RunTakenUp
+from flowledger.engine.ledger import RunState, ledger_of
+from flowledger.engine.run import Run
+from flowledger.engine.specfile import load_spec
+from flowledger.engine.table import BRANCHES, ROWS, row_of, rows_of
+from flowledger.journal import InlineCommitter, Journal, SimulatedFileSystem
+from flowledger.steps.client.port import Answer, Request
+from flowledger.testing import VirtualTime, emulator_in_virtual_time, platform_in_process, run_in_virtual_time
+
+T = TypeVar("T")
+SPEC = load_spec(Path(__file__).parents[2] / "examples" / "paypal-products.yaml").spec
+STEPS = [row.step.name for row in ROWS]
+VOLATILE = re.compile(
+    "created|updated|modified|etag|version$|date$|startTime|basePath|viewId|registryMetadata|At$", re.I
+)
+KINDS = {
+    "create_base_connection": "connections",
+    "create_adhoc_class": "classes",
+    "create_adhoc_schema": "schemas",
+    "create_source_connection": "sourceConnections",
+    "create_field_group": "fieldgroups",
+    "create_target_schema": "schemas",
+    "create_dataset": "dataSets",
+    "find_or_create_sink": "connections",
+    "create_target_connection": "targetConnections",
+    "create_mapping_set": "mappingSets",
+    "create_flow": "flows",
+}
+
+
+class RefusingPort:
+    """A replay's platform: whoever sends is in the wrong."""
+
+    async def send(self, request: Request) -> Answer:
+        raise AssertionError(f"a replay sent {request.method} {request.path}")
+
+    async def close(self) -> None:
+        return
+
+
+class World:
+    """One run on one platform, and everything that outlives a crash: disk, platform, time."""
+
+    def __init__(self, nonce: str = "abcdefghij") -> None:
+        self.time = VirtualTime()
+        self.disk = SimulatedFileSystem()
+        self.emulator = emulator_in_virtual_time(self.time)
+        self.nonce = nonce
+        self.sent = 0
+        self.begin()
+
+    def open_journal(self) -> Journal:
+        return Journal.open(Path("/journal"), fs=self.disk, committer=InlineCommitter(), wall=self.time.wall)
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        return run_in_virtual_time(self.time, main)
+
+    def begin(self) -> None:
+        """Take the run up from what is on disk, as a new process would."""
+        self.journal = self.open_journal()
+        ledger = ledger_of(SPEC.name, self.journal.events(SPEC.name))
+        self.platform = platform_in_process(self.emulator, self.time)
+
+        async def take_up() -> None:
+            started = RunStarted(
+                nonce=self.nonce,
+                spec=SPEC.model_dump(mode="json", by_alias=True),
+                org=self.platform.org,
+                sandbox="prod",
+                base_url="http://127.0.0.1",
+            )
+            taken_up = RunTakenUp(pid=1, host="here", boot_id=self.time.boot_id, version="test")
+            for item in (*([] if ledger.spec else [started]), taken_up):
+                doc = item.doc(at=self.time.wall(), mono=self.time.monotonic())
+                ledger.fold(await self.journal.append(SPEC.name, doc), doc)
+
+        self.run(take_up())
+        # The run itself belongs to one loop; between two loops only its ledger and journal carry on.
+        self.ledger = ledger
+
+    def driver(self, port: Any = None) -> Driver:
+        platform = platform_in_process(self.emulator, self.time, port=port) if port else self.platform
+        run = Run(ledger=self.ledger, journal=self.journal, platform=platform, clock=self.time, chance=random.Random(0))
+        return Driver(run)
+
+    def at(self, states: dict[str, str], main: Callable[[Driver], Coroutine[Any, Any, T]]) -> T:
+        """Run `main` with a driver whose lanes stand at `states`."""
+
+        async def body() -> T:
+            driver = self.driver()
+            for branch, state in states.items():
+                driver.lanes[branch].state = state
+            result = await main(driver)
+            for branch in states:
+                states[branch] = driver.lanes[branch].state
+            await driver.run.flush()
+            return result
+
+        return self.run(body())
+
+    def crash(self) -> None:
+        """The process dies: what was not synced is lost, and nobody says goodbye."""
+        self.disk.crash()
+
+    def objects(self) -> dict[str, int]:
+        return {kind: self.emulator.count(kind) for kind in set(KINDS.values())}
+
+    def canonical(self) -> str:
+        """The platform's whole state, with every id replaced by what it belongs to, and without times and etags."""
+        names: dict[str, str] = {}
+        for step, record in self.ledger.steps.items():
+            for key, value in (record.outputs or {}).items():
+                if isinstance(value, str) and key != "etag" and len(value) >= 8:
+                    names[value] = f"<{step}.{key}>"
+        state = {}
+        for kind in sorted(set(KINDS.values())):
+            objects = [json.dumps(_timeless(item), sort_keys=True) for item in self.emulator.objects(kind)]
+            state[kind] = sorted(_renamed(text, names) for text in objects)
+        return json.dumps(state, indent=1)
+
+
+def _renamed(text: str, names: dict[str, str]) -> str:
+    for value in sorted(names, key=len, reverse=True):
+        text = text.replace(value, names[value])
+    # What is left are ids of parts (mappings, data sources) that nobody else refers to.
+    return re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{24,64}", "<id>", text)
+
+
+def _timeless(item: Any) -> Any:
+    if isinstance(item, dict):
+        return {key: _timeless(value) for key, value in item.items() if not VOLATILE.search(key)}
+    if isinstance(item, list):
+        return [_timeless(value) for value in item]
+    return item
+
+
+def finished_by(order: list[str]) -> str:
+    """The canonical platform state after firing all steps in that order."""
+    world = World()
+    states = dict.fromkeys(BRANCHES, "planned")
+    for step in order:
+        assert world.at(states, lambda driver, step=step: driver.lanes[row_of(step).branch].fire(step)) is True
+    return world.canonical()
+
+
+ONE_LEGAL_ORDER = [
+    step
+    for branch in ("tenant", "sink", "source", "target", "mapping", "lookup", "flow")
+    for step in (row.step.name for row in rows_of(branch))
+]
+REFERENCE = finished_by(ONE_LEGAL_ORDER)
+
+
+class EveryOrder(RuleBasedStateMachine):
+    """The model: which steps are finished, and so which state each branch is in."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.world = World()
+        self.states = dict.fromkeys(BRANCHES, "planned")
+        self.finished: set[str] = set()
+        self.crashes = 0
+
+    def legal(self, step: str) -> bool:
+        row = row_of(step)
+        before = [other.step.name for other in rows_of(row.branch)]
+        return (
+            set(before[: before.index(step)]) <= self.finished
+            and step not in self.finished
+            and set(row.needs) <= self.finished
+        )
+
+    def in_place(self, step: str) -> bool:
+        return self.states[row_of(step).branch] == row_of(step).source
+
+    def fire(self, step: str) -> bool:
+        return self.world.at(self.states, lambda driver: driver.lanes[row_of(step).branch].fire(step))
+
+    @rule(step=st.sampled_from(STEPS))
+    def fire_any(self, step: str) -> None:
+        before = (dict(self.states), self.world.objects(), self.world.ledger.events)
+        if self.legal(step):
+            assert self.fire(step) is True
+            self.finished.add(step)
+            event(f"finished {len(self.finished)} steps")
+            return
+        if self.in_place(step):
+            assert self.fire(step) is False
+        else:
+            with pytest.raises(MachineError):
+                self.fire(step)
+        assert (dict(self.states), self.world.objects(), self.world.ledger.events) == before
+
+    @precondition(lambda self: len(self.finished) < len(STEPS))
+    @rule(data=st.data())
+    def fire_a_legal_one(self, data: st.DataObject) -> None:
+        self.fire_any(data.draw(st.sampled_from(sorted(step for step in STEPS if self.legal(step)))))
+
+    @rule()
+    def crash_and_replay(self) -> None:
+        self.world.crash()
+        self.world.begin()
+        self.crashes += 1
+        event("crashed")
+
+        async def replayed() -> dict[str, str]:
+            return await replay(self.world.driver(RefusingPort()))
+
+        assert self.world.run(replayed()) == self.states
+
+    @rule(step=st.sampled_from(STEPS))
+    def fire_a_finished_one_again(self, step: str) -> None:
+        """A second process at an earlier state fires it again: the journal answers, the platform is not asked."""
+        if step not in self.finished:
+            return
+        before = self.world.objects()
+        states = {**self.states, row_of(step).branch: row_of(step).source}
+        assert self.world.at(states, lambda driver: driver.lanes[row_of(step).branch].fire(step)) is True
+        assert self.world.objects() == before
+
+    @invariant()
+    def the_platform_has_exactly_what_is_finished(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        wanted = dict.fromkeys(KINDS.values(), 0)
+        for step in self.finished & set(KINDS):
+            wanted[KINDS[step]] += 1
+        assert self.world.objects() == wanted
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        while len(self.finished) < len(STEPS):
+            step = next(step for step in STEPS if self.legal(step))
+            assert self.fire(step) is True
+            self.finished.add(step)
+        self.the_platform_has_exactly_what_is_finished()
+        assert self.world.canonical() == REFERENCE
+        assert self.world.ledger.state in (RunState.PROVISIONING, RunState.PROVISIONED)
+
+
+TestEveryOrder = EveryOrder.TestCase
+TestEveryOrder.settings = settings(
+    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
