@@ -176,7 +176,6 @@ def _compose(text: str) -> _Node:
     root: _Node | None = None
     stack: list[_Node] = []
     pending: list[tuple[Any, Place] | None] = []  # for each open mapping: its key that waits for a value
-    seen = 0
 
     def add(node: _Node, event: Any) -> None:
         nonlocal root
@@ -195,8 +194,7 @@ def _compose(text: str) -> _Node:
             stack[-1].value.append((key, place, node))
             pending[-1] = None
 
-    for event in _events(text):
-        seen += 1
+    for seen, event in enumerate(_events(text)):
         if seen > MAX_VALUES * 2:
             raise _Refused(f"more than {MAX_VALUES} keys and values", _place(event.start_mark))
         place = _place(event.start_mark)

@@ -1,0 +1,136 @@
+"""The spec's front door: a file or a mapping in, the model out, or one SpecError that names every fault."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowledger.engine.speccheck import check
+from flowledger.engine.specfault import Fault, Findings, KeyPath, shown_path
+from flowledger.engine.specshape import shape
+from flowledger.engine.specyaml import Place, Tree, parse, read_text
+from flowledger.errors import SpecError
+from flowledger.steps.spec import Spec
+
+_WHERE_TO_READ = "docs/spec.md describes every key; `flowledger init paypal` writes a spec that works"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedSpec:
+    """A spec that was read from `path`, and what is allowed in it but probably not meant."""
+
+    spec: Spec
+    path: Path
+    warnings: tuple[str, ...] = ()
+
+
+def load_spec(source: Path, *, now: float | None = None, base_url: str = "") -> LoadedSpec:
+    """Read, complete and judge a spec file.
+
+    `now` (seconds since the epoch) makes an absolute start that has passed a fault: give it before a run begins, not
+    when one is compared with its file. `base_url` is the platform's: some values are unwise against Adobe only.
+
+    Raises SpecError, and nothing else, for whatever `source` is or holds. Its `faults` name all that is wrong, each as
+    `file:line:column key.path: what is wrong; what would be right`.
+    """
+    tree, findings = parse(read_text(source), str(source))
+    spec, written = shape(tree.data, findings, source.absolute().parent)
+    check(spec, findings, now=now, base_url=base_url)
+    places = _Places(str(source), tree, written)
+    _refuse(findings, str(source), places)
+    return LoadedSpec(spec=spec, path=source, warnings=tuple(map(places.line_of, findings.warnings)))
+
+
+def spec_from_mapping(mapping: Mapping[str, Any], *, folder: Path | None = None, now: float | None = None) -> Spec:
+    """The spec that a program has as a mapping, in any form that a file may have.
+
+    Relative paths of secret files count from `folder`, by default the working directory. Raises SpecError with all
+    faults, each as `key.path: what is wrong; what would be right`.
+    """
+    if not isinstance(mapping, Mapping):
+        raise SpecError(f"the spec must be a mapping, not {type(mapping).__name__}", hint=_WHERE_TO_READ)
+    findings = Findings()
+    spec, written = shape(mapping, findings, (folder or Path()).absolute())
+    check(spec, findings, now=now)
+    _refuse(findings, "the spec", _Places("", Tree(), written))
+    return spec
+
+
+def judge(spec: Spec, *, now: float | None = None, base_url: str = "") -> tuple[str, ...]:
+    """Judge a spec that a program has built as a model. Returns warnings; raises SpecError with all faults."""
+    findings = Findings()
+    check(spec, findings, now=now, base_url=base_url)
+    places = _Places("", Tree(), {})
+    _refuse(findings, "the spec", places)
+    return tuple(map(places.line_of, findings.warnings))
+
+
+def spec_diff(old: Spec, new: Spec) -> list[str]:
+    """What differs between two specs, compared as models: one line a key path, `[]` if nothing does.
+
+    Specs hold no secrets, so neither do the lines.
+    """
+    lines: list[str] = []
+    _differ(old.model_dump(mode="json", by_alias=True), new.model_dump(mode="json", by_alias=True), (), lines)
+    return lines
+
+
+class _Places:
+    """Says where a path of the model stands in the file."""
+
+    def __init__(self, source: str, tree: Tree, written: Mapping[KeyPath, KeyPath]) -> None:
+        self.source = source
+        self.tree = tree
+        self.written = written
+
+    def line_of(self, fault: Fault) -> str:
+        path = self.written.get(fault.path, fault.path)
+        place = self.place(path, at_key=fault.at_key)
+        where = f"{self.source}:{place.line}:{place.column} " if place else f"{self.source} " if self.source else ""
+        return f"{where}{shown_path(path)}: {fault}"
+
+    def order(self, fault: Fault) -> tuple[int, int]:
+        place = self.place(self.written.get(fault.path, fault.path), at_key=fault.at_key)
+        return (place.line, place.column) if place else (0, 0)
+
+    def place(self, path: KeyPath, *, at_key: bool) -> Place | None:
+        first, second = (self.tree.keys, self.tree.values) if at_key else (self.tree.values, self.tree.keys)
+        if found := first.get(path) or second.get(path):
+            return found
+        for length in range(len(path) - 1, -1, -1):  # something is missing: the key it is missing under
+            above = path[:length]
+            if found := self.tree.keys.get(above) or self.tree.values.get(above):
+                return found
+        return None
+
+
+def _refuse(findings: Findings, source: str, places: _Places) -> None:
+    if not findings.faults:
+        return
+    faults = tuple(dict.fromkeys(map(places.line_of, sorted(findings.faults, key=places.order))))
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    raise SpecError(f"{source}: the spec has {count}", faults=faults, hint=_WHERE_TO_READ)
+
+
+def _differ(old: Any, new: Any, path: KeyPath, lines: list[str]) -> None:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            _differ(old.get(key), new.get(key), (*path, key), lines)
+    elif isinstance(old, list) and isinstance(new, list):
+        for index in range(max(len(old), len(new))):
+            before, after = (side[index] if index < len(side) else None for side in (old, new))
+            _differ(before, after, (*path, index), lines)
+    elif old != new:
+        lines.append(f"{shown_path(path)}: {_said(old)} -> {_said(new)}")
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "(nothing)"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_said(inner)}" for key, inner in value.items() if inner is not None) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_said, value)) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)

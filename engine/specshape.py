@@ -1,0 +1,348 @@
+"""From what people write to the model: every surface form of a spec, brought to one shape, faults collected.
+
+The shape of each value is judged here, one fault a value, and a faulty value is replaced by a stand-in so that the
+rest can still be judged. What values mean together is `flowledger.engine.speccheck`'s work.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from flowledger.engine.specfault import Findings, KeyPath, echo, nearest
+from flowledger.engine.specvalues import ABSENT, ADOBE_WORDS, DIGITS, Values
+from flowledger.steps.sources import SOURCES, AuthSpec
+from flowledger.steps.spec import FieldType, Retry, Schedule, Settle, Spec
+from flowledger.steps.xdm_paths import NAMESPACE, PROFILE, RESOURCES, ResourceKind, short_forms
+
+_RELATIVE: Final = re.compile(r"\+[0-9]{1,9}[smhd]")
+_RUN_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
+_ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_URI: Final = re.compile(re.escape(NAMESPACE) + r"[A-Za-z0-9_.~/-]+")
+_DEEPEST_FIELD: Final = 12  # levels of own fields
+
+
+def shape(data: Mapping[Any, Any], findings: Findings, folder: Path) -> tuple[Spec, dict[KeyPath, KeyPath]]:
+    """The model of what `data` says, with stand-ins where `findings` has faults.
+
+    `folder` is where relative paths of secret files count from. Also returns, for paths of the model that are
+    written otherwise (short forms), the path at which they are written.
+    """
+    shaper = _Shaper(findings, folder)
+    return Spec.model_validate(shaper.spec(data)), shaper.written
+
+
+class _Shaper(Values):
+    def __init__(self, findings: Findings, folder: Path) -> None:
+        super().__init__(findings)
+        self.folder = folder
+        self.written: dict[KeyPath, KeyPath] = {}
+
+    def spec(self, data: Mapping[Any, Any]) -> dict[str, Any]:
+        needed = ("name", "source", "target", "mappings", "schedule")
+        keys = self.mapping(data, (), tuple(Spec.model_fields), needed)
+        return {
+            "name": self.run_name(keys.get("name", ABSENT)),
+            "style": self.choice(keys.get("style", "tutorial"), ("style",), ("tutorial",)),
+            "source": self.source(keys.get("source", ABSENT), ("source",)),
+            "target": self.target(keys.get("target", ABSENT), ("target",)),
+            "mappings": self.mappings(keys.get("mappings", ABSENT), ("mappings",)),
+            "schedule": self.schedule(keys.get("schedule", ABSENT), ("schedule",)),
+            "retry": self.durations(keys.get("retry", {}), ("retry",), Retry, whole=("attempts",)),
+            "settle": self.settle(keys.get("settle", {}), ("settle",)),
+        }
+
+    def run_name(self, value: Any) -> str:
+        name = self.text(value, ("name",), "unnamed")
+        if not _RUN_NAME.fullmatch(name):
+            tidy = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:48].strip("-")
+            self.findings.fault(
+                ("name",),
+                f"{echo(name)} is not a run's name: lower-case letters, digits and '-', 1 to 48 characters, "
+                "with no '-' at either end",
+                f"for example {tidy or 'paypal-products'}",
+            )
+            return "unnamed"
+        return name
+
+    def source(self, value: Any, path: KeyPath) -> dict[str, Any]:
+        keys = self.mapping(value, path, ("kind", "connection", "table", "delta"), ("kind", "connection", "table"))
+        kind = self.choice(keys.get("kind", ABSENT), (*path, "kind"), tuple(SOURCES))
+        connection, auth = self.connection(keys.get("connection", ABSENT), (*path, "connection"), kind)
+        if auth is not None:
+            connection["params"] = {**auth.defaults, **connection["params"]}
+        delta = keys.get("delta")
+        return {
+            "kind": kind,
+            "connection": connection,
+            "table": self.text(keys.get("table", ABSENT), (*path, "table"), "?"),
+            "delta": None if delta is None else self.delta(delta, (*path, "delta"), SOURCES[kind].delta_format),
+        }
+
+    def connection(self, value: Any, path: KeyPath, kind: str) -> tuple[dict[str, Any], AuthSpec | None]:
+        keys = self.mapping(value, path, ("id", "auth", "params"))
+        made: dict[str, Any] = {"params": {}}
+        if "id" in keys:
+            made["id"] = self.text(keys["id"], (*path, "id"), "")
+        params = self.mapping(keys["params"], (*path, "params"), None) if "params" in keys else {}
+        for name, param in params.items():
+            made["params"][name] = self.param(param, (*path, "params", name))
+        if "id" in keys and "params" not in keys and "auth" not in keys:
+            return made, None
+        names = tuple(auth.name for auth in SOURCES[kind].auths)
+        sound = self.findings.sound((*path[:-1], "kind"))
+        wanted = keys.get("auth", names[0])
+        made["auth"] = self.choice(wanted, (*path, "auth"), names) if sound else names[0]
+        given = "params" in keys and "id" not in keys and sound
+        return made, SOURCES[kind].auth(made["auth"]) if given else None
+
+    def param(self, value: Any, path: KeyPath) -> Any:
+        """A parameter's value: text, or a reference to a secret. No message repeats it: it may be a secret."""
+        if isinstance(value, str):
+            return value
+        if not isinstance(value, Mapping):
+            what = "is empty" if value is None else "must be text, or a reference to a secret"
+            self.findings.fault(
+                path, what, "put text in quotes, or refer to a secret: {env: NAME}, {file: PATH} or {command: [..]}"
+            )
+            return "?"
+        keys = self.mapping(value, path, ("env", "file", "command"))
+        if not self.findings.sound(path) or set(keys) != {str(key) for key in value}:
+            self.findings.bad.add(path)
+            return "?"
+        if len(keys) != 1:
+            self.findings.fault(path, "a reference to a secret has exactly one of env, file and command")
+            return "?"
+        [(place, where)] = keys.items()
+        read = {"env": self.env_name, "file": self.file_name, "command": self.command}[place]
+        found = read(where, (*path, place))
+        if found is None:
+            self.findings.bad.add(path)
+            return "?"
+        return {place: found}
+
+    def env_name(self, value: Any, path: KeyPath) -> str | None:
+        if isinstance(value, str) and _ENV_NAME.fullmatch(value):
+            return value
+        self.findings.fault(path, "is not the name of an environment variable", "for example PAYPAL_CLIENT_SECRET")
+        return None
+
+    def file_name(self, value: Any, path: KeyPath) -> str | None:
+        if isinstance(value, str) and value.strip() and "\0" not in value:
+            try:
+                return os.path.abspath(self.folder / Path(value).expanduser())  # noqa: PTH100 - resolve() follows links
+            except RuntimeError:  # "~nobody/..."
+                self.findings.fault(path, "names a home folder that does not exist")
+                return None
+        self.findings.fault(path, "is not a file's path", "for example secrets/paypal-client-secret")
+        return None
+
+    def command(self, value: Any, path: KeyPath) -> list[str] | None:
+        if isinstance(value, str):
+            try:
+                value = shlex.split(value)
+            except ValueError as error:
+                self.findings.fault(path, f"is not a command: {str(error).lower()}", "write it as a list of words")
+                return None
+        if isinstance(value, Sequence) and value and all(isinstance(word, str) and word for word in value):
+            return list(value)
+        self.findings.fault(path, "is not a command", "write it as a list of words, like [pass, show, paypal]")
+        return None
+
+    def delta(self, value: Any, path: KeyPath, date_format: str) -> dict[str, Any]:
+        if isinstance(value, str):  # the short form: `delta: Create_Time`
+            self.written[(*path, "column")] = path
+            return {"column": self.text(value, path, "?"), "date_format": date_format}
+        keys = self.mapping(value, path, ("column", "date_format", "timezone"), ("column",))
+        zone = keys.get("timezone", "UTC")
+        if zone != "UTC":
+            self.findings.fault(
+                (*path, "timezone"),
+                f"{echo(zone)} is not possible",
+                "source times must be UTC: write UTC or leave it out",
+            )
+        return {
+            "column": self.text(keys.get("column", ABSENT), (*path, "column"), "?"),
+            "date_format": self.text(keys.get("date_format", date_format), (*path, "date_format"), date_format),
+        }
+
+    def target(self, value: Any, path: KeyPath) -> dict[str, Any]:
+        keys = self.mapping(value, path, ("class", "field_groups", "fields", "dataset"))
+        dataset = self.mapping(keys.get("dataset", {}), (*path, "dataset"), ("title", "description"))
+        return {
+            "class": self.resource(keys.get("class", PROFILE), (*path, "class"), "class"),
+            "field_groups": self.field_groups(keys.get("field_groups", []), (*path, "field_groups")),
+            "fields": self.fields(keys.get("fields", {}), (*path, "fields")),
+            "dataset": {
+                key: self.text(dataset.get(key, ""), (*path, "dataset", key), "") for key in ("title", "description")
+            },
+        }
+
+    def field_groups(self, value: Any, path: KeyPath) -> list[str]:
+        ids: list[str] = []
+        for index, item in enumerate(self.items(value, path)):
+            id_ = self.resource(item, (*path, index), "field group")
+            if id_ in ids and self.findings.sound((*path, index)):
+                first = ids.index(id_)
+                self.findings.warn(
+                    (*path, index), f"is the same field group as [{first}]", "it is sent once; leave the second out"
+                )
+            elif id_ not in ids:
+                ids.append(id_)
+        return ids
+
+    def resource(self, value: Any, path: KeyPath, kind: ResourceKind) -> str:
+        """The full `$id` of a class or field group, from it or from a short form of a bundled one."""
+        foreign = NAMESPACE + "unknown"
+        text = self.text(value, path, foreign)
+        forms = short_forms(kind)
+        if text in forms:
+            return forms[text]
+        if text in RESOURCES and RESOURCES[text].kind != kind:
+            self.findings.fault(path, f"{text} is a {RESOURCES[text].kind}, not a {kind}")
+            return foreign
+        if _URI.fullmatch(text):
+            return text
+        near = nearest(text.removeprefix("https://").removeprefix("ns.adobe.com/"), [*forms, *RESOURCES])
+        self.findings.fault(
+            path,
+            f"{echo(text)} is not the id of a {kind}",
+            f"did you mean {near}?" if near else f"write its $id, which begins with {NAMESPACE}",
+        )
+        return foreign
+
+    def fields(self, value: Any, path: KeyPath) -> dict[str, Any]:
+        """Own fields, nested or dotted, as dotted path to type."""
+        flat: dict[str, Any] = {}
+        types = get_args(FieldType)
+
+        def walk(part: Any, at: KeyPath, prefix: str, depth: int) -> None:
+            if isinstance(part, Mapping):
+                if depth > _DEEPEST_FIELD:
+                    self.findings.fault(at, f"nested deeper than {_DEEPEST_FIELD} levels")
+                    return
+                if not part:
+                    self.findings.fault(at, "has no fields", "name at least one, like `name: string`, or leave it out")
+                for key, inner in part.items():
+                    name = key if isinstance(key, str) else str(key)
+                    walk(inner, (*at, name), f"{prefix}.{name}" if prefix else name, depth + 1)
+                return
+            canonical: KeyPath = (*path, prefix)
+            self.written.setdefault(canonical, at)
+            if prefix in flat:
+                self.findings.fault(at, f"the field {prefix} stands twice", "keep one of the two")
+                return
+            flat[prefix] = self.choice(part, at, types)
+            if not self.findings.sound(at):
+                self.findings.bad.add(canonical)
+
+        if isinstance(value, Mapping):
+            if value:
+                walk(value, path, "", 0)
+        else:
+            self.mapping(value, path, None)
+        return flat
+
+    def mappings(self, value: Any, path: KeyPath) -> list[dict[str, str]]:
+        if value is ABSENT:
+            self.findings.bad.add(path)
+            return []
+        if isinstance(value, Mapping):  # the short form: `Product_Id: _id`
+            made = []
+            for index, (source, to) in enumerate(value.items()):
+                at: KeyPath = (*path, str(source))
+                self.written[(*path, index)] = at
+                self.written[(*path, index, "source")] = self.written[(*path, index, "to")] = at
+                made.append({"source": str(source), "to": self.text(to, at, "?")})
+                if not self.findings.sound(at):
+                    self.findings.bad.add((*path, index))
+            return made
+        return [self.one_mapping(item, (*path, index)) for index, item in enumerate(self.items(value, path))]
+
+    def one_mapping(self, value: Any, path: KeyPath) -> dict[str, str]:
+        if isinstance(value, Mapping) and len(value) == 1:
+            [(key, inner)] = value.items()
+            if isinstance(inner, str) and key not in ("source", "to") and key not in ADOBE_WORDS:
+                right = f"write {{source: {key}, to: {inner}}}"
+                self.findings.fault(path, "a mapping in a list names its `source` and its `to`", right)
+                return {"source": "?", "to": "?"}
+        keys = self.mapping(value, path, ("source", "to"))
+        if self.findings.sound(path):
+            for key, example in (("source", "name the column"), ("to", "name the field, like person.name.firstName")):
+                if key not in keys and not self.said_otherwise(value, key):
+                    self.findings.fault((*path, key), "missing", example)
+                elif key not in keys:
+                    self.findings.bad.add((*path, key))
+        return {key: self.text(keys.get(key, "?"), (*path, key), "?") for key in ("source", "to")}
+
+    def said_otherwise(self, value: Any, key: str) -> bool:
+        """Whether the mapping says `key` in one of Adobe's words, which has been reported already."""
+        return any(ADOBE_WORDS.get(str(word)) == f"`{key}`" for word in value)
+
+    def schedule(self, value: Any, path: KeyPath) -> dict[str, Any]:
+        if value is ABSENT:
+            self.findings.bad.add(path)
+            return {}
+        keys = self.mapping(value, path, tuple(Schedule.model_fields))
+        made: dict[str, Any] = {}
+        if "frequency" in keys:
+            options = get_args(Schedule.model_fields["frequency"].annotation)
+            made["frequency"] = self.choice(keys["frequency"], (*path, "frequency"), options)
+        if keys.get("interval") is not None:
+            made["interval"] = self.whole(keys["interval"], (*path, "interval"), 30)
+        if "start" in keys:
+            made["start"] = self.start(keys["start"], (*path, "start"))
+        if keys.get("backfill") is not None:
+            made["backfill"] = self.truth(keys["backfill"], (*path, "backfill"))
+        return made
+
+    def start(self, value: Any, path: KeyPath) -> str | int:
+        """A start as `+10m` or epoch seconds, from those, digits as text, or an ISO 8601 time with its zone."""
+        right = "write +10m (from when the dataflow is asked for), 2030-01-01T00:00:00Z, or seconds since 1970"
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        if isinstance(value, datetime):  # only from an embedding program
+            value = value.isoformat()
+        if isinstance(value, str):
+            text = value.strip()
+            if _RELATIVE.fullmatch(text):
+                return text
+            if DIGITS.fullmatch(text):
+                return int(text)
+            try:
+                moment = datetime.fromisoformat(text)
+            except ValueError:
+                moment = None
+            if moment is not None and moment.tzinfo is None:
+                self.findings.fault(path, f"{echo(text)} names no time zone", f"write {moment.isoformat()}Z for UTC")
+                return "+10m"
+            if moment is not None:
+                return math.floor(moment.timestamp())
+        self.findings.fault(path, f"{echo(value)} is not a start", right)
+        return "+10m"
+
+    def settle(self, value: Any, path: KeyPath) -> dict[str, Any]:
+        if isinstance(value, Mapping):
+            return self.durations(value, path, Settle)
+        self.written[(*path, "window")] = path  # the short form: `settle: 1s`
+        window = self.duration(value, path)
+        return {} if window is None else {"window": window}
+
+    def durations(
+        self, value: Any, path: KeyPath, model: type[Retry] | type[Settle], whole: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for key, inner in self.mapping(value, path, tuple(model.model_fields)).items():
+            at: KeyPath = (*path, key)
+            found = self.whole(inner, at, model.model_fields[key].default) if key in whole else self.duration(inner, at)
+            if found is not None:
+                made[key] = found
+        return made
