@@ -11,9 +11,6 @@ from flowledger.steps.differences import differ
 from flowledger.steps.marking import carries, description_of, name_of
 from flowledger.steps.step import Context, Difference, Hit, Outputs, Step
 
-# Filters that the service refuses: unknown field, range not allowed, bad value (platform-api.md §4.1, §8.4).
-_FILTER_REFUSED = frozenset({"FLOW-1440-400", "FLOW-1448-400", "FLOW-1449-400", "FLOW-1452-400", "FLOW-1453-400"})
-
 
 async def listed(ctx: Context, kind: str, filter: str) -> list[Json]:
     """List what matches `filter` ("field==value"), or everything if the service refuses that filter.
@@ -23,10 +20,8 @@ async def listed(ctx: Context, kind: str, filter: str) -> list[Json]:
     path = flow_service(f"/{kind}")
     try:
         return await list_flow(ctx.ask, path, query=(("property", filter),))
-    except Rejected as refused:
-        if refused.code not in _FILTER_REFUSED:
-            raise
-    return await list_flow(ctx.ask, path)
+    except Rejected:  # `FLOW-1449-400` and its like; what else is wrong, the call without a filter will say again
+        return await list_flow(ctx.ask, path)
 
 
 async def fetched(ctx: Context, kind: str, id: str) -> Json | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowledger.errors import SpecError
+from flowledger.errors import Rejected, SpecError
 from flowledger.steps.answers import dig, needed_text, number_of, text_or_none
 from flowledger.steps.client.paging import list_mapping_sets
 from flowledger.steps.client.paths import conversion
@@ -99,7 +99,10 @@ class CreateMappingSet(Step):
 
     async def find(self, ctx: Context) -> list[Hit]:
         """Look by name; if that shows nothing, go through all and judge each here (platform-api.md §9)."""
-        ours = self._ours(ctx, await list_mapping_sets(ctx.ask, query=(("name", name_of(ctx, self)),)))
+        try:
+            ours = self._ours(ctx, await list_mapping_sets(ctx.ask, query=(("name", name_of(ctx, self)),)))
+        except Rejected:  # a filter may be refused: all of the list decides
+            ours = []
         return ours or self._ours(ctx, await list_mapping_sets(ctx.ask))
 
     def _ours(self, ctx: Context, listed: list[Json]) -> list[Hit]:
