@@ -1,1 +1,134 @@
-"""Provision an Adobe Experience Platform dataflow from one spec file: journaled, resumable, exactly one of each."""
+"""Provision an Adobe Experience Platform dataflow from one spec file: journaled, resumable, exactly one of everything.
+
+Everything a program needs is a name of this module; each is loaded when it is first asked for, so that
+`import flowledger` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from flowledger.engine.api import apply, apply_sync, resume, resume_sync, status, status_sync
+    from flowledger.engine.halt import Halt
+    from flowledger.engine.ledger import RunState
+    from flowledger.engine.report import Report, Resource, Stop
+    from flowledger.engine.specfile import load_spec
+    from flowledger.errors import (
+        AppendOnlyError,
+        Conflict,
+        DiskFull,
+        Drifted,
+        FlowledgerError,
+        InDoubt,
+        Interrupted,
+        JournalCorrupt,
+        JournalError,
+        JournalHeld,
+        JournalPoisoned,
+        NotPermitted,
+        NotThere,
+        Rejected,
+        SpecError,
+        StepError,
+        TryLater,
+        Unreachable,
+        UsageError,
+    )
+    from flowledger.journal import Journal, JournalReader
+    from flowledger.steps.client.config import platform_from_env
+    from flowledger.steps.client.platform import Platform
+    from flowledger.steps.spec import Spec
+
+__all__ = [
+    "AppendOnlyError",
+    "Conflict",
+    "DiskFull",
+    "Drifted",
+    "FlowledgerError",
+    "Halt",
+    "InDoubt",
+    "Interrupted",
+    "Journal",
+    "JournalCorrupt",
+    "JournalError",
+    "JournalHeld",
+    "JournalPoisoned",
+    "JournalReader",
+    "NotPermitted",
+    "NotThere",
+    "Platform",
+    "Rejected",
+    "Report",
+    "Resource",
+    "RunState",
+    "Spec",
+    "SpecError",
+    "StepError",
+    "Stop",
+    "TryLater",
+    "Unreachable",
+    "UsageError",
+    "__version__",
+    "apply",
+    "apply_sync",
+    "load_spec",
+    "platform_from_env",
+    "resume",
+    "resume_sync",
+    "status",
+    "status_sync",
+]
+
+_HOMES: Final = {
+    "flowledger.engine.api": ("apply", "apply_sync", "resume", "resume_sync", "status", "status_sync"),
+    "flowledger.engine.halt": ("Halt",),
+    "flowledger.engine.ledger": ("RunState",),
+    "flowledger.engine.report": ("Report", "Resource", "Stop"),
+    "flowledger.engine.specfile": ("load_spec",),
+    "flowledger.errors": (
+        "AppendOnlyError",
+        "Conflict",
+        "DiskFull",
+        "Drifted",
+        "FlowledgerError",
+        "InDoubt",
+        "Interrupted",
+        "JournalCorrupt",
+        "JournalError",
+        "JournalHeld",
+        "JournalPoisoned",
+        "NotPermitted",
+        "NotThere",
+        "Rejected",
+        "SpecError",
+        "StepError",
+        "TryLater",
+        "Unreachable",
+        "UsageError",
+    ),
+    "flowledger.journal": ("Journal", "JournalReader"),
+    "flowledger.steps.client.config": ("platform_from_env",),
+    "flowledger.steps.client.platform": ("Platform",),
+    "flowledger.steps.spec": ("Spec",),
+}
+_HOME_OF: Final = {name: module for module, names in _HOMES.items() for name in names}
+
+__version__: str  # read from the installed package's metadata when asked for
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("flowledger")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value  # the next look is a plain one
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

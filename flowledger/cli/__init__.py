@@ -1,1 +1,10 @@
-"""The command line: thin verbs over the public API; stdout is data, stderr is progress."""
+"""The command line. `main` is the entry point; verbs live one module a family, and load what they need when they run."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line on `sys.argv` and exit."""
+    from flowledger.cli.app import app
+
+    app(prog_name="flowledger")

@@ -1,0 +1,82 @@
+"""The top of the command line: what `flowledger --help` says, and the families of verbs in the order people need them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flowledger.cli import demo, emulator, journal, look, provision, specs
+
+EPILOG = """\b
+A first run, without credentials and without Adobe:
+  $ flowledger demo
+  $ flowledger init paypal && flowledger apply paypal-products.yaml --local
+
+\b
+Environment (a flag outranks it; it outranks the spec and the defaults):
+  FLOWLEDGER_JOURNAL         journal directory (.flowledger/journal)
+  FLOWLEDGER_BASE_URL        the platform (https://platform.adobe.io)
+  FLOWLEDGER_IMS_URL         IMS (Adobe's; an emulator serves both on one URL)
+  FLOWLEDGER_CLIENT_ID       credentials: OAuth server-to-server client id,
+  FLOWLEDGER_CLIENT_SECRET   its secret (or ..._SECRET_FILE, ..._SECRET_COMMAND),
+  FLOWLEDGER_ORG_ID          and the organisation, like 1234@AdobeOrg
+  FLOWLEDGER_SANDBOX         sandbox (prod)
+  NO_COLOR                   no colour
+
+\b
+Exit codes:
+  0   ok                       6   journal held by another process
+  1   failed                   7   rejected by the platform, conflict, title taken
+  2   usage; plan: changes     8   drift: something is gone or was edited
+  3   spec invalid or changed  9   journal damaged
+  4   credentials, permission  75  try resume later: interrupted, in doubt,
+  5   not found                    disk full, unreachable
+  130, 143  ended at once by a second SIGINT, SIGTERM
+
+Data goes to stdout; logs, progress and errors go to stderr. With --json a verb prints one
+document with a schema_version, also when it fails.
+"""
+
+
+def _context() -> dict[str, object]:
+    return {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+app = typer.Typer(
+    name="flowledger",
+    help="Provision an Adobe Experience Platform dataflow from one spec file.\n\n"
+    "Every intent and every answer goes to a journal first: a run that was killed anywhere carries on "
+    "and ends with exactly one of everything.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,  # typer's takes an import of its own at each start
+    rich_markup_mode=None,  # plain help: rich costs more than the 300 ms that --help may take
+    pretty_exceptions_enable=False,
+    context_settings=_context(),
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import flowledger
+
+        print(f"flowledger {flowledger.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def flowledger_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Provision an Adobe Experience Platform dataflow from one spec file."""
+
+
+specs.register(app)
+provision.register(app)
+look.register(app)
+app.add_typer(journal.app, name="journal")
+app.add_typer(emulator.app, name="emulator")
+demo.register(app)

@@ -1,0 +1,164 @@
+"""What every verb shares: the options for how loud to be, one way to fail, and help that reads like a manual page."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flowledger.errors import FlowledgerError
+
+Verb = Callable[..., "int | None"]
+
+JournalOption = Annotated[
+    Path,
+    typer.Option(
+        "--journal",
+        metavar="DIR",
+        envvar="FLOWLEDGER_JOURNAL",
+        show_envvar=True,
+        help="The journal's directory.",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document (it has a schema_version) instead of text.")
+]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's name, as in the spec and in `runs`.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with yes; ask nothing.")]
+DEFAULT_JOURNAL = Path(".flowledger/journal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """How loud a verb is. `verbose` counts the -v."""
+
+    quiet: bool = False
+    verbose: int = 0
+    debug: bool = False
+
+
+class Answered(Exception):
+    """A verb failed and has already printed its JSON document; what is left is to tell the person and to exit."""
+
+    def __init__(self, error: FlowledgerError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def command(
+    app: typer.Typer, name: str, *, example: str, notes: str = "", exit_codes: str = "", hidden: bool = False
+) -> Callable[[Verb], Verb]:
+    """Register a verb: `example` and `exit_codes` end its help.
+
+    The verb gets -q, -v and --debug without declaring them (as `voice`, if it has such a parameter), may return an
+    exit code, and may raise any FlowledgerError, which is told on stderr and ends the program with its exit code.
+    """
+    epilog = _paragraphs(notes=notes, example=example, exit_codes=exit_codes)
+
+    def register(verb: Verb) -> Verb:
+        wants_voice = "voice" in inspect.signature(verb).parameters
+
+        @functools.wraps(verb)
+        def run(*args: Any, quiet: bool, verbose: int, debug: bool, **given: Any) -> None:
+            from flowledger.cli.logs import configure_logs
+
+            voice = Voice(quiet=quiet, verbose=verbose, debug=debug)
+            configure_logs(voice)
+            if wants_voice:
+                given["voice"] = voice
+            code = guarded(lambda: verb(*args, **given), debug=debug, as_json=bool(given.get("as_json")))
+            if code:
+                raise typer.Exit(code)
+
+        parameters = [
+            parameter for parameter in inspect.signature(verb, eval_str=True).parameters.values()
+            if parameter.name != "voice"
+        ]  # fmt: skip
+        parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+        signature = inspect.Signature([*parameters, *_VOICE])
+        run.__signature__ = signature  # type: ignore[attr-defined]  # what typer reads
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in signature.parameters.values()}
+        app.command(name, epilog=epilog, hidden=hidden)(run)
+        return verb
+
+    return register
+
+
+def guarded(verb: Callable[[], int | None], *, debug: bool, as_json: bool) -> int:
+    """Run a verb and return its exit code; every failure is told once, a traceback only if asked for."""
+    from flowledger.cli.failure import error_document, tell, tell_bug
+    from flowledger.cli.show import print_json
+
+    try:
+        code = verb() or 0
+        sys.stdout.flush()
+        return code
+    except Answered as failed:
+        tell(failed.error, debug=debug)
+        return failed.error.exit_code
+    except FlowledgerError as error:
+        if as_json:
+            print_json(error_document(error))
+        tell(error, debug=debug)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough. Nothing may be flushed into the pipe again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except Exception as error:  # noqa: BLE001 - the outermost frame: a person gets a sentence, not a traceback
+        tell_bug(error, debug=debug)
+        return 1
+
+
+def sure(question: str, *, yes: bool, otherwise: str) -> None:
+    """Ask before something is lost. Raises UsageError at a "no", and where there is nobody to ask.
+
+    `otherwise` says what to type to go ahead without a question.
+    """
+    from flowledger.errors import UsageError
+
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{question} There is no terminal to ask at.", hint=otherwise)
+    if not typer.confirm(question, err=True):
+        raise UsageError("nothing was changed", hint=otherwise)
+
+
+def _voice_parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+_VOICE = (
+    _voice_parameter(
+        "quiet", Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only errors on stderr.")], False
+    ),
+    _voice_parameter(
+        "verbose",
+        Annotated[
+            int, typer.Option("--verbose", "-v", count=True, metavar="", help="Log to stderr; -vv logs every call.")
+        ],
+        0,
+    ),
+    _voice_parameter("debug", Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")], False),
+)
+
+
+def _paragraphs(*, notes: str, example: str, exit_codes: str) -> str:
+    """Help text after the options. A paragraph that begins with \\b keeps its lines."""
+    parts = [notes] if notes else []
+    parts.append("\b\nExample:\n" + "\n".join(f"  $ {line}" for line in example.splitlines()))
+    if exit_codes:
+        parts.append(f"Exit codes: {exit_codes}")
+    return "\n\n".join(parts)

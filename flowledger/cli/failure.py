@@ -1,0 +1,93 @@
+"""Tell a person, or a program that reads `--json`, what went wrong, to what, and what to type next."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from flowledger.cli.logs import coloured
+from flowledger.errors import Drifted, FlowledgerError, JournalCorrupt, JournalHeld, SpecError, StepError
+
+SCHEMA_VERSION = 1
+
+
+def tell(error: FlowledgerError, *, debug: bool = False) -> None:
+    """Print an error to stderr: a sentence, each fault on its own line, and the next thing to do."""
+    if debug:
+        _say("".join(traceback.format_exception(error)).rstrip())
+    _say(f"{_red('error:')} {error}")
+    for fault in faults_of(error):
+        if fault not in str(error):
+            _say(f"  - {fault}")
+    if error.hint:
+        _say(f"next: {error.hint}")
+
+
+def tell_bug(error: Exception, *, debug: bool = False) -> None:
+    """Print an error that nobody foresaw. The journal is readable after it, as after a kill."""
+    if debug:
+        _say("".join(traceback.format_exception(error)).rstrip())
+    _say(f"{_red('error:')} flowledger has a fault of its own: {type(error).__name__}: {error}")
+    _say("next: run it again with --debug for the traceback, and report it; what was journaled is safe to resume")
+
+
+def faults_of(error: FlowledgerError) -> tuple[str, ...]:
+    """The places that an error names one by one."""
+    if isinstance(error, SpecError):
+        return error.faults
+    return error.differences if isinstance(error, Drifted) else ()
+
+
+def stop_of(error: FlowledgerError) -> dict[str, Any]:
+    """An error as the `stopped` part of a report."""
+    step = isinstance(error, StepError)
+    return {
+        "error": type(error).__name__,
+        "message": error.message,
+        "step": error.step if step else "",
+        "code": error.code if step else "",
+        "request_id": error.request_id if step else "",
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+    }
+
+
+def error_document(error: FlowledgerError) -> dict[str, Any]:
+    """What `--json` prints when a verb has failed."""
+    told: dict[str, Any] = {**stop_of(error), "faults": list(faults_of(error))}
+    if isinstance(error, JournalHeld):
+        told["holder"] = error.holder
+    if isinstance(error, JournalCorrupt):
+        told |= {"file": error.file, "offset": error.offset, "line": error.line, "reason": error.reason}
+    return {"schema_version": SCHEMA_VERSION, "error": told}
+
+
+def run_document(error: FlowledgerError, run: str, journal: Path) -> dict[str, Any]:
+    """What `apply --json` and `resume --json` print when they have failed: the run's report, and why it stopped."""
+    from flowledger.engine.api import read_status
+
+    try:
+        document = read_status(run, journal).to_json()
+    except FlowledgerError:  # no such run yet, or its journal cannot be read: the error at hand says more
+        document = {
+            "schema_version": SCHEMA_VERSION,
+            "run": run,
+            "state": "planned",
+            "resources": [],
+            "duplicates": [],
+            "journal": str(journal),
+        }
+    document["stopped"] = stop_of(error)
+    if faults_of(error):
+        document["stopped"]["faults"] = list(faults_of(error))
+    return document
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _red(text: str) -> str:
+    return f"\x1b[1;31m{text}\x1b[0m" if coloured(sys.stderr) else text

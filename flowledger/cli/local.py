@@ -1,0 +1,66 @@
+"""An emulator of one's own: over a real loopback socket in this process, with its state beside the journal."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flowledger.steps.client.platform import Platform
+
+CREDENTIALS = {
+    "FLOWLEDGER_CLIENT_ID": "local-client",
+    "FLOWLEDGER_CLIENT_SECRET": "local-secret",
+    "FLOWLEDGER_ORG_ID": "LOCAL@AdobeOrg",
+}
+
+
+def local_environment(url: str, *, sandbox: str = "prod") -> dict[str, str]:
+    """The FLOWLEDGER_* variables that point at an emulator with its default credentials."""
+    return {
+        **CREDENTIALS,
+        "FLOWLEDGER_BASE_URL": url,
+        "FLOWLEDGER_IMS_URL": url,
+        "FLOWLEDGER_SANDBOX": sandbox,
+    }
+
+
+def state_beside(journal: Path) -> Path:
+    """Where `--local` keeps the emulator of a journal."""
+    return journal.absolute().parent / "emulator"
+
+
+@asynccontextmanager
+async def local_platform(state: Path, environ: Mapping[str, str]) -> AsyncIterator[Platform]:
+    """A platform whose emulator lives as long as the block. Only FLOWLEDGER_SANDBOX is taken from `environ`.
+
+    Raises JournalHeld when another process has an emulator on this state.
+    """
+    from flowledger.emulator.core import Emulator
+    from flowledger.emulator.server import serve
+    from flowledger.emulator.store import StateInUse
+    from flowledger.errors import JournalHeld
+    from flowledger.steps.client.config import platform_from_env
+
+    try:
+        emulator = Emulator(state=state)
+    except StateInUse as error:
+        raise JournalHeld(
+            f"another process runs an emulator on {state}: {error}",
+            hint="stop it, or point FLOWLEDGER_BASE_URL at it and leave --local out",
+        ) from error
+    try:
+        server = await serve(emulator)
+        try:
+            sandbox = environ.get("FLOWLEDGER_SANDBOX", "").strip() or "prod"
+            platform = platform_from_env(local_environment(server.url, sandbox=sandbox))
+            try:
+                yield platform
+            finally:
+                await platform.close()
+        finally:
+            await server.close()
+    finally:
+        emulator.close()

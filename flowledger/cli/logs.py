@@ -1,0 +1,39 @@
+"""Logs go to stderr, as loud as was asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowledger.cli.command import Voice
+
+
+def configure_logs(voice: Voice) -> None:
+    """Send structlog's and the standard library's records to stderr: warnings, with -v news, with -vv every call."""
+    import structlog
+
+    level = logging.ERROR if voice.quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(voice.verbose, 2)]
+
+    def to_stderr(*_: Any) -> structlog.PrintLogger:
+        # Looked up at each bind: while branches are shown live, stderr is theirs, and lines go above them.
+        return structlog.PrintLogger(file=sys.stderr)
+
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(colors=coloured(sys.stderr), pad_event_to=0),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=to_stderr,
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(name)s %(message)s")
+
+
+def coloured(stream: Any) -> bool:
+    """Whether a stream is a terminal that may show colour (https://no-color.org)."""
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

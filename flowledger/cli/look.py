@@ -1,0 +1,156 @@
+"""The verbs that only read the journal: status, runs, history, explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, JsonOption, RunArgument, command
+
+
+def status(run: RunArgument, journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) -> int:
+    """Show what the journal says of a run: its state, each resource with its id, and why it stopped.
+
+    Needs no lock and no network, and can be asked while the run is being driven. Exits 0 whatever the state is.
+    """
+    from flowledger.cli.show import ago, moment, place, print_json, report_lines
+    from flowledger.engine.api import read_status
+
+    report = read_status(run, journal)
+    if as_json:
+        print_json(report.to_json())
+        return 0
+    for line in report_lines(report.to_json()):
+        print(line)
+    if report.stopped is not None:
+        stop = report.stopped
+        print(f"Stopped: {stop.message}" + (f" (request id {stop.request_id})" if stop.request_id else ""))
+        print(f"Next: {stop.hint or f'flowledger explain {run}'}")
+    elif report.exit_code:
+        print(f"Unfinished. Next: flowledger resume {run}")
+    print(f"Changed: {moment(report.changed_at)} ({ago(report.changed_at)})")
+    print(f"Journal: {place(report.journal)}  ({report.events} events)")
+    return 0
+
+
+def runs(journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) -> int:
+    """List the runs of a journal: state, last change, sandbox, how far each one is."""
+    from flowledger.cli.show import ago, place, print_json, table
+    from flowledger.engine.api import read_ledgers
+    from flowledger.engine.report import report_of
+    from flowledger.engine.table import ROWS
+
+    ledgers = read_ledgers(journal)
+    if as_json:
+        listed = [
+            {
+                "run": ledger.run,
+                "state": str(ledger.state),
+                "sandbox": ledger.sandbox,
+                "org": ledger.org,
+                "nonce": ledger.nonce,
+                "started_at": ledger.started_at,
+                "changed_at": ledger.changed_at,
+                "steps_done": sum(record.done for record in ledger.steps.values()),
+                "steps": len(ROWS),
+                "duplicates": len(ledger.duplicates),
+                "exit_code": report_of(ledger, str(journal)).exit_code,
+            }
+            for ledger in ledgers
+        ]
+        print_json({"schema_version": 1, "journal": str(journal), "runs": listed})
+        return 0
+    if not ledgers:
+        print(f"No runs in {place(journal)}.")
+        return 0
+    rows = [
+        (
+            ledger.run,
+            str(ledger.state),
+            f"{sum(record.done for record in ledger.steps.values())}/{len(ROWS)}",
+            ledger.sandbox,
+            ago(ledger.changed_at),
+        )
+        for ledger in ledgers
+    ]
+    print("\n".join(table(rows, head=("RUN", "STATE", "STEPS", "SANDBOX", "CHANGED"), indent=0)))
+    return 0
+
+
+def history(
+    run: RunArgument,
+    journal: JournalOption = DEFAULT_JOURNAL,
+    event: Annotated[
+        int | None, typer.Option("--event", metavar="N", help="Show one event whole: its request and its response.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Show the numbered events of a run: when, branch, step, attempt, what happened, how long it took."""
+    from flowledger.cli.show import print_json
+    from flowledger.cli.showhistory import entry_lines, history_lines
+    from flowledger.engine.history import entry_of, history_of
+
+    documents, place = _documents(run, journal)
+    if event is None:
+        entries = history_of(documents)
+        if as_json:
+            print_json(
+                {"schema_version": 1, "run": run, "journal": place, "events": [entry.to_json() for entry in entries]}
+            )
+        else:
+            print("\n".join(history_lines(entries)))
+        return 0
+    entry = entry_of(run, documents, event)
+    if as_json:
+        print_json({"schema_version": 1, "run": run, "journal": place, **entry.to_json()})
+    else:
+        print("\n".join(entry_lines(entry)))
+    return 0
+
+
+def explain(run: RunArgument, journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) -> int:
+    """Say why a run is not provisioned: the step, what was sent, what came back, what is known, what to type.
+
+    Reads the journal only. Works as well for a run that was killed, and for drift.
+    """
+    from flowledger.cli.show import print_json
+    from flowledger.cli.showplan import explanation_lines
+    from flowledger.engine.explain import explain as explain_run
+    from flowledger.steps.client.clock import SystemClock
+
+    documents, place = _documents(run, journal)
+    explanation = explain_run(run, documents, SystemClock())
+    if as_json:
+        print_json({**explanation.to_json(), "journal": place})
+    else:
+        print("\n".join(explanation_lines(explanation)))
+    return 0
+
+
+def _documents(run: str, journal: Path) -> tuple[list[tuple[int, dict[str, object]]], str]:
+    """The numbered events of a run, oldest first, and the journal's place. Raises NotThere."""
+    from flowledger.engine.api import read_ledger
+    from flowledger.journal import JournalReader
+
+    _, place = read_ledger(run, journal)
+    with JournalReader.open(journal) as reader:
+        return [(document.doc_id, dict(document)) for document in reader.events(run)], place
+
+
+def register(app: typer.Typer) -> None:
+    """Add this family's verbs."""
+    command(
+        app, "status", example="flowledger status paypal-products --json | jq -r '.resources[].id'",
+        exit_codes="0 shown, 5 the journal has no such run, 9 journal damaged.",
+    )(status)  # fmt: skip
+    command(app, "runs", example="flowledger runs", exit_codes="0 shown, 9 journal damaged.")(runs)
+    command(
+        app, "history", example="flowledger history paypal-products\nflowledger history paypal-products --event 12",
+        exit_codes="0 shown, 5 no such run or event, 9 journal damaged.",
+    )(history)  # fmt: skip
+    command(
+        app, "explain", example="flowledger explain paypal-products",
+        exit_codes="0 shown, 5 no such run, 9 journal damaged.",
+    )(explain)  # fmt: skip

@@ -1,0 +1,237 @@
+"""Progress on stderr: one line a branch on a terminal, one line a finished step elsewhere, fed by a run's events."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TextIO
+
+from flowledger.cli.show import fitted, lasting
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from flowledger.engine.ledger import Ledger
+
+Event = Mapping[str, Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class Branch:
+    """What one line shows."""
+
+    name: str
+    steps: tuple[str, ...]
+    needs: Mapping[str, tuple[str, ...]]  # of each step, from other branches
+    done: list[str] = field(default_factory=list)
+    doing: str = ""
+    note: str = ""
+    since: float = 0.0  # reading of `clock` at the first event of the step in hand
+    took: float = 0.0  # seconds spent so far on finished steps
+
+    @property
+    def next(self) -> str:
+        """The step in hand or ahead; "" once the branch is at its end."""
+        return next((step for step in self.steps if step not in self.done), "")
+
+
+class Progress:
+    """Folds events into branches. `seen` counts them: above 0, this process drives the run."""
+
+    def __init__(self, ledger: Ledger | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        from flowledger.engine.table import BRANCHES, rows_of
+
+        self.seen = 0
+        self.clock = clock
+        self.branches = {
+            name: Branch(
+                name=name,
+                steps=tuple(row.step.name for row in rows_of(name)),
+                needs={row.step.name: row.needs for row in rows_of(name)},
+            )
+            for name in BRANCHES
+        }
+        self._branch_of = {step: branch for branch in self.branches.values() for step in branch.steps}
+        self._began: dict[str, float] = {}
+        for record in ledger.steps.values() if ledger else ():
+            if record.done and record.name in self._branch_of:
+                self._branch_of[record.name].done.append(record.name)
+
+    def on_event(self, number: int, doc: Event) -> None:
+        """Take an event in. Never raises: a closed terminal must not stop a run."""
+        self.seen += 1
+        branch = self._branch_of.get(str(doc.get("step", "")))
+        if branch is None:
+            return
+        step = str(doc["step"])
+        now = self.clock()
+        began = self._began.setdefault(step, now)
+        kind = str(doc.get("kind", "")).partition("/")[0]
+        if completes(doc):
+            seconds = now - began
+            branch.done.append(step)
+            branch.doing, branch.note, branch.took = "", "", branch.took + seconds
+            self._tell(lambda: self.finished(step, doc, seconds))
+            return
+        if branch.doing != step:
+            branch.doing, branch.since = step, now
+        branch.note = note_of(kind, doc)
+        self._tell(lambda: self.noticed(step, kind, doc))
+
+    def finished(self, step: str, doc: Event, seconds: float) -> None:
+        """A step is done."""
+
+    def noticed(self, step: str, kind: str, doc: Event) -> None:
+        """Something else became known of a step."""
+
+    def _tell(self, telling: Callable[[], None]) -> None:
+        try:
+            telling()
+        except OSError:
+            # stderr is gone (a closed pipe or terminal). The run matters more than its progress.
+            self._tell = lambda telling: None  # type: ignore[method-assign]  # silent from here on
+
+
+class PlainProgress(Progress):
+    """A line for each finished step, and for each wait that a person may wonder about."""
+
+    def __init__(self, ledger: Ledger | None, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(ledger, clock=clock)
+        self._stream = stream
+        self._wide = max(len(step) for step in self._branch_of)
+
+    def finished(self, step: str, doc: Event, seconds: float) -> None:
+        id = str((doc.get("outputs") or {}).get("id", ""))
+        self._say(f"{step:{self._wide}}  {how_of(doc):8}  {lasting(seconds):>7}  {id}")
+
+    def noticed(self, step: str, kind: str, doc: Event) -> None:
+        worth = (
+            (kind == "wait_started" and float(doc.get("seconds", 0)) >= 1)
+            or (kind == "outcome_recorded" and doc.get("outcome") != "done")
+            or kind == "drift_seen"
+        )
+        if worth:
+            self._say(f"{step:{self._wide}}  {note_of(kind, doc)}")
+
+    def _say(self, line: str) -> None:
+        print(line.rstrip(), file=self._stream, flush=True)
+
+
+class LiveProgress(Progress):
+    """One line a branch, redrawn in place."""
+
+    def __init__(self, ledger: Ledger | None, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(ledger, clock=clock)
+        self._console = console
+        modern = "utf" in (console.encoding or "").lower()
+        self._marks = ("✓", "›", "·", "…") if modern else ("+", ">", ".", "...")
+
+    def __rich__(self) -> Table:
+        return self.picture()
+
+    def picture(self) -> Table:
+        """The branches as they stand now."""
+        from rich.table import Table
+        from rich.text import Text
+
+        room = max(20, self._console.width - 28)
+        grid = Table.grid(padding=(0, 1))
+        for branch in self.branches.values():
+            mark, words, seconds = self.line_of(branch)
+            style = {"✓": "green", "+": "green", "›": "cyan", ">": "cyan"}.get(mark, "dim")
+            grid.add_row(
+                Text(f" {mark}", style=style),
+                Text(branch.name.ljust(8)),
+                Text(f"{len(branch.done)}/{len(branch.steps)}", style="dim"),
+                Text(fitted(words, room).ljust(room), no_wrap=True, overflow="crop"),
+                Text(seconds.rjust(8), style="dim"),
+            )
+        return grid
+
+    def line_of(self, branch: Branch) -> tuple[str, str, str]:
+        """Mark, words and time of a branch."""
+        done, doing, waiting, dots = self._marks
+        if not branch.next:
+            return done, branch.done[-1], lasting(branch.took) if branch.took else ""
+        if branch.doing:
+            note = f": {branch.note}" if branch.note else ""
+            return doing, f"{branch.doing}{note}", lasting(self.clock() - branch.since)
+        open_needs = [need for need in branch.needs[branch.next] if not self._is_done(need)]
+        if open_needs:
+            return waiting, f"{branch.next} waits for {', '.join(open_needs)}", ""
+        return waiting, f"{branch.next}{dots}", ""
+
+    def _is_done(self, step: str) -> bool:
+        return step in self._branch_of[step].done
+
+
+@contextmanager
+def progress_for(ledger: Ledger | None, *, quiet: bool) -> Iterator[Progress]:
+    """The progress that suits stderr: live on a terminal, plain elsewhere, none if it is to be quiet."""
+    if quiet:
+        yield Progress(ledger)
+        return
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield PlainProgress(ledger, sys.stderr)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True, highlight=False)
+    progress = LiveProgress(ledger, console)
+    # Where stdout is the same terminal, the report that follows says it all once more.
+    with Live(progress, console=console, refresh_per_second=10, transient=sys.stdout.isatty(), redirect_stdout=False):
+        yield progress
+
+
+def completes(doc: Event) -> bool:
+    """Whether an event completes its step."""
+    kind = str(doc.get("kind", ""))
+    if kind.startswith(("step_adopted/", "step_settled/")):
+        return True
+    return kind.startswith("outcome_recorded/") and doc.get("outputs") is not None
+
+
+def how_of(doc: Event) -> str:
+    """How a completing event's step came to its outputs."""
+    kind = str(doc.get("kind", ""))
+    if kind.startswith("step_adopted/"):
+        return "adopted"
+    return str(doc.get("how", "created"))
+
+
+def note_of(kind: str, doc: Event) -> str:
+    """A few words about an event that does not complete its step."""
+    match kind:
+        case "intent_recorded":
+            attempt = int(doc.get("attempt", 1))
+            return "sent" if attempt == 1 else f"sent, attempt {attempt}"
+        case "outcome_recorded":
+            answer = doc.get("answer") or {}
+            came = f"HTTP {answer['status']}" if "status" in answer else str(answer.get("trouble") or "no answer")
+            return f"{str(doc.get('outcome', '')).replace('_', ' ')}: {came} {doc.get('code', '')}".rstrip()
+        case "looked_up":
+            return f"looked for its marker: {len(doc.get('hits') or [])} found"
+        case "wait_started":
+            return f"{WAITS.get(str(doc.get('why')), str(doc.get('why')))} {lasting(float(doc.get('seconds', 0)))}"
+        case "read_answered":
+            call = doc.get("call") or {}
+            return f"reading {str(call.get('path', '')).rpartition('/')[2]}"
+        case "drift_seen":
+            return "drift: " + "; ".join(map(str, doc.get("differences") or []))
+        case "last_look_taken":
+            return "last look taken"
+    return kind.replace("_", " ")
+
+
+WAITS = {
+    "settle": "in doubt; looking again in",
+    "back_off": "backing off for",
+    "last_look": "last look in",
+    "flow": "reading again in",
+}

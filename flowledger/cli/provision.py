@@ -1,0 +1,230 @@
+"""The verbs that change the platform: apply and resume."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowledger.cli.command import DEFAULT_JOURNAL, Answered, JournalOption, JsonOption, RunArgument, Voice, command
+from flowledger.errors import FlowledgerError, UsageError
+
+if TYPE_CHECKING:
+    from flowledger.engine.halt import Halt
+    from flowledger.engine.ledger import Ledger
+    from flowledger.engine.report import Report
+    from flowledger.engine.run import OnEvent
+    from flowledger.steps.client.platform import Platform
+
+SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec: a YAML file, as `init` writes one.")]
+LocalOption = Annotated[
+    bool,
+    typer.Option("--local", help="Run against an emulator of its own, whose state is kept beside the journal."),
+]
+LockOption = Annotated[
+    str,
+    typer.Option(
+        "--lock-timeout",
+        metavar="TIME",
+        help="How long to wait for another process to let go of the journal, like 30s, 5m or 1h.",
+    ),
+]
+Drive = Callable[["Platform | None", "OnEvent", "Halt"], Coroutine[Any, Any, "Report"]]
+
+
+def apply(
+    spec: SpecArgument,
+    journal: JournalOption = DEFAULT_JOURNAL,
+    local: LocalOption = False,
+    lock_timeout: LockOption = "0s",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accepted for scripts; apply asks nothing.")] = False,
+    as_json: JsonOption = False,
+    voice: Voice = Voice(),
+) -> int:
+    """Provision a spec: carry on if its run has begun, do nothing if it is provisioned.
+
+    Every call is journaled before it is sent. If the program or the machine dies, type the same command again: what
+    was sent and not answered is looked for on the platform and adopted, never repeated blindly.
+    """
+    from flowledger.engine import api
+    from flowledger.engine.specfile import load_spec
+
+    seconds = seconds_of(lock_timeout)
+    loaded = load_spec(spec, base_url=os.environ.get("FLOWLEDGER_BASE_URL", ""))
+    run = loaded.spec.name
+    ledger = known_ledger(run, journal)
+    if ledger is None:  # a start in the past is a fault before the run begins, and history after it
+        loaded = load_spec(spec, now=time.time(), base_url=os.environ.get("FLOWLEDGER_BASE_URL", ""))
+    for warning in () if voice.quiet else loaded.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+
+    def drive(platform: Platform | None, on_event: OnEvent, halt: Halt) -> Coroutine[Any, Any, Report]:
+        return api.apply(
+            loaded.spec, journal=journal, platform=platform, on_event=on_event, halt=halt, lock_timeout=seconds
+        )
+
+    return provision(run, ledger, drive, journal=journal, local=local, as_json=as_json, voice=voice)
+
+
+def resume(
+    run: RunArgument,
+    journal: JournalOption = DEFAULT_JOURNAL,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Print what would be asked, adopted and sent, from the journal only; send nothing."
+        ),
+    ] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start",
+            metavar="TIME",
+            help='A new start of the schedule: "+10m" from when the flow is created, or seconds since the epoch.',
+        ),
+    ] = None,
+    local: LocalOption = False,
+    lock_timeout: LockOption = "0s",
+    as_json: JsonOption = False,
+    voice: Voice = Voice(),
+) -> int:
+    """Carry on an unfinished run from its journal; needs no spec file.
+
+    What was sent and not answered is looked for on the platform first; what was completed is checked for drift before
+    anything is built on it. Resuming a provisioned run does nothing.
+    """
+    from flowledger.engine import api
+
+    if plan:
+        return show_resume_plan(run, journal, as_json=as_json)
+    seconds = seconds_of(lock_timeout)
+    ledger, _ = api.read_ledger(run, journal)
+    when = start_of(start)
+
+    def drive(platform: Platform | None, on_event: OnEvent, halt: Halt) -> Coroutine[Any, Any, Report]:
+        return api.resume(
+            run, journal=journal, platform=platform, start=when, on_event=on_event, halt=halt, lock_timeout=seconds
+        )
+
+    return provision(run, ledger, drive, journal=journal, local=local, as_json=as_json, voice=voice)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this family's verbs."""
+    command(
+        app,
+        "apply",
+        example="flowledger apply paypal-products.yaml --local\n"
+        "flowledger apply paypal-products.yaml --json | jq .state",
+        exit_codes="0 provisioned, 3 spec invalid or changed, 4 credentials, 5 not there, 6 journal held, 7 rejected or "
+        "conflict, 8 drift, 9 journal damaged, 75 resume later.",
+    )(apply)
+    command(
+        app,
+        "resume",
+        example="flowledger resume paypal-products --plan\nflowledger resume paypal-products",
+        exit_codes="as apply; 5 when the journal has no such run.",
+    )(resume)
+
+
+def provision(
+    run: str, ledger: Ledger | None, drive: Drive, *, journal: Path, local: bool, as_json: bool, voice: Voice
+) -> int:
+    """Drive a run with signals and progress, tell what came of it, and return the exit code."""
+    from flowledger.cli.failure import run_document
+    from flowledger.cli.show import place, print_json, report_lines
+    from flowledger.engine.ledger import RunState
+
+    was_done = ledger is not None and ledger.state is RunState.PROVISIONED
+    try:
+        report = asyncio.run(_drive(run, ledger, drive, journal=journal, local=local and not was_done, voice=voice))
+    except FlowledgerError as error:
+        if as_json:
+            print_json(run_document(error, run, journal))
+        raise Answered(error) from error
+    if as_json:
+        print_json(report.to_json())
+        return report.exit_code
+    for line in report_lines(report.to_json()):
+        print(line)
+    if was_done:
+        print("Nothing to do: the run is provisioned.")
+    print(f"Journal: {place(report.journal)}  ({report.events} events; flowledger history {run})")
+    return report.exit_code
+
+
+async def _drive(run: str, ledger: Ledger | None, drive: Drive, *, journal: Path, local: bool, voice: Voice) -> Report:
+    from flowledger.cli.local import local_platform, state_beside
+    from flowledger.cli.progress import progress_for
+    from flowledger.cli.signals import stopping_on_signals
+    from flowledger.engine.halt import Halt
+
+    halt = Halt()
+    async with AsyncExitStack() as stack:
+        progress = stack.enter_context(progress_for(ledger, quiet=voice.quiet))
+        stack.enter_context(stopping_on_signals(halt, begun=lambda: progress.seen > 0, run=run))
+        platform = None
+        if local:
+            platform = await stack.enter_async_context(local_platform(state_beside(journal), os.environ))
+        return await drive(platform, progress.on_event, halt)
+
+
+def show_resume_plan(run: str, journal: Path, *, as_json: bool) -> int:
+    """`resume --plan`: from the journal only, without a write and without a call."""
+    from flowledger.cli.show import print_json
+    from flowledger.cli.showplan import resume_plan_lines
+    from flowledger.engine.api import read_ledger
+    from flowledger.engine.plan import resume_plan
+
+    ledger, place = read_ledger(run, journal)
+    plan = resume_plan(ledger)
+    if as_json:
+        print_json({**plan.to_json(), "journal": place})
+    else:
+        print("\n".join(resume_plan_lines(plan)))
+    return 0
+
+
+def known_ledger(run: str, journal: Path) -> Ledger | None:
+    """What the journal says of a run so far; None if it says nothing."""
+    from flowledger.engine.api import read_ledger
+    from flowledger.errors import NotThere
+
+    try:
+        return read_ledger(run, journal)[0]
+    except NotThere:
+        return None
+
+
+def seconds_of(text: str) -> float:
+    """A duration like "30s", "1.5m", "2h" or "90" in seconds. Raises UsageError."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    number, scale = text.strip(), 1.0
+    for unit, factor in units.items():
+        if number.endswith(unit):
+            number, scale = number.removesuffix(unit), factor
+            break
+    try:
+        seconds = float(number) * scale
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 10**9:
+        raise UsageError(f"{text!r} is not a duration", hint="write it like 30s, 5m or 1h")
+    return seconds
+
+
+def start_of(text: str | None) -> str | int | None:
+    """A schedule start as the spec would hold it: "+10m" or seconds since the epoch. Raises UsageError."""
+    if text is None:
+        return None
+    if text.isdecimal():
+        return int(text)
+    if text.startswith("+") and text[1:-1].isdecimal() and text[-1] in "smhd":
+        return text
+    raise UsageError(f"{text!r} is not a start", hint='write it like "+10m", or as seconds since the epoch')

@@ -1,0 +1,136 @@
+"""Print data to stdout: JSON documents, and tables that read well at 80 columns without colour."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from flowledger.cli.logs import coloured
+
+
+def print_json(document: Any) -> None:
+    """One JSON document, indented for people, in one piece."""
+    import orjson
+
+    text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode("utf-8", "replace")
+    print(text, flush=True)
+
+
+def print_json_line(document: Any) -> None:
+    """One document a line, for streams."""
+    import orjson
+
+    print(orjson.dumps(document).decode("utf-8", "replace"))
+
+
+def table(rows: Iterable[Sequence[str]], *, head: Sequence[str] = (), indent: int = 2) -> list[str]:
+    """Rows as lines: columns two spaces apart, as wide as their widest cell; the last one runs free."""
+    body = [[*row] for row in rows]
+    cells = [[*head], *body] if head else body
+    if not cells:
+        return []
+    widths = [max(len(row[at]) for row in cells) for at in range(len(cells[0]) - 1)]
+    lines = []
+    for row in cells:
+        line = "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        lines.append(" " * indent + line.rstrip())
+    if head:
+        lines[0] = dim(lines[0])
+    return lines
+
+
+def width() -> int:
+    """Columns of the terminal, 80 where there is none."""
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def fitted(text: str, room: int) -> str:
+    """The text, or its two ends around an ellipsis where it is longer than `room`."""
+    if len(text) <= room or room < 8:
+        return text
+    tail = (room - 1) // 2
+    return f"{text[: room - 1 - tail]}…{text[-tail:]}"
+
+
+def on_terminal() -> bool:
+    """Whether a person looks at stdout."""
+    return sys.stdout.isatty()
+
+
+def dim(text: str) -> str:
+    """Quieter, where colour may be shown."""
+    return f"\x1b[2m{text}\x1b[0m" if coloured(sys.stdout) else text
+
+
+def bold(text: str) -> str:
+    """Louder, where colour may be shown."""
+    return f"\x1b[1m{text}\x1b[0m" if coloured(sys.stdout) else text
+
+
+def moment(seconds: float) -> str:
+    """A moment for people: local date and time."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else "never"
+
+
+def ago(seconds: float, *, now: float | None = None) -> str:
+    """How long ago a moment was, in its largest unit."""
+    past = max(0.0, (time.time() if now is None else now) - seconds)
+    for unit, length in (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0)):
+        if past >= length:
+            count = int(past // length)
+            return f"{count} {unit}{'s' if count != 1 else ''} ago"
+    return "just now" if past < 2 else f"{int(past)} seconds ago"
+
+
+def lasting(seconds: float) -> str:
+    """A duration for people."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def place(path: str | os.PathLike[str]) -> str:
+    """A path as a person would type it from here."""
+    text = os.fspath(path)
+    relative = os.path.relpath(text)
+    return relative if len(relative) < len(text) and not relative.startswith("..") else text
+
+
+def indented(value: Any, *, by: int = 2) -> str:
+    """A JSON value over several lines, indented."""
+    import orjson
+
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode("utf-8", "replace")
+    return "\n".join(" " * by + line for line in text.splitlines())
+
+
+def report_lines(report: Mapping[str, Any]) -> list[str]:
+    """A run's report for people: what it is, each resource with its id and how, and where the journal is."""
+    state = str(report["state"])
+    lines = [f"{bold(str(report['run']))}  {state}  (sandbox {report['sandbox']} of {report['org']})"]
+    resources = report["resources"]
+    if resources:
+        lines.append("")
+        narrow = on_terminal()
+        names = max(len(resource["step"]) for resource in resources)
+        room = width() - names - 15
+        rows = []
+        shortened = False
+        for resource in resources:
+            shown = fitted(resource["id"], room) if narrow else resource["id"]
+            shortened = shortened or shown != resource["id"]
+            rows.append((resource["step"], resource["how"], shown))
+        lines += table(rows)
+        if shortened:
+            lines += ["", dim(f"  ids in full: flowledger status {report['run']} --json")]
+    if report["duplicates"]:
+        lines += ["", f"  {len(report['duplicates'])} duplicates carry this run's marker beside these:"]
+        lines += [f"    {id}" for id in report["duplicates"]]
+    lines.append("")
+    return lines

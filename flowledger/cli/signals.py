@@ -1,0 +1,72 @@
+"""SIGINT and SIGTERM while a run is driven: the first asks it to stop and journal, the second ends it at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flowledger.engine.halt import Halt
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stopping_on_signals(halt: Halt, *, begun: Callable[[], bool], run: str) -> Iterator[None]:
+    """Inside, in a running loop: the first signal requests the halt, the second exits with 128 + its number.
+
+    `begun` says whether this process drives the run already. Before that (waiting for the journal's lock) there is
+    nothing to finish and nothing to journal, so that the first signal ends the program, with 75.
+    """
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if halt.requested:
+            _end_at_once(128 + number)
+        if not begun():
+            _say(f"{number.name}: nothing was begun")
+            _end_at_once(75)
+        _say(f"{number.name}: finishing what is in flight, then stopping; resume {run} carries on (again: end at once)")
+        halt.request(number.name)
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+async def until_signal() -> str:
+    """Wait for SIGINT or SIGTERM; returns its name. For servers."""
+    loop = asyncio.get_running_loop()
+    came: asyncio.Future[str] = loop.create_future()
+
+    def on_signal(number: signal.Signals) -> None:
+        if not came.done():
+            came.set_result(number.name)
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        return await came
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _end_at_once(code: int) -> None:
+    """Leave without waiting for threads or the network: as safe as any kill, and the journal knows what was open."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
