@@ -1,0 +1,167 @@
+"""A journal as the engine and people use it: the writer, and the reader that needs no lock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tinydb.table import Document
+
+from flowledger.errors import JournalCorrupt, JournalHeld
+from flowledger.journal.committer import Committer, ThreadCommitter
+from flowledger.journal.database import EVENTS, JournalDB, item_of
+from flowledger.journal.filesystem import FileSystem, OsFileSystem
+from flowledger.journal.opening import Recovery, open_writer
+from flowledger.journal.reading import Follower
+from flowledger.journal.writer import Writer
+
+
+class Journal:
+    """The one writer of a journal directory. Any number of runs share it.
+
+    `db` is the TinyDB surface; `recovered` says what a crash had left at the end, or is None.
+    Dropping the object without `close` releases the lock too, and loses nothing that was acknowledged.
+    """
+
+    def __init__(self, writer: Writer, *, recovered: Recovery | None = None) -> None:
+        self._writer = writer
+        self.recovered = recovered
+        self.directory = Path(writer.directory)
+        self.db = JournalDB(writer)
+        self._claimed: set[str] = set()
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        *,
+        lock_timeout: float = 0.0,
+        fs: FileSystem | None = None,
+        committer: Committer | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> Journal:
+        """Open the journal in `directory`, making both if absent; take the lock, then read and recover.
+
+        `lock_timeout`: seconds to wait for another writer to end. `committer`: how appends reach the disk, by
+        default one thread with group commit. `wall`: seconds since the epoch, for what people read.
+        Raises JournalHeld (another writer), JournalCorrupt (durable bytes are damaged), DiskFull (no room or no
+        right to write), JournalError (a format that this version does not know, a file that is not ours).
+        """
+        writer, recovered = open_writer(
+            Path(directory),
+            fs=fs or OsFileSystem(),
+            committer=committer or ThreadCommitter(),
+            lock_timeout=lock_timeout,
+            wall=wall,
+        )
+        return cls(writer, recovered=recovered)
+
+    async def append(self, run: str, doc: Mapping[str, Any]) -> int:
+        """Append an event of a run; returns its number once it is durable. Appends at the same time share a sync.
+
+        Once called, the event is written whether or not the waiting task is cancelled. `doc` is taken as it is now.
+        Raises UsageError (not JSON, too large: nothing was written), DiskFull (certainly not on disk),
+        JournalPoisoned (unknown whether on disk: start anew), AppendOnlyError (closed, or a forked child).
+        """
+        return await self._writer.append([item_of(EVENTS, doc, run=run)])
+
+    def events(self, run: str) -> list[Document]:
+        """A run's events, oldest first; each one's `doc_id` is its number."""
+        view = self._writer.check_readable()
+        return list(view.documents(view.numbers(EVENTS, run)))
+
+    def runs(self) -> list[str]:
+        """Names of the runs that have events, oldest first."""
+        return self._writer.check_readable().runs(EVENTS)
+
+    @contextmanager
+    def claim(self, run: str) -> Iterator[None]:
+        """Hold a run while driving it: the lock keeps other processes out, this keeps out other tasks of this one.
+
+        Raises JournalHeld if the run is claimed already.
+        """
+        if run in self._claimed:
+            raise JournalHeld(
+                f"run {run} is already being driven in this process",
+                holder="this process",
+                hint="wait for the call that drives it to end",
+            )
+        self._claimed.add(run)
+        try:
+            yield
+        finally:
+            self._claimed.discard(run)
+
+    def close(self) -> None:
+        """Write what is queued, note the clean end, release the lock. Twice is once."""
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Journal {self.directory}{' (closed)' if self._writer.closed else ''}>"
+
+
+class JournalReader:
+    """Reads a journal without a lock, also while it is being written; `refresh` takes in what came since.
+
+    Stops at the last whole record. It may show records whose sync is still under way.
+    """
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self.directory = Path(follower.directory)
+        self.db = JournalDB(follower)
+
+    @classmethod
+    def open(cls, directory: Path, *, fs: FileSystem | None = None) -> JournalReader:
+        """Read the journal in `directory`. Raises NotThere, JournalCorrupt, JournalError."""
+        return cls(Follower(Path(directory), fs or OsFileSystem()))
+
+    def refresh(self) -> int:
+        """Take in what was appended since; how many documents came. Raises JournalCorrupt."""
+        return self._follower.refresh()
+
+    def events(self, run: str) -> list[Document]:
+        """A run's events, oldest first; each one's `doc_id` is its number."""
+        return self._read(run)
+
+    def all(self) -> list[Document]:
+        """All runs' events, oldest first."""
+        return self._read(None)
+
+    def runs(self) -> list[str]:
+        """Names of the runs that have events, oldest first."""
+        return self._follower.check_readable().runs(EVENTS)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._follower.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read(self, run: str | None) -> list[Document]:
+        view = self._follower.check_readable()
+        try:
+            return list(view.documents(view.numbers(EVENTS, run)))
+        except JournalCorrupt:
+            # A writer that ran out of room cuts back records which were never acknowledged, but which we may have
+            # read. After a refresh they are gone; if the damage is real, it is raised from here.
+            self._follower.refresh()
+            return list(view.documents(view.numbers(EVENTS, run)))

@@ -1,0 +1,280 @@
+"""The one writer of a segment: batches what is queued, writes it, syncs it, and only then lets anybody know."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from flowledger.errors import AppendOnlyError, DiskFull, FlowledgerError, JournalError, JournalPoisoned
+from flowledger.journal.filesystem import File
+from flowledger.journal.record import CLOSE, body_of, seal
+from flowledger.journal.scan import Index
+from flowledger.journal.view import View
+
+if TYPE_CHECKING:
+    from flowledger.journal.committer import Committer
+
+MOST_RECORDS: Final = 1000  # in a batch
+MOST_BYTES: Final = 4 * 1024 * 1024  # in a batch
+
+# What the operating system says when there is no room or no right: nothing is wrong with what is on disk.
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
+
+_ROOM_HINT: Final = "make room (or point --journal at a disk that has some), then flowledger resume RUN"
+_POISON_HINT: Final = "start again: flowledger resume RUN reads what is on disk and carries on from there"
+
+Item = tuple[str, str | None, bytes]  # table, run, and the record from `"t"` on
+
+
+class Entry:
+    """One append: its records stand together in a batch, and are acknowledged together."""
+
+    __slots__ = ("done", "error", "first", "future", "items", "size", "writer")
+
+    def __init__(self, writer: Writer, items: Sequence[Item], future: asyncio.Future[int] | None) -> None:
+        self.writer = writer  # keeps the writer alive until the entry is settled, even if nobody waits any more
+        self.items = items
+        self.size = sum(len(body) for _, _, body in items)
+        self.future = future
+        self.first = -1
+        self.error: FlowledgerError | None = None
+        self.done = False
+
+    def settle(self) -> None:
+        """Tell the waiting task; to be called in its loop. One that was cancelled has stopped waiting."""
+        if self.future is None or self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.first)
+        else:
+            self.future.set_exception(self.error)
+
+
+class Writer:
+    """Appends to one segment, whose lock it holds. `open_writer` in opening.py makes one."""
+
+    def __init__(
+        self, *, directory: str, name: str, file: File, lock: File, index: Index, committer: Committer
+    ) -> None:
+        self.directory = directory
+        self.name = name
+        self.index = index
+        self.view = View(index=index, file=file, name=name, directory=directory)
+        self._file = file
+        self._lock = lock
+        self._committer = committer
+        self._queue: deque[Entry] = deque()
+        self._committing = threading.Lock()
+        self._pid = os.getpid()
+        self._poison = ""
+        self._closed = False
+        self._ended = False
+        weakref.finalize(self, committer.stop)
+        _living.add(self)
+
+    # -- appending ---------------------------------------------------------------------------------------------
+
+    async def append(self, items: Sequence[Item]) -> int:
+        """Queue records, and return the number of the first once all are durable.
+
+        A cancelled caller only stops waiting: what is queued is written all the same.
+        Raises what `insert` raises.
+        """
+        self._check_usable()
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        entry = Entry(self, items, future)
+        self._queue.append(entry)
+        self._committer.queued(entry)
+        return await future
+
+    def insert(self, items: Sequence[Item]) -> int:
+        """Write records in the calling thread, together with whatever else is queued; the number of the first.
+
+        Raises DiskFull (certainly not on disk), JournalPoisoned (unknown), AppendOnlyError (closed, or forked).
+        """
+        self._check_usable()
+        entry = Entry(self, items, None)
+        self._queue.append(entry)
+        while not entry.done:
+            tell(self.commit())
+        if entry.error is not None:
+            raise entry.error
+        return entry.first
+
+    def commit(self) -> list[Entry]:
+        """Write and sync one batch of what is queued; the entries that are settled now, for `tell`."""
+        with self._committing:
+            batch = self._take()
+            if self._poison or self._ended:
+                for entry in batch:
+                    entry.error = self._poisoned(certain=True) if self._poison else self._is_closed()
+                    entry.done = True
+            elif batch:
+                self._write(batch)
+        return batch
+
+    def _take(self) -> list[Entry]:
+        batch: list[Entry] = []
+        records = size = 0
+        while self._queue:
+            following = self._queue[0]
+            records += len(following.items)
+            size += following.size
+            if batch and (records > MOST_RECORDS or size > MOST_BYTES):
+                break
+            batch.append(self._queue.popleft())
+        return batch
+
+    def _write(self, batch: list[Entry]) -> None:
+        index = self.index
+        start, seq, prev = index.end, index.count, index.prev
+        lines: list[bytes] = []
+        added: list[tuple[int, int, str, str, str | None]] = []
+        end = start
+        for entry in batch:
+            entry.first = seq
+            for table, run, body in entry.items:
+                # All that is before this batch has been synced, and nothing after it has.
+                line, prev = seal(body, prev=prev, seq=seq, synced=start)
+                end += len(line)
+                lines.append(line)
+                added.append((seq, end, prev, table, run))
+                seq += 1
+        failure: FlowledgerError | None = None
+        try:
+            failure = self._put(b"".join(lines), start)
+        except OSError as error:
+            self._poison = f"syncing {self.name} failed: {error.strerror or error}"
+        except BaseException as error:
+            self._poison = f"writing {self.name} was broken off by {type(error).__name__}"
+            raise
+        else:
+            if failure is None:
+                for record in added:
+                    index.add(*record)
+                index.synced = max(index.synced, start)
+        finally:
+            for entry in batch:
+                if self._poison:
+                    entry.error = self._poisoned(certain=False)
+                elif failure is not None:
+                    entry.error = DiskFull(failure.message, hint=failure.hint)
+                entry.done = True
+
+    def _put(self, data: bytes, start: int) -> DiskFull | None:
+        """Write and sync. DiskFull if there was no room and the file is certainly as before. Raises OSError."""
+        view, done = memoryview(data), 0
+        try:
+            while done < len(data):
+                taken = self._file.write(view[done:], start + done)
+                if taken <= 0:
+                    raise OSError(errno.EIO, "the write took nothing")
+                done += taken
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            # Cut back, and sync that: else a record that was written whole before the room ran out could still
+            # reach the medium, and "certainly not on disk" would be wrong.
+            self._file.truncate(start)
+            self._file.sync()
+            return DiskFull(
+                f"{self.name} in {self.directory} could not be written: {error.strerror or error}. "
+                "What was being written has been cut back, and nothing else is lost",
+                hint=_ROOM_HINT,
+            )
+        self._file.sync()
+        return None
+
+    # -- state -------------------------------------------------------------------------------------------------
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise self._is_closed()
+        if self._pid != os.getpid():
+            raise AppendOnlyError(
+                f"the journal {self.directory} belongs to process {self._pid}, which this one was forked from",
+                hint="open a journal of its own in the child, or append in the parent",
+            )
+        if self._poison:
+            raise self._poisoned(certain=True)
+
+    def _is_closed(self) -> AppendOnlyError:
+        return AppendOnlyError(f"the journal {self.directory} is closed", hint="open it again to append")
+
+    def _poisoned(self, *, certain: bool) -> JournalPoisoned:
+        what = "this was not written" if certain else "whether this is on disk is unknown until the next start"
+        return JournalPoisoned(f"{self._poison}; {what}", hint=_POISON_HINT)
+
+    @property
+    def closed(self) -> bool:
+        """Nothing can be appended or read any more."""
+        return self._closed
+
+    def check_readable(self) -> View:
+        """The view, unless the journal is closed. Raises JournalError."""
+        if self._closed:
+            raise JournalError(
+                f"the journal {self.directory} is closed", hint="JournalReader.open reads without a lock"
+            )
+        return self.view
+
+    def close(self) -> None:
+        """Write what is queued, note the clean end, stop the committer, let go of the lock. Twice is once."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._pid == os.getpid():
+            while self._queue:
+                tell(self.commit())
+            if not self._poison:
+                # Only a note: what was acknowledged is durable whether or not there is room for it.
+                self._queue.append(Entry(self, [(CLOSE, None, body_of(CLOSE, None, b"{}"))], None))
+                self.commit()
+            self._committer.stop()
+        with self._committing:
+            self._ended = True
+            self._file.close()
+            self._lock.close()
+
+    def forget_lock(self) -> None:
+        """In a forked child: give up the copy of the lock, else it would outlive the process that holds it."""
+        self._lock.close()
+
+
+def tell(settled: Iterable[Entry]) -> None:
+    """Wake the tasks that wait for these entries, each in its own loop; may be called from any thread."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Entry]] = {}
+    for entry in settled:
+        if entry.future is not None:
+            by_loop.setdefault(entry.future.get_loop(), []).append(entry)
+    for loop, entries in by_loop.items():
+        if loop.is_closed():
+            continue  # nobody can wait in it any more
+        try:
+            loop.call_soon_threadsafe(_settle, entries)
+        except RuntimeError:
+            if not loop.is_closed():  # closed between the look and the call: nobody waits
+                raise
+
+
+def _settle(entries: list[Entry]) -> None:
+    for entry in entries:
+        entry.settle()
+
+
+_living: weakref.WeakSet[Writer] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for writer in list(_living):
+        writer.forget_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
