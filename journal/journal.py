@@ -96,6 +96,24 @@ class Journal:
         finally:
             self._claimed.discard(run)
 
+    @contextmanager
+    def claim(self, run: str) -> Iterator[None]:
+        """Own a run while the block runs, so that no two tasks of one process drive it.
+
+        Raises JournalHeld if another task has it.
+        """
+        if run in self._claimed:
+            raise JournalHeld(
+                f"run {run} is already being driven by another task of this process",
+                holder=f"process {os.getpid()}",
+                hint="await that one, or give the second dataflow a spec with another name",
+            )
+        self._claimed.add(run)
+        try:
+            yield
+        finally:
+            self._claimed.discard(run)
+
     def close(self) -> None:
         """Write what is queued, note the clean end, release the lock. Twice is once."""
         self._writer.close()
