@@ -106,7 +106,8 @@ def run(arguments: list[str], lock: int) -> None:
         with LOG.open("rb") as log:
             log.seek(started)
             sys.stderr.write(log.read().decode(errors="replace"))
-        raise SetupFailed(f"`{' '.join(arguments[1:4])} …` ended with {ended.returncode}; the whole log is {LOG.name}")
+        what = " ".join([word for word in arguments[1:] if not word.startswith("-")][:2])
+        raise SetupFailed(f"`{what}` ended with {ended.returncode}; the whole log is {LOG.name}")
 
 
 def requirements(level: str) -> list[str]:
