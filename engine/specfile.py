@@ -85,14 +85,21 @@ class _Places:
         self.tree = tree
         self.written = written
 
+    def as_written(self, path: KeyPath) -> KeyPath:
+        """The path in the file of a path of the model."""
+        for length in range(len(path), 0, -1):
+            if (start := self.written.get(path[:length])) is not None and start != path[:length]:
+                return (*self.as_written(start), *path[length:])
+        return path
+
     def line_of(self, fault: Fault) -> str:
-        path = self.written.get(fault.path, fault.path)
+        path = self.as_written(fault.path)
         place = self.place(path, at_key=fault.at_key)
         where = f"{self.source}:{place.line}:{place.column} " if place else f"{self.source} " if self.source else ""
         return f"{where}{shown_path(path)}: {fault}"
 
     def order(self, fault: Fault) -> tuple[int, int]:
-        place = self.place(self.written.get(fault.path, fault.path), at_key=fault.at_key)
+        place = self.place(self.as_written(fault.path), at_key=fault.at_key)
         return (place.line, place.column) if place else (0, 0)
 
     def place(self, path: KeyPath, *, at_key: bool) -> Place | None:

@@ -42,7 +42,6 @@ class _Shaper(Values):
     def __init__(self, findings: Findings, folder: Path) -> None:
         super().__init__(findings)
         self.folder = folder
-        self.written: dict[KeyPath, KeyPath] = {}
 
     def spec(self, data: Mapping[Any, Any]) -> dict[str, Any]:
         needed = ("name", "source", "target", "mappings", "schedule")
@@ -93,14 +92,14 @@ class _Shaper(Values):
         params = self.mapping(keys["params"], (*path, "params"), None) if "params" in keys else {}
         for name, param in params.items():
             made["params"][name] = self.param(param, (*path, "params", name))
-        if "id" in keys and "params" not in keys and "auth" not in keys:
+        if self.findings.sound(path) and "id" not in keys and "params" not in keys:
+            self.findings.fault(path, "has neither `id` nor `params`", "give one of the two")
+        creates = "params" in keys and "id" not in keys
+        if not self.findings.sound((*path[:-1], "kind")) or not (creates or "auth" in keys):
             return made, None
         names = tuple(auth.name for auth in SOURCES[kind].auths)
-        sound = self.findings.sound((*path[:-1], "kind"))
-        wanted = keys.get("auth", names[0])
-        made["auth"] = self.choice(wanted, (*path, "auth"), names) if sound else names[0]
-        given = "params" in keys and "id" not in keys and sound
-        return made, SOURCES[kind].auth(made["auth"]) if given else None
+        made["auth"] = self.choice(keys.get("auth", names[0]), (*path, "auth"), names)
+        return made, SOURCES[kind].auth(made["auth"]) if creates else None
 
     def param(self, value: Any, path: KeyPath) -> Any:
         """A parameter's value: text, or a reference to a secret. No message repeats it: it may be a secret."""
@@ -275,15 +274,9 @@ class _Shaper(Values):
         keys = self.mapping(value, path, ("source", "to"))
         if self.findings.sound(path):
             for key, example in (("source", "name the column"), ("to", "name the field, like person.name.firstName")):
-                if key not in keys and not self.said_otherwise(value, key):
+                if key not in keys:
                     self.findings.fault((*path, key), "missing", example)
-                elif key not in keys:
-                    self.findings.bad.add((*path, key))
         return {key: self.text(keys.get(key, "?"), (*path, key), "?") for key in ("source", "to")}
-
-    def said_otherwise(self, value: Any, key: str) -> bool:
-        """Whether the mapping says `key` in one of Adobe's words, which has been reported already."""
-        return any(ADOBE_WORDS.get(str(word)) == f"`{key}`" for word in value)
 
     def schedule(self, value: Any, path: KeyPath) -> dict[str, Any]:
         if value is ABSENT:

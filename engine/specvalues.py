@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from flowledger.engine.specfault import Findings, KeyPath, did_you_mean, echo, one_of
+from flowledger.engine.specfault import Findings, KeyPath, did_you_mean, echo, nearest, one_of
 from flowledger.steps.sources import SOURCES
 
 # Words of the tutorial and of the platform's bodies, and what a spec says instead. "" = nothing, with the reason.
@@ -50,10 +50,14 @@ ABSENT: Final = object()
 
 
 class Values:
-    """Judges values and notes what is wrong with them in `findings`."""
+    """Judges values and notes what is wrong with them in `findings`.
+
+    `written` says where a path of the model is written, when that is elsewhere: short forms and misspelt keys.
+    """
 
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
+        self.written: dict[KeyPath, KeyPath] = {}
 
     def mapping(
         self, value: Any, path: KeyPath, allowed: tuple[str, ...] | None, required: tuple[str, ...] = ()
@@ -66,29 +70,33 @@ class Values:
             what = "is empty" if value is None else f"must be a mapping (lines of `key: value`), not {_kind(value)}"
             self.findings.fault(path, what, f"its keys are {one_of(allowed)}" if allowed else "")
             return {}
-        known: dict[str, Any] = {}
-        said: list[str] = []
+        names = {key: key if isinstance(key, str) else str(key) for key in value}
+        known = {names[key]: inner for key, inner in value.items() if allowed is None or names[key] in allowed}
         for key, inner in value.items():
-            name = key if isinstance(key, str) else str(key)
+            name = names[key]
             if allowed is None or name in allowed:
-                known[name] = inner
                 continue
-            if name in NEEDLESS_WORDS:
-                right = NEEDLESS_WORDS[name]
-            elif name in ADOBE_WORDS and any(f"`{word}" in ADOBE_WORDS[name] for word in allowed):
-                right = f"here it is called {ADOBE_WORDS[name]}"
-            else:
-                right = did_you_mean(name, allowed)
-            said.append(right)
-            self.findings.fault((*path, name), "unknown key", right, at_key=True)
+            meant = self.unknown_key(name, path, allowed)
+            if meant is not None and meant not in known:
+                known[meant] = inner  # so that its value is judged too
+                self.written[(*path, meant)] = (*path, name)
         for key in required:
             if key not in known:
-                # A misspelt key is one fault, not two.
-                if any(f"'{key}'" in right or f"`{key}`" in right for right in said):
-                    self.findings.bad.add((*path, key))
-                else:
-                    self.missing((*path, key))
+                self.missing((*path, key))
         return known
+
+    def unknown_key(self, name: str, path: KeyPath, allowed: tuple[str, ...]) -> str | None:
+        """Note the fault; returns the allowed key that was meant, if that is clear."""
+        near = nearest(name, allowed)
+        meant = ADOBE_WORDS.get(name, "").strip("`")
+        if name in NEEDLESS_WORDS:
+            near, right = None, NEEDLESS_WORDS[name]
+        elif meant in allowed or any(meant.startswith(f"{key}:") or f"`{key}`" in meant for key in allowed):
+            near, right = (meant if meant in allowed else None), f"here it is called `{meant}`"
+        else:
+            right = did_you_mean(name, allowed)
+        self.findings.fault((*path, name), "unknown key", right, at_key=True)
+        return near
 
     def missing(self, path: KeyPath) -> None:
         self.findings.fault(path, "missing", _MISSING[path])
