@@ -7,11 +7,10 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import structlog
-
 from flowledger.engine.events import Event, TokenFetched, WaitStarted
 from flowledger.engine.evidence import answer_doc
 from flowledger.engine.ledger import Ledger
+from flowledger.engine.log import logger_of
 from flowledger.engine.retry import back_off
 from flowledger.engine.table import ROWS
 from flowledger.errors import InDoubt, Interrupted, TryLater, Unreachable
@@ -46,7 +45,7 @@ class Run:
         self.platform = platform
         self.clock = clock
         self.chance = chance
-        self.log = structlog.get_logger("flowledger").bind(run=ledger.run)
+        self.log = logger_of(ledger.run)
         self._on_event = on_event
         self._appending: set[asyncio.Task[None]] = set()
         self._append_error: BaseException | None = None
