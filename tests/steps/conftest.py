@@ -137,7 +137,6 @@ def spec_of(**changes: Any) -> Spec:
             delta=Delta(column="Create_Time"),
         ),
         "target": Target(
-            class_=PROFILE,
             field_groups=(DETAILS, DETAILS),
             fields={"product.name": "string", "product.weight": "integer", "listed": "boolean"},
             dataset=Dataset(title="Products, all of them", description="What PayPal sells"),
