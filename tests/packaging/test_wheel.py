@@ -38,11 +38,16 @@ def runs(*command: str | Path, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(copy_project: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel of the project, built by the pinned setuptools without network."""
+def source(copy_project: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project to build from: a build writes into the tree it builds from."""
+    return copy_project(tmp_path_factory.mktemp("source") / "flowledger")
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of the project, built by the pinned setuptools, without network."""
     target = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps", "--no-build-isolation"]
-    source = copy_project(target / "source")  # a build writes into the tree it builds from
     runs(*build, "--no-index", "--wheel-dir", target, source, cwd=target)
     (built,) = target.glob("*.whl")
     return built
@@ -63,24 +68,22 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment / "bin"
 
 
-def expected_files(root: Path, pyproject: dict[str, Any], tracked: list[Path]) -> set[str]:
+def expected_files(source: Path, pyproject: dict[str, Any]) -> set[str]:
     """What the wheel must hold of the package: the modules and data of each mapped folder, under the import name."""
     folders: dict[str, str] = pyproject["tool"]["setuptools"]["package-dir"]
     return {
         f"{package.replace('.', '/')}/{path.name}"
         for package, folder in folders.items()
-        for path in tracked
-        if path.parent == root / folder
+        for path in (source / folder).iterdir()
+        if path.is_file()
     }
 
 
-def test_the_wheel_holds_every_module_and_nothing_else(
-    wheel: Path, root: Path, pyproject: dict[str, Any], tracked: list[Path]
-) -> None:
+def test_the_wheel_holds_every_module_and_nothing_else(wheel: Path, source: Path, pyproject: dict[str, Any]) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
 
-    assert names == expected_files(root, pyproject, tracked)
+    assert names == expected_files(source, pyproject)
     assert "flowledger/py.typed" in names
 
 
