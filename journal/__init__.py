@@ -6,11 +6,14 @@ from flowledger.journal.database import JournalDB, JournalStorage, JournalTable
 from flowledger.journal.filesystem import File, FileSystem, OsFileSystem
 from flowledger.journal.journal import Journal, JournalReader
 from flowledger.journal.opening import Recovery
+from flowledger.journal.repair import Dropped, RepairReport, VerifyReport, repair, verify
 from flowledger.journal.scan import Damage
+from flowledger.journal.simulated import SimulatedFileSystem
 
 __all__ = [
     "Committer",
     "Damage",
+    "Dropped",
     "File",
     "FileSystem",
     "InlineCommitter",
@@ -21,6 +24,11 @@ __all__ = [
     "JournalTable",
     "OsFileSystem",
     "Recovery",
+    "RepairReport",
+    "SimulatedFileSystem",
     "ThreadCommitter",
+    "VerifyReport",
     "body_fields",
+    "repair",
+    "verify",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -77,24 +78,6 @@ class Journal:
     def runs(self) -> list[str]:
         """Names of the runs that have events, oldest first."""
         return self._writer.check_readable().runs(EVENTS)
-
-    @contextmanager
-    def claim(self, run: str) -> Iterator[None]:
-        """Hold a run while driving it: the lock keeps other processes out, this keeps out other tasks of this one.
-
-        Raises JournalHeld if the run is claimed already.
-        """
-        if run in self._claimed:
-            raise JournalHeld(
-                f"run {run} is already being driven in this process",
-                holder="this process",
-                hint="wait for the call that drives it to end",
-            )
-        self._claimed.add(run)
-        try:
-            yield
-        finally:
-            self._claimed.discard(run)
 
     @contextmanager
     def claim(self, run: str) -> Iterator[None]:

@@ -20,7 +20,7 @@ from flowledger.errors import DiskFull, JournalError, JournalHeld, NotThere
 from flowledger.journal.committer import Committer
 from flowledger.journal.filesystem import File, FileSystem
 from flowledger.journal.record import FORMAT, HEADER, NO_RECORD, VERSION, body_of, encode_doc, seal
-from flowledger.journal.scan import Damage, Index, Kind, check_header, extend
+from flowledger.journal.scan import Damage, Index, Kind, check_header, empty_segment, extend
 from flowledger.journal.writer import NO_ROOM, Writer
 
 LOCK: Final = "lock"
@@ -221,11 +221,7 @@ def _read_and_mend(fs: FileSystem, directory: Path, file: File) -> tuple[Index, 
     check_header(file, SEGMENT, to_write=True)
     index = Index()
     size = file.size()
-    damage = extend(index, file, size=size)
-    if damage is None and index.count == 0:
-        damage = Damage(
-            kind=Kind.CORRUPT, offset=0, line=1, reason="it is empty", frontier=0, size=size, later=0, runs=()
-        )
+    damage = extend(index, file, size=size) if size else empty_segment()
     if damage is None:
         return index, None
     if damage.kind is Kind.CORRUPT:

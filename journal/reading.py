@@ -10,7 +10,7 @@ from flowledger.errors import AppendOnlyError, JournalError
 from flowledger.journal.filesystem import FileSystem
 from flowledger.journal.opening import SEGMENT, open_segment_to_read
 from flowledger.journal.record import parse
-from flowledger.journal.scan import Damage, Index, Kind, check_header, extend
+from flowledger.journal.scan import Damage, Index, Kind, check_header, empty_segment, extend
 from flowledger.journal.view import View
 from flowledger.journal.writer import Item
 
@@ -70,7 +70,8 @@ class Follower:
         self._file.close()
 
     def _extend(self) -> Damage | None:
-        return extend(self.view.index, self._file, size=self._file.size())
+        size = self._file.size()
+        return extend(self.view.index, self._file, size=size) if size else empty_segment()
 
     def _last_record_stands(self) -> bool:
         index = self.view.index

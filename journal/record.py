@@ -35,7 +35,7 @@ _OPTIONS: Final = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATAC
 
 
 class Record(NamedTuple):
-    """What a line says of itself; `doc_at` is where its document begins within the line."""
+    """What a line says of itself; `body_at` and `doc_at` are where in it `"t"` and the document begin."""
 
     crc: str
     prev: str
@@ -43,6 +43,7 @@ class Record(NamedTuple):
     synced: int
     table: str
     run: str | None
+    body_at: int
     doc_at: int
 
 
@@ -133,7 +134,16 @@ def parse(line: bytes) -> Record | None:
         return None
     table = orjson.loads(head[5]) if b"\\" in head[5] else head[5][1:-1].decode()
     run = None if head[6] is None else orjson.loads(head[6]) if b"\\" in head[6] else head[6][1:-1].decode()
-    return Record(head[1].decode(), head[2].decode(), int(head[3]), int(head[4]), table, run, head.end())
+    return Record(
+        head[1].decode(),
+        head[2].decode(),
+        int(head[3]),
+        int(head[4]),
+        table,
+        run,
+        head.start(5) - len('"t":'),
+        head.end(),
+    )
 
 
 def run_named(fragment: bytes) -> str | None:

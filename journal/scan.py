@@ -104,6 +104,11 @@ class Index:
         return self.last_table == CLOSE
 
 
+def empty_segment() -> Damage:
+    """The damage of a segment without a byte: its header had been durable before it got its name."""
+    return Damage(kind=Kind.CORRUPT, offset=0, line=1, reason="it is empty", frontier=0, size=0, later=0, runs=())
+
+
 def lines(file: File, start: int, size: int) -> Iterator[tuple[int, bytes, bool]]:
     """Offset, bytes without LF, and whether there was one, for each line in `start:size`."""
     pending = bytearray()
