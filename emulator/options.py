@@ -25,6 +25,7 @@ class Options:
     unique_flow_names: bool = False  # U23: Flow Service refuses a second object of one name, naming the first
     page_size: int = 20  # U8: Flow Service's default page
     page_maximum: int = 100  # U8
+    newest_first: bool = False  # Flow Service lists begin with the newest object (the order is not documented)
 
     flow_ready_ms: int = 0  # a new flow is `pending` that long before it is `enabled`
     flow_fails: str = ""  # not empty: a new flow's lastOperation ends as failed with this message

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from flowledger.emulator.wire import Refused, Response, json_response
 
@@ -21,20 +21,15 @@ def service_problem(status: int, code: str, title: str, detail: str) -> Response
     )
 
 
-def flow_problem(status: int, code: str, title: str, text: str, *, id: str = "", kind: str = "") -> Response:
+def flow_problem(status: int, code: str, title: str, text: str) -> Response:
     """Flow Service's body: the new keys and the old ones at once. `code` as in `FLOW-1439-404`."""
-    report: dict[str, Any] = {"detailed-message": text}
-    if id:
-        report["id"] = id
-    if kind:
-        report["type"] = kind
     return json_response(
         status,
         {
             "type": f"https://{ERRORS}/{code}",
             "title": title,
             "status": status,
-            "report": report,
+            "report": {"detailed-message": text},
             "errorMessage": text,
             "errorDetails": text,
         },
@@ -44,3 +39,10 @@ def flow_problem(status: int, code: str, title: str, text: str, *, id: str = "",
 def refuse(response: Response) -> NoReturn:
     """Stop handling the call with this answer."""
     raise Refused(response)
+
+
+def registry_content_type_problem(text: str) -> Response:
+    """The registry's body for a missing content type, still in its 2020 shape (platform-api.md §8.2)."""
+    return json_response(
+        400, {"type": "/placeholder/type/uri", "status": 400, "title": "BadRequestError", "detail": text}
+    )

@@ -34,6 +34,10 @@ class Kept:
     body: dict[str, Any]
 
 
+class StateInUse(Exception):
+    """Another emulator holds the state directory."""
+
+
 class Store:
     """Objects by kind, sandbox and id, in creation order.
 
@@ -45,19 +49,18 @@ class Store:
     def __init__(self, path: Path | None = None, *, now_ms: Callable[[], int]) -> None:
         """Open or make the state at `path` (a file); None keeps everything in memory only.
 
-        Raises sqlite3.Error when the file is no state of an emulator.
+        Raises StateInUse when another emulator holds it, sqlite3.Error when the file is no state of an emulator.
         """
         self._now_ms = now_ms
         self._kept: dict[tuple[str, str], dict[str, Kept]] = {}
         self._gone: dict[tuple[str, str], list[Kept]] = {}
         self._notes: dict[str, Any] = {}
         self._place = 0
+        self._changed_notes: set[str] = set()
+        self._in_transaction = False
         self._db: sqlite3.Connection | None = None
         if path is not None:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=OFF")
-            self._db.executescript(SCHEMA)
+            self._db = _opened(path)
             self._load(self._db)
 
     def put(self, kind: str, sandbox: str, id: str, obj: dict[str, Any]) -> None:
@@ -69,8 +72,7 @@ class Store:
             kept = objects[id] = Kept(id=id, place=self._place, made_ms=self._now_ms(), gone_ms=None, body=obj)
         else:
             kept.body = obj
-        if self._db is not None:
-            self._write(self._db, kind, sandbox, kept)
+        self._write(kind, sandbox, kept)
 
     def get(self, kind: str, sandbox: str, id: str) -> dict[str, Any] | None:
         """A copy of the object, or None. Changing the copy changes nothing until it is put back."""
@@ -90,11 +92,8 @@ class Store:
         graves = self._gone.setdefault((kind, sandbox), [])
         graves[:] = [grave for grave in graves if (grave.gone_ms or 0) > horizon]
         graves.append(kept)
-        if self._db is not None:
-            self._db.execute(
-                "DELETE FROM objects WHERE kind = ? AND sandbox = ? AND gone_ms <= ?", (kind, sandbox, horizon)
-            )
-            self._write(self._db, kind, sandbox, kept)
+        self._execute("DELETE FROM objects WHERE kind = ? AND sandbox = ? AND gone_ms <= ?", (kind, sandbox, horizon))
+        self._write(kind, sandbox, kept)
         return True
 
     def all(self, kind: str, sandbox: str) -> list[dict[str, Any]]:
@@ -124,33 +123,39 @@ class Store:
     def write_note(self, name: str, value: Any) -> None:
         """Keep a JSON value under a name."""
         self._notes[name] = value
-        if self._db is not None:
-            self._db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, orjson.dumps(value)))
+        self._changed_notes.add(name)
+        if not self._in_transaction:
+            self._write_notes()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything written inside is on disk together, or not at all."""
-        if self._db is None or self._db.in_transaction:
+        """Everything written inside is on disk together, or not at all. Costs nothing when nothing is written."""
+        if self._in_transaction:
             yield
             return
-        self._db.execute("BEGIN")
+        self._in_transaction = True
         try:
             yield
+            self._write_notes()
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db is not None and self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+        finally:
+            self._in_transaction = False
+        if self._db is not None and self._db.in_transaction:
+            self._db.execute("COMMIT")
 
     def clear(self) -> None:
         """Forget everything, on disk too."""
         self._kept.clear()
         self._gone.clear()
         self._notes.clear()
+        self._changed_notes.clear()
         self._place = 0
-        if self._db is not None:
-            with self.transaction():
-                self._db.execute("DELETE FROM objects")
-                self._db.execute("DELETE FROM notes")
+        with self.transaction():
+            self._execute("DELETE FROM objects")
+            self._execute("DELETE FROM notes")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -158,12 +163,26 @@ class Store:
             self._db.close()
             self._db = None
 
-    @staticmethod
-    def _write(db: sqlite3.Connection, kind: str, sandbox: str, kept: Kept) -> None:
-        db.execute(
-            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (kind, sandbox, kept.id, kept.place, kept.made_ms, kept.gone_ms, orjson.dumps(kept.body)),
-        )
+    def _write(self, kind: str, sandbox: str, kept: Kept) -> None:
+        if self._db is None:
+            return
+        body = orjson.dumps(kept.body)
+        row = (kind, sandbox, kept.id, kept.place, kept.made_ms, kept.gone_ms, body)
+        self._execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _write_notes(self) -> None:
+        if self._db is not None:
+            for name in self._changed_notes:
+                body = orjson.dumps(self._notes[name])
+                self._execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, body))
+        self._changed_notes.clear()
+
+    def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> None:
+        if self._db is None:
+            return
+        if self._in_transaction and not self._db.in_transaction:
+            self._db.execute("BEGIN")
+        self._db.execute(statement, values)
 
     def _load(self, db: sqlite3.Connection) -> None:
         rows = db.execute("SELECT kind, sandbox, id, place, made_ms, gone_ms, body FROM objects ORDER BY place")
@@ -175,3 +194,19 @@ class Store:
                 self._gone.setdefault((kind, sandbox), []).append(kept)
             self._place = max(self._place, place)
         self._notes = {name: orjson.loads(body) for name, body in db.execute("SELECT name, body FROM notes")}
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """The state file, held by this process alone until it closes it or dies."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.2)
+    try:
+        db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=OFF")
+        db.executescript(SCHEMA)
+    except sqlite3.OperationalError as problem:
+        db.close()
+        if "locked" in str(problem):
+            raise StateInUse(f"another emulator uses {path.parent}") from problem
+        raise
+    return db

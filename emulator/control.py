@@ -1,0 +1,104 @@
+"""The emulator's own routes: faults, reset, health, and what was asked. No credentials, no faults, not logged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from flowledger.emulator.wire import Request, Response, json_response
+
+if TYPE_CHECKING:
+    from flowledger.emulator.core import Emulator
+
+BASE = "/_emulator/"
+COLLECTIONS = (
+    "connections",
+    "classes",
+    "schemas",
+    "fieldgroups",
+    "dataSets",
+    "sourceConnections",
+    "targetConnections",
+    "mappingSets",
+    "flows",
+)
+
+
+def answer(emulator: Emulator, request: Request) -> Response:
+    """Answer a call under `/_emulator/`.
+
+    | call | does |
+    |---|---|
+    | GET health | says that it serves, its time and how many calls it answered |
+    | GET, POST, DELETE faults · DELETE faults/N | shows, adds, takes back faults |
+    | POST reset | forgets everything |
+    | GET requests?limit=N | the latest calls |
+    | GET counts?sandbox=S | how many objects of each kind exist |
+    """
+    name, _, rest = request.raw_path[len(BASE) :].strip("/").partition("/")
+    match (request.method, name, rest):
+        case ("GET", "health", ""):
+            return json_response(200, _health(emulator))
+        case ("GET", "faults", ""):
+            return json_response(200, emulator.faults.described())
+        case ("POST", "faults", ""):
+            return _add_faults(emulator, request.body)
+        case ("DELETE", "faults", ""):
+            emulator.faults.clear()
+            return Response(status=204)
+        case ("DELETE", "faults", number):
+            removed = number.isdecimal() and emulator.faults.remove(int(number))
+            return Response(status=204) if removed else _not_understood(404, f"there is no fault {number}")
+        case ("POST", "reset", ""):
+            emulator.reset()
+            return Response(status=204)
+        case ("GET", "requests", ""):
+            return _requests(emulator, request.first("limit") or "100")
+        case ("GET", "counts", ""):
+            sandbox = request.first("sandbox") or emulator.options.default_sandbox
+            return json_response(200, {kind: emulator.count(kind, sandbox) for kind in COLLECTIONS})
+    return _not_understood(404, f"the emulator has no {request.method} {request.raw_path}")
+
+
+def _health(emulator: Emulator) -> dict[str, Any]:
+    return {
+        "status": "ok",
+        "now_ms": emulator.now_ms(),
+        "requests": emulator.handled,
+        "late_commits_waiting": len(emulator.late),
+        "sandboxes": list(emulator.options.sandboxes),
+    }
+
+
+def _requests(emulator: Emulator, limit: str) -> Response:
+    if not limit.isdecimal() or int(limit) == 0:
+        return _not_understood(400, f"limit is a number above 0, not {limit!r}")
+    return json_response(200, {"requests": emulator.requests()[-int(limit) :]})
+
+
+def _add_faults(emulator: Emulator, body: bytes) -> Response:
+    """One fault or a list of them; `list_lag` and `latency` are settings that stand until taken back."""
+    try:
+        wanted = orjson.loads(body)
+        ids = [_add_fault(emulator, one) for one in (wanted if isinstance(wanted, list) else [wanted])]
+    except (ValueError, TypeError, KeyError) as problem:
+        return _not_understood(400, str(problem))
+    return json_response(201, {"ids": [number for number in ids if number is not None]})
+
+
+def _add_fault(emulator: Emulator, wanted: Any) -> int | None:
+    if not isinstance(wanted, dict):
+        raise ValueError("a fault is a JSON object")
+    kind = wanted.get("kind")
+    if kind == "latency":
+        emulator.faults.set_latency(int(wanted["ms"]))
+        return None
+    if kind == "list_lag":
+        emulator.faults.set_list_lag(str(wanted.get("collection", "*")), int(wanted["ms"]))
+        return None
+    return emulator.faults.add_from(wanted)
+
+
+def _not_understood(status: int, message: str) -> Response:
+    return json_response(status, {"error": message})

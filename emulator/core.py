@@ -1,0 +1,235 @@
+"""The emulator's core: one call in, one answer out; no socket, no sleeping, time and ids injected."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from flowledger.emulator import control, conversion, flow_service, flow_state, gateway, ims, registry
+from flowledger.emulator.faults import Fault, FaultKind, Faults, When
+from flowledger.emulator.late import LateCommit, LateCommits
+from flowledger.emulator.options import Options
+from flowledger.emulator.routing import Match, Router
+from flowledger.emulator.spoil import spoiled
+from flowledger.emulator.store import Store
+from flowledger.emulator.wire import Delivery, Refused, Request, Response
+from flowledger.emulator.world import Call, PlatformTime, Route, World
+
+ROUTES: list[Route] = [*ims.ROUTES, *gateway.ROUTES, *registry.ROUTES, *conversion.ROUTES, *flow_service.ROUTES]
+
+STATE_FILE = "emulator.sqlite"
+LOG_LENGTH = 1000
+NO_ANSWER = Response(status=0, delivery=Delivery.DROPPED)
+
+
+class Emulator:
+    """The platform: IMS, Schema Registry, Catalog, Flow Service and Conversion behind one `handle`."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.time,
+        seed: int = 0,
+        options: Options | None = None,
+        state: Path | None = None,
+    ) -> None:
+        """`clock` gives seconds since the epoch; `seed` decides the ids; `state` is a directory that outlives us.
+
+        Raises StateInUse when another emulator holds the directory.
+        """
+        self.options = options or Options()
+        self._time = PlatformTime(clock)
+        path = None
+        if state is not None:
+            state.mkdir(parents=True, exist_ok=True)
+            path = state / STATE_FILE
+        self._store = Store(path, now_ms=self._time.now_ms)
+        self.faults = Faults(self._store)
+        self.late = LateCommits(self._store)
+        self.world = World(self._store, self.options, self._time, seed=seed, lag_ms=self._lag_ms)
+        self._router = Router(ROUTES)
+        self._log: deque[dict[str, Any]] = deque(maxlen=LOG_LENGTH)
+        self._handled = 0
+        self._seed = seed
+        self._start = self._count_start()
+
+    def handle(self, request: Request) -> Response:
+        """Answer one call, after every late commit that is due has taken effect."""
+        with self._store.transaction():
+            self._settle_late()
+            if request.raw_path.startswith(control.BASE):
+                return control.answer(self, request)
+            return self._serve(request)
+
+    def count(self, kind: str, sandbox: str = "prod") -> int:
+        """How many objects of the kind exist now, whatever lists show."""
+        self._settle_late_alone()
+        return self._store.count(kind, sandbox)
+
+    def objects(self, kind: str, sandbox: str = "prod") -> list[dict[str, Any]]:
+        """The objects of the kind as stored, oldest first. To be read, not changed."""
+        self._settle_late_alone()
+        return self._store.all(kind, sandbox)
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The latest calls, oldest first, without bodies, headers or anything secret."""
+        return list(self._log)
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch, by the injected clock."""
+        return self._time.now_ms()
+
+    @property
+    def handled(self) -> int:
+        """How many calls of the platform were answered since this start."""
+        return self._handled
+
+    def reset(self) -> None:
+        """Forget everything: objects, tokens, faults, late commits, the log and the count of ids."""
+        self._store.clear()
+        self.faults.load()
+        self.late.load()
+        self._log.clear()
+        self._handled = 0
+        self._start = self._count_start()
+
+    def close(self) -> None:
+        """Let go of the state directory."""
+        self._store.close()
+
+    def _serve(self, request: Request) -> Response:
+        self._handled += 1
+        request_id = request.headers.get("x-request-id") or self._new_request_id()
+        request = replace(request, headers={**request.headers, "x-request-id": request_id})
+        found = self._router.find(request.method, request.raw_path)
+        template = found.template if isinstance(found, Match) else ""
+        fault = self.faults.strike(request.method, unquote(request.raw_path), template, request.body)
+        response = self._answer(request, found) if fault is None else self._answer_with(fault, request, found)
+        delay_ms = self.options.latency_ms + self.faults.latency_ms + (fault.delay_ms if fault else 0)
+        response = replace(
+            response, headers={**response.headers, "x-request-id": request_id}, delay=response.delay + delay_ms / 1000
+        )
+        self._note(request, response, fault)
+        return response
+
+    def _answer(self, request: Request, found: Match | frozenset[str]) -> Response:
+        if not isinstance(found, Match):
+            return gateway.not_routed(request, found)
+        try:
+            return found.handler(gateway.admit(request, found, self.world))
+        except Refused as refused:
+            return refused.response
+
+    def _answer_with(self, fault: Fault, request: Request, found: Match | frozenset[str]) -> Response:
+        match fault.kind:
+            case FaultKind.ANSWER:
+                return spoiled(self._answer(request, found) if fault.when is When.AFTER else None, fault)
+            case FaultKind.DROP:
+                if fault.when is When.AFTER:
+                    self._answer(request, found)
+                return NO_ANSWER
+            case FaultKind.CUT:
+                return replace(self._answer(request, found), delivery=Delivery.CUT)
+            case FaultKind.LATE:
+                return self._answer_late(fault, request, found)
+            case FaultKind.SLOW:
+                return self._answer(request, found)
+            case FaultKind.TOKEN:
+                ims.revoke(self.world, gateway.bearer_of(request))
+                return self._answer(request, found)
+            case FaultKind.TWICE:
+                first = self._answer(request, found)
+                self._answer(request, found)
+                return first
+            case FaultKind.ETAG_BUMP:
+                if isinstance(found, Match):
+                    flow_state.touch(self.world, request.headers.get("x-sandbox-name", ""), found.params.get("id", ""))
+                return self._answer(request, found)
+
+    def _answer_late(self, fault: Fault, request: Request, found: Match | frozenset[str]) -> Response:
+        if not isinstance(found, Match):
+            return gateway.not_routed(request, found)
+        try:
+            call = gateway.admit(request, found, self.world)
+        except Refused as refused:
+            return refused.response
+        self.late.add(
+            LateCommit(
+                due_ms=self.now_ms() + fault.after_ms,
+                request=request,
+                sandbox=call.sandbox,
+                org=call.org,
+                client_id=call.client_id,
+            )
+        )
+        return NO_ANSWER
+
+    def _settle_late(self) -> None:
+        for commit in self.late.take_due(self.now_ms()):
+            found = self._router.find(commit.request.method, commit.request.raw_path)
+            if not isinstance(found, Match):
+                continue  # an older emulator's state: the route is gone
+            with self._time.as_of(commit.due_ms):
+                response = self._take_effect(commit, found)
+                self._note(commit.request, response, None, late=True, sandbox=commit.sandbox)
+
+    def _take_effect(self, commit: LateCommit, found: Match) -> Response:
+        call = Call(
+            request=commit.request,
+            sandbox=commit.sandbox,
+            org=commit.org,
+            client_id=commit.client_id,
+            params=found.params,
+            body=gateway.parsed(commit.request.body),
+            world=self.world,
+        )
+        try:
+            return found.handler(call)
+        except Refused as refused:
+            return refused.response
+
+    def _settle_late_alone(self) -> None:
+        with self._store.transaction():
+            self._settle_late()
+
+    def _note(
+        self, request: Request, response: Response, fault: Fault | None, *, late: bool = False, sandbox: str = ""
+    ) -> None:
+        in_ims = request.raw_path.startswith(gateway.IMS)
+        self._log.append(
+            {
+                "at_ms": self.now_ms(),
+                "method": request.method,
+                "path": request.raw_path,
+                "query": [] if in_ims else [list(pair) for pair in request.query],  # IMS fields may be secret
+                "sandbox": sandbox or request.headers.get("x-sandbox-name", ""),
+                "status": response.status,
+                "delivery": response.delivery.value,
+                "fault": fault.id if fault else None,
+                "late": late,
+                "request_id": request.headers.get("x-request-id", ""),
+            }
+        )
+
+    def _lag_ms(self, kind: str) -> int:
+        lag = self.faults.list_lag(kind)
+        if lag is not None:
+            return lag
+        lags = self.options.list_lag_ms
+        return lags.get(kind, lags.get("*", 0))
+
+    def _new_request_id(self) -> str:
+        """Never the same twice, over restarts either, and no write for it: the start and the call are counted."""
+        text = hashlib.sha256(f"{self._seed}:{self._start}:{self._handled}".encode()).hexdigest()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:32]}"
+
+    def _count_start(self) -> int:
+        start = int(self._store.note("starts") or 0) + 1
+        self._store.write_note("starts", start)
+        return start

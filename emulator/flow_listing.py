@@ -1,0 +1,229 @@
+"""Flow Service lists: filters, order, pages and counts (platform-api.md §4.1, U8, U9)."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from flowledger.emulator.problem import flow_problem, refuse
+from flowledger.emulator.wire import Request, Response, json_response
+
+CONDITION = re.compile(r"(?P<field>[^=!<>~]+)(?P<operator>==|!=|<=|>=|<|>|~|=)(?P<value>.*)", re.DOTALL)
+MILLISECONDS = ("createdAt", "updatedAt", "lastRunDetails")  # what a range may ask for
+MISSING = object()
+
+COMMON_FIELDS = frozenset(
+    {
+        *("id", "name", "description", "state", "createdAt", "updatedAt", "createdBy", "updatedBy", "createdClient"),
+        *("updatedClient", "sandboxId", "sandboxName", "imsOrgId", "version", "etag"),
+    }
+)
+FIELDS: dict[str, frozenset[str]] = {
+    "connections": COMMON_FIELDS | {"connectionSpec"},
+    "sourceConnections": COMMON_FIELDS
+    | {"connectionSpec", "baseConnectionId", "data", "params", "inheritedAttributes"},
+    "targetConnections": COMMON_FIELDS
+    | {"connectionSpec", "baseConnectionId", "data", "params", "inheritedAttributes"},
+    "flows": COMMON_FIELDS
+    | {"flowSpec", "sourceConnectionIds", "targetConnectionIds", "transformations", "scheduleParams", "options"}
+    | {"labels", "inheritedAttributes", "lastOperation", "lastRunDetails"},
+    "runs": COMMON_FIELDS | {"flowId", "flowSpec", "metrics", "providerRefId"},
+    "connectionSpecs": frozenset(["id", "name", "providerId", "version", "type", "attributes"]),
+    "flowSpecs": frozenset(
+        ["id", "name", "providerId", "version", "attributes", "sourceConnectionSpecIds", "targetConnectionSpecIds"]
+    ),
+}
+ORDERS = frozenset({"id", "name", "state", "createdAt", "updatedAt"})
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One `property=` filter."""
+
+    path: tuple[str, ...]
+    operator: str
+    values: tuple[str, ...]
+
+    def holds(self, item: dict[str, Any]) -> bool:
+        """Whether the item passes. A field that it does not have equals nothing."""
+        found = [_text(value) for value in _values_at(item, self.path)]
+        match self.operator:
+            case "==":
+                return any(value in self.values for value in found)
+            case "!=":
+                return all(value not in self.values for value in found)
+        wanted = float(self.values[0])
+        numbers = [float(value) for value in found if _is_number(value)]
+        match self.operator:
+            case "<":
+                return any(number < wanted for number in numbers)
+            case "<=":
+                return any(number <= wanted for number in numbers)
+            case ">":
+                return any(number > wanted for number in numbers)
+        return any(number >= wanted for number in numbers)
+
+
+def conditions_of(request: Request, collection: str) -> list[Condition]:
+    """The filters of a list call; several mean all of them. Raises Refused with the documented codes."""
+    return [_condition(text, collection) for text in request.every("property")]
+
+
+def matching(items: Iterable[dict[str, Any]], conditions: list[Condition]) -> list[dict[str, Any]]:
+    """The items that pass every filter, in their order."""
+    return [item for item in items if all(condition.holds(item) for condition in conditions)]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list, and what its answer says beside the items."""
+
+    items: list[dict[str, Any]]
+    next_token: str | None
+    count: int | None
+
+    def answer(self, collection: str) -> Response:
+        """The list answer: `_links` is empty on the last page, `count` is there only when asked for."""
+        links = {}
+        if self.next_token is not None:
+            links = {"next": {"href": f"/{collection}?continuationToken={self.next_token}"}}
+        body: dict[str, Any] = {"items": self.items, "_links": links}
+        if self.count is not None:
+            body["count"] = self.count
+        return json_response(200, body)
+
+
+def page_of(items: list[dict[str, Any]], request: Request, *, size: int, maximum: int) -> Page:
+    """Order, cut and count what the filters left. Raises Refused with the documented codes."""
+    counted = _asks_for_count(request)
+    limit = _limit(request, size, maximum)
+    items = _ordered(items, request.first("orderby"))
+    start = _start(items, request.first("continuationToken"))
+    shown = items[start : start + limit]
+    more = start + limit < len(items)
+    return Page(
+        items=shown,
+        next_token=_token(shown[-1]["id"], start + limit) if more and shown else None,
+        count=len(items) if counted else None,
+    )
+
+
+def _condition(text: str, collection: str) -> Condition:
+    parts = CONDITION.fullmatch(text)
+    if parts is None:
+        refuse(flow_problem(400, "FLOW-1452-400", "Invalid filter", f"The filter {text!r} has no operator"))
+    field, operator, value = parts["field"].strip(), parts["operator"], parts["value"].strip()
+    if operator in ("~", "="):
+        text = f"The operator {operator} is not implemented"
+        refuse(flow_problem(400, "FLOW-1440-400", "Operator not implemented", text))
+    path = tuple(field.split("."))
+    if path[0] not in FIELDS[collection]:
+        refuse(flow_problem(400, "FLOW-1449-400", "Unknown field", f"{collection} cannot be filtered by {field!r}"))
+    values = tuple(_unquoted(value))
+    if not values or "" in values:
+        refuse(flow_problem(400, "FLOW-1452-400", "Invalid value", f"The filter by {field!r} has no value"))
+    if len(values) > 1 and operator != "==":
+        refuse(flow_problem(400, "FLOW-1443-400", "Several values", f"{operator} takes one value only"))
+    if operator in ("<", "<=", ">", ">="):
+        if path[0] not in MILLISECONDS:
+            refuse(flow_problem(400, "FLOW-1448-400", "No range", f"{field!r} cannot be asked for by range"))
+        if not _is_number(values[0]):
+            refuse(flow_problem(400, "FLOW-1453-400", "Invalid value", f"{values[0]!r} is not a number"))
+    return Condition(path, operator, values)
+
+
+def _unquoted(value: str) -> list[str]:
+    """`"a, b"` is one value, `a,b` are two; quotes go."""
+    if len(value) >= 2 and value[0] == value[-1] == '"' and '"' not in value[1:-1]:
+        return [value[1:-1]]
+    return [part.strip().strip('"') for part in value.split(",")]
+
+
+def _values_at(item: Any, path: tuple[str, ...]) -> list[Any]:
+    """The values at a dotted path; a list on the way stands for each of its members."""
+    if isinstance(item, list):
+        return [value for member in item for value in _values_at(member, path)]
+    if not path:
+        return [] if item is None else [item]
+    if not isinstance(item, dict):
+        return []
+    if ".".join(path) in item:  # a key with dots in it
+        return _values_at(item[".".join(path)], ())
+    return _values_at(item.get(path[0]), path[1:])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _asks_for_count(request: Request) -> bool:
+    asked = request.first("count")
+    if asked is None or asked.lower() == "false":
+        return False
+    if asked.lower() != "true":
+        refuse(flow_problem(400, "FLOW-1452-400", "Invalid value", f"count is true or false, not {asked!r}"))
+    if request.first("limit") is not None:
+        text = "count=true cannot be combined with limit"
+        refuse(flow_problem(400, "FLOW-1401-400", "Invalid combination of parameters", text))
+    return True
+
+
+def _limit(request: Request, size: int, maximum: int) -> int:
+    asked = request.first("limit")
+    if asked is None:
+        return size
+    if not (asked.isascii() and asked.isdigit()) or int(asked) == 0:
+        refuse(flow_problem(400, "FLOW-1452-400", "Invalid value", f"limit is a number above 0, not {asked!r}"))
+    return min(int(asked), maximum)
+
+
+def _ordered(items: list[dict[str, Any]], orderby: str | None) -> list[dict[str, Any]]:
+    if orderby is None:
+        return items
+    for key in reversed(orderby.split(",")):  # sorts are stable: the last key first
+        field = key.strip().lstrip("+-")  # a plus that was not encoded arrives as a space
+        if not field:
+            refuse(flow_problem(400, "FLOW-1432-400", "Invalid orderby", f"{orderby!r} names no field"))
+        if field not in ORDERS:
+            refuse(flow_problem(400, "FLOW-1433-400", "Invalid orderby", f"Lists cannot be ordered by {field!r}"))
+        items = sorted(items, key=lambda item: _sort_key(item.get(field)), reverse=key.strip().startswith("-"))
+    return items
+
+
+def _sort_key(value: Any) -> tuple[bool, float, str]:
+    is_number = isinstance(value, int | float)
+    return (is_number, float(value) if is_number else 0.0, "" if value is None or is_number else str(value))
+
+
+def _token(last_id: str, position: int) -> str:
+    """Opaque, and always with a `=` in it, as the platform's may have."""
+    text = f"{position}/{last_id}"
+    text += "." * (1 if len(text) % 3 == 0 else 0)
+    return urlsafe_b64encode(text.encode()).decode()
+
+
+def _start(items: list[dict[str, Any]], token: str | None) -> int:
+    """After the last item of the page before; if that is gone, where it was."""
+    if token is None:
+        return 0
+    try:
+        position, _, last_id = urlsafe_b64decode(token.encode()).decode().partition("/")
+        start = int(position)
+    except ValueError:
+        refuse(flow_problem(400, "FLOW-1452-400", "Invalid value", "The continuationToken cannot be read"))
+    last_id = last_id.rstrip(".")
+    places = (place + 1 for place, item in enumerate(items) if item.get("id") == last_id)
+    return next(places, start)

@@ -1,0 +1,285 @@
+"""Flow Service: connections, source and target connections, flows and their specs (platform-api.md §4, §10)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from flowledger.emulator import paypal
+from flowledger.emulator.flow_listing import conditions_of, matching, page_of
+from flowledger.emulator.flow_rules import (
+    body_of,
+    check_base_exists,
+    check_connection,
+    check_flow,
+    check_source_connection,
+    check_target_connection,
+    connection_spec_of,
+    fault,
+    flow_spec_of,
+    wants_draft,
+    without_secrets,
+)
+from flowledger.emulator.flow_specs import PAYPAL, connection_specs, flow_specs
+from flowledger.emulator.flow_state import KINDS, SERVER_FIELDS, begin, inherited, presented, read, shown
+from flowledger.emulator.flow_update import act, publish_only, update
+from flowledger.emulator.gateway import FLOW_SERVICE
+from flowledger.emulator.wire import Refused, Response, json_response
+from flowledger.emulator.world import Call, Handler, Route
+
+
+def create_connection(call: Call) -> Response:
+    """POST /connections."""
+    body = body_of(call)
+    spec = connection_spec_of(call, body)
+    draft = wants_draft(call, spec)
+    if not draft:
+        check_connection(body, spec)
+    return _created(call, "connections", without_secrets(body), draft=draft)
+
+
+def create_source_connection(call: Call) -> Response:
+    """POST /sourceConnections."""
+    body = body_of(call)
+    spec = connection_spec_of(call, body)
+    draft = wants_draft(call, spec)
+    if not draft:
+        check_source_connection(call, body, spec)
+    elif body.get("baseConnectionId") is not None:
+        check_base_exists(call, body)
+    return _created(call, "sourceConnections", body, draft=draft)
+
+
+def create_target_connection(call: Call) -> Response:
+    """POST /targetConnections."""
+    body = body_of(call)
+    draft = wants_draft(call, connection_spec_of(call, body))
+    if not draft:
+        check_target_connection(call, body)
+    return _created(call, "targetConnections", body, draft=draft)
+
+
+def create_flow(call: Call) -> Response:
+    """POST /flows."""
+    body = body_of(call)
+    spec = flow_spec_of(call, body)
+    draft = wants_draft(call, spec)
+    if not draft:
+        check_flow(call, body, spec)
+    return _created(call, "flows", body, draft=draft)
+
+
+def _created(call: Call, kind: str, body: dict[str, Any], *, draft: bool) -> Response:
+    world, now_ms = call.world, call.world.now_ms()
+    _check_name(call, kind, body.get("name"))
+    etag = world.new_etag()
+    key = world.new_uuid()
+    kept = {name: value for name, value in body.items() if name not in SERVER_FIELDS and not name.startswith("_")}
+    made = {
+        "id": key,
+        **shown(call, now_ms),
+        **kept,
+        "state": "draft" if draft else "enabled",
+        "version": etag,
+        "etag": etag,
+    }
+    if not draft:
+        begin(call, kind, made, "create")
+    world.store.put(kind, call.sandbox, key, made)
+    answer = {"id": key, "etag": etag}
+    if kind == "connections" and presented(kind, made, now_ms)["state"] == "initializing":
+        del answer["etag"]  # asynchronous creation: no etag yet (§4.4)
+    return json_response(201, answer, {"location": f"{FLOW_SERVICE}{kind}/{key}"})
+
+
+def _check_name(call: Call, kind: str, name: Any) -> None:
+    """U23: equal names are taken, unless the option says otherwise."""
+    if not call.world.options.unique_flow_names or name is None:
+        return
+    for other in call.world.store.all(kind, call.sandbox):
+        if other.get("name") == name:
+            fault(400, "FLOW-1499", f"{kind}: the name {name!r} is taken by {other['id']}")
+
+
+def read_object(kind: str) -> Handler:
+    """GET /{kind}/{id}: a list of one."""
+
+    def handler(call: Call) -> Response:
+        item = read(call, kind, call.params["id"])
+        return json_response(200, {"items": [inherited(call, kind, item)]})
+
+    return handler
+
+
+def list_objects(kind: str) -> Handler:
+    """GET /{kind}."""
+
+    def handler(call: Call) -> Response:
+        options, now_ms = call.world.options, call.world.now_ms()
+        conditions = conditions_of(call.request, kind)
+        items = [presented(kind, obj, now_ms) for obj in call.world.listed(kind, call.sandbox)]
+        if options.newest_first:
+            items.reverse()
+        if any(condition.path[0] == "inheritedAttributes" for condition in conditions):
+            items = [inherited(call, kind, item) for item in items]
+        page = page_of(matching(items, conditions), call.request, size=options.page_size, maximum=options.page_maximum)
+        page.items[:] = [inherited(call, kind, item) for item in page.items]
+        return page.answer(kind)
+
+    return handler
+
+
+def delete_object(kind: str) -> Handler:
+    """DELETE /{kind}/{id}: 204, or the reference that is in the way (§10)."""
+
+    def handler(call: Call) -> Response:
+        item = read(call, kind, call.params["id"])
+        _check_deletable(call, kind, item)
+        call.world.store.delete(kind, call.sandbox, item["id"])
+        return Response(status=204)
+
+    return handler
+
+
+def _check_deletable(call: Call, kind: str, item: dict[str, Any]) -> None:
+    store, sandbox, key = call.world.store, call.sandbox, item["id"]
+    if kind == "flows":
+        if item["state"] not in ("enabled", "disabled", "draft"):
+            fault(400, "FLOW-1458", f"The flow {key} cannot be deleted while it is {item['state']}")
+        return
+    flows = store.all("flows", sandbox)
+    if kind != "connections":
+        users = [flow["id"] for flow in flows if key in (flow.get(f"{kind[:-1]}Ids") or [])]
+        if users:
+            fault(400, "FLOW-1447", f"Active flows contain {key}: {', '.join(users)}")
+        return
+    for side in ("sourceConnections", "targetConnections"):
+        based = {one["id"] for one in store.all(side, sandbox) if one.get("baseConnectionId") == key}
+        users = [flow["id"] for flow in flows if based & set(flow.get(f"{side[:-1]}Ids") or [])]
+        if users:
+            fault(400, "FLOW-1418", f"The base connection {key} is used by flows: {', '.join(users)}")
+
+
+def test_connection(call: Call) -> Response:
+    """GET /connections/{id}/test (U10)."""
+    read(call, "connections", call.params["id"])
+    return json_response(200, {"result": call.world.options.connection_test_result})
+
+
+def explore(call: Call) -> Response:
+    """GET /connections/{id}/explore: the tables of the source, or the columns and rows of one (§4.4)."""
+    connection = read(call, "connections", call.params["id"])
+    request = call.request
+    object_type = request.first("objectType")
+    if not object_type:
+        fault(400, "CONNECTOR-1358", "objectType is missing")
+    explorable = connection["connectionSpec"]["id"] == PAYPAL
+    if object_type.lower() not in ("root", "table") or not explorable:
+        fault(400, "CONNECTOR-1337", f"objectType {object_type!r} is not supported by this connection")
+    if object_type.lower() == "root":
+        return json_response(200, paypal.root())
+    path = request.first("object")
+    if not path:
+        fault(400, "CONNECTOR-1359", "object is missing: the path of a table")
+    answer = paypal.table(path)
+    if answer is None:
+        fault(400, "CONNECTOR-1330", f"There is no table {path!r}")
+    if request.first("filters"):
+        fault(400, "CONNECTOR-1353", "PayPal does not support row filters")
+    if (request.first("preview") or "").lower() == "true":
+        answer["data"] = paypal.rows(path)
+    return json_response(200, answer)
+
+
+def _specs(call: Call, kind: str) -> list[dict[str, Any]]:
+    drafts = call.world.options.draft_mode_supported
+    return connection_specs(drafts=drafts) if kind == "connectionSpecs" else flow_specs(drafts=drafts)
+
+
+def list_specs(kind: str) -> Handler:
+    """GET /connectionSpecs and /flowSpecs: `items` only."""
+
+    def handler(call: Call) -> Response:
+        return json_response(200, {"items": matching(_specs(call, kind), conditions_of(call.request, kind))})
+
+    return handler
+
+
+def read_spec(kind: str) -> Handler:
+    """GET /connectionSpecs/{id} and /flowSpecs/{id}."""
+
+    def handler(call: Call) -> Response:
+        found = [spec for spec in _specs(call, kind) if spec["id"] == call.params["id"]]
+        if not found:
+            fault(404, "FLOW-1439", f"The requested {kind} resource {call.params['id']} is not found.")
+        return json_response(200, {"items": found})
+
+    return handler
+
+
+def list_runs(call: Call) -> Response:
+    """GET /runs: no flow has run, for the data plane is not served."""
+    conditions_of(call.request, "runs")
+    options = call.world.options
+    return page_of([], call.request, size=options.page_size, maximum=options.page_maximum).answer("runs")
+
+
+def read_run(call: Call) -> Response:
+    """GET /runs/{id}."""
+    return fault(404, "FLOW-1439", f"The requested runs resource {call.params['id']} is not found.")
+
+
+CREATES: dict[str, Callable[[Call], Response]] = {
+    "connections": create_connection,
+    "sourceConnections": create_source_connection,
+    "targetConnections": create_target_connection,
+    "flows": create_flow,
+}
+
+
+def _routes() -> list[Route]:
+    routes: list[Route] = []
+    for kind in KINDS:
+        collection = f"{FLOW_SERVICE}{kind}"
+        routes += [
+            ("POST", collection, CREATES[kind]),
+            ("GET", collection, list_objects(kind)),
+            ("GET", f"{collection}/{{id}}", read_object(kind)),
+            ("PATCH", f"{collection}/{{id}}", update(kind)),
+            ("DELETE", f"{collection}/{{id}}", delete_object(kind)),
+            ("POST", f"{collection}/{{id}}/action", act if kind == "flows" else publish_only(kind)),
+        ]
+    for kind in ("connectionSpecs", "flowSpecs"):
+        routes += [
+            ("GET", f"{FLOW_SERVICE}{kind}", list_specs(kind)),
+            ("GET", f"{FLOW_SERVICE}{kind}/{{id}}", read_spec(kind)),
+        ]
+    routes += [
+        ("GET", f"{FLOW_SERVICE}connections/{{id}}/test", test_connection),
+        ("GET", f"{FLOW_SERVICE}connections/{{id}}/explore", explore),
+        ("GET", f"{FLOW_SERVICE}runs", list_runs),
+        ("GET", f"{FLOW_SERVICE}runs/{{id}}", read_run),
+    ]
+    return routes
+
+
+def reporting(handler: Handler) -> Handler:
+    """The handler, its refusals telling the id and the request they are about, as the platform's do (§8.2)."""
+
+    def handle(call: Call) -> Response:
+        try:
+            return handler(call)
+        except Refused as refused:
+            body = json.loads(refused.response.body)
+            kind = call.request.raw_path[len(FLOW_SERVICE) :].partition("/")[0]
+            report = {"request-id": call.request.headers.get("x-request-id", ""), "type": kind}
+            if "id" in call.params:
+                report["id"] = call.params["id"]
+            body["report"].update(report)
+            raise Refused(json_response(refused.response.status, body)) from refused
+
+    return handle
+
+
+ROUTES: list[Route] = [(method, template, reporting(handler)) for method, template, handler in _routes()]

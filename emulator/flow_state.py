@@ -1,0 +1,147 @@
+"""How a Flow Service object looks at a moment: state, last operation, what it inherits (platform-api.md §4.7, §10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowledger.emulator.flow_rules import fault
+from flowledger.emulator.identity import sandbox_id, user_of
+from flowledger.emulator.world import Call, World
+
+KINDS = ("connections", "sourceConnections", "targetConnections", "flows")
+SERVER_FIELDS = frozenset(  # what callers cannot set
+    {
+        *("id", "etag", "version", "state", "createdAt", "updatedAt", "createdBy", "updatedBy", "createdClient"),
+        *("updatedClient", "sandboxId", "sandboxName", "imsOrgId", "inheritedAttributes", "lastOperation"),
+        *("lastRunDetails", "runs"),
+    }
+)
+OPERATION = "_operation"  # kept beside the object's fields, never shown
+UNTIL_THEN = {"create": "pending", "update": "updating", "enable": "enabling", "disable": "disabling"}
+
+
+def shown(call: Call, now_ms: int) -> dict[str, Any]:
+    """The fields that the server gives to every object."""
+    user = user_of(call.client_id)
+    return {
+        "createdAt": now_ms,
+        "updatedAt": now_ms,
+        "createdBy": user,
+        "updatedBy": user,
+        "createdClient": call.client_id,
+        "updatedClient": call.client_id,
+        "sandboxId": sandbox_id(call.sandbox),
+        "sandboxName": call.sandbox,
+        "imsOrgId": call.org,
+    }
+
+
+def begin(call: Call, kind: str, obj: dict[str, Any], operation: str) -> None:
+    """Note on the object that an operation has begun; until it is over its state is a transient one."""
+    options, now_ms = call.world.options, call.world.now_ms()
+    if kind == "flows":
+        obj[OPERATION] = {
+            "operation": operation,
+            "started": now_ms,
+            "until": now_ms + options.flow_ready_ms,
+            "state": UNTIL_THEN.get(operation, "updating"),
+            "fails": options.flow_fails if operation == "create" else "",
+        }
+    elif kind == "connections" and operation == "create" and options.connection_ready_ms:
+        obj[OPERATION] = {
+            "operation": operation,
+            "started": now_ms,
+            "until": now_ms + options.connection_ready_ms,
+            "state": "initializing",
+            "fails": "",
+        }
+
+
+def presented(kind: str, obj: dict[str, Any], now_ms: int) -> dict[str, Any]:
+    """The object as it is shown at that moment. A new dict over shared values: to be read."""
+    operation = obj.get(OPERATION)
+    if operation is None:
+        return dict(obj)
+    item = {name: value for name, value in obj.items() if name != OPERATION}
+    running = now_ms < operation["until"]
+    failed = not running and bool(operation["fails"])
+    if running or failed:
+        item["state"] = operation["state"]
+    if kind == "connections":
+        if running:
+            del item["etag"], item["version"]
+        return item
+    value = "inProgress" if running else "failed" if failed else "completed"
+    item["lastOperation"] = {
+        "started": operation["started"],
+        "updated": now_ms if running else operation["until"],
+        "percentCompleted": 0 if running else 100,
+        "status": {"value": value, "errors": _errors(operation["fails"]) if failed else []},
+        "ops": [],
+        "operation": operation["operation"],
+    }
+    return item
+
+
+def is_transient(obj: dict[str, Any], now_ms: int) -> bool:
+    """Whether an operation on the object is still going on."""
+    operation = obj.get(OPERATION)
+    return operation is not None and now_ms < operation["until"]
+
+
+def read(call: Call, kind: str, key: str) -> dict[str, Any]:
+    """The object as it is shown now. Raises Refused with 404 when this sandbox has none of that id."""
+    return presented(kind, stored(call, kind, key), call.world.now_ms())
+
+
+def stored(call: Call, kind: str, key: str) -> dict[str, Any]:
+    """The object as it is kept. Raises Refused with 404."""
+    found = call.world.store.get(kind, call.sandbox, key)
+    if found is None:
+        fault(404, "FLOW-1439", f"The requested {kind} resource {key} is not found.")
+    return found
+
+
+def inherited(call: Call, kind: str, item: dict[str, Any]) -> dict[str, Any]:
+    """The item with what it takes over from the objects that it refers to."""
+    store, sandbox = call.world.store, call.sandbox
+    if kind in ("sourceConnections", "targetConnections"):
+        base = store.get("connections", sandbox, str(item.get("baseConnectionId")))
+        if base is not None:
+            reference = {"id": base["id"], "connectionSpec": base["connectionSpec"]}
+            item["inheritedAttributes"] = {"baseConnection": reference}
+    elif kind == "flows":
+        item["inheritedAttributes"] = {
+            "properties": {"isSourceFlow": True},
+            "sourceConnections": _connections(call, "sourceConnections", item.get("sourceConnectionIds")),
+            "targetConnections": _connections(call, "targetConnections", item.get("targetConnectionIds")),
+        }
+        item["runs"] = f"/runs?property=flowId=={item['id']}"
+    return item
+
+
+def touch(world: World, sandbox: str, key: str) -> None:
+    """Let a third party edit the object: a new etag, another user. Nothing happens when no kind has the id."""
+    for kind in KINDS:
+        obj = world.store.get(kind, sandbox, key)
+        if obj is None:
+            continue
+        etag = world.new_etag()
+        obj.update(etag=etag, version=etag, updatedAt=world.now_ms(), updatedBy="somebody-else@AdobeID")
+        world.store.put(kind, sandbox, key, obj)
+
+
+def _connections(call: Call, kind: str, ids: Any) -> list[dict[str, Any]]:
+    found = []
+    for key in ids if isinstance(ids, list) else []:
+        connection = call.world.store.get(kind, call.sandbox, str(key))
+        if connection is None:
+            continue
+        described = {"id": connection["id"], "connectionSpec": connection["connectionSpec"]}
+        described.update(inherited(call, kind, connection).get("inheritedAttributes", {}))
+        found.append(described)
+    return found
+
+
+def _errors(message: str) -> list[dict[str, str]]:
+    return [{"code": "CONNECTOR-1005-500", "message": message}]

@@ -1,0 +1,169 @@
+"""Flow Service updates and state changes: PATCH with If-Match, and actions (platform-api.md §4.2, §10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowledger.emulator.flow_rules import (
+    check_connection,
+    check_flow,
+    check_references,
+    check_schedule,
+    check_source_connection,
+    check_target_connection,
+    connection_spec_of,
+    fault,
+    flow_spec_of,
+    without_secrets,
+)
+from flowledger.emulator.flow_state import OPERATION, SERVER_FIELDS, begin, is_transient, presented, stored
+from flowledger.emulator.identity import user_of
+from flowledger.emulator.jsonpatch import PatchFault, apply_patch, tokens_of
+from flowledger.emulator.wire import Response, json_response
+from flowledger.emulator.world import Call, Handler
+
+FIXED_IN_FLOWS = frozenset({"flowSpec", "sourceConnectionIds", "targetConnectionIds"})  # a new pair is a new flow
+NOT_NOW = {"updating": "FLOW-1420", "disabling": "FLOW-1421", "initializing": "FLOW-1417"}  # others: FLOW-1416
+
+
+def update(kind: str) -> Handler:
+    """PATCH /{kind}/{id}: JSON Patch under If-Match; answers the new etag."""
+
+    def handler(call: Call) -> Response:
+        obj = stored(call, kind, call.params["id"])
+        _check_etag(call, obj, required=True)
+        now_ms = call.world.now_ms()
+        if is_transient(obj, now_ms):
+            state = presented(kind, obj, now_ms)["state"]
+            fault(400, NOT_NOW.get(state, "FLOW-1416"), f"{obj['id']} cannot be updated while it is {state}")
+        changed = _patched(call.body, kind, obj)
+        if changed["state"] != "draft":
+            _check_changed(call, kind, obj, changed)
+        if kind == "connections":
+            changed = without_secrets(changed)
+        begin(call, kind, changed, "update")
+        return _saved(call, kind, changed)
+
+    return handler
+
+
+def act(call: Call) -> Response:
+    """POST /flows/{id}/action?op=...; `op` in either case, If-Match optional."""
+    flow = stored(call, "flows", call.params["id"])
+    _check_etag(call, flow, required=False)
+    operation = (call.request.first("op") or "").lower()
+    state = presented("flows", flow, call.world.now_ms())["state"]
+    match (operation, state):
+        case ("enable", "disabled"):
+            flow["state"] = "enabled"
+        case ("disable", "enabled"):
+            flow["state"] = "disabled"
+        case ("publish", "draft"):
+            check_flow(call, flow, flow_spec_of(call, flow))
+            flow["state"] = "enabled"
+        case ("enable" | "disable" | "publish" | "finalize" | "finalize_update", _):
+            fault(400, "FLOW-1422", f"{operation} is not possible while the flow is {state}")
+        case _:
+            fault(400, "FLOW-1409", f"The operation {operation!r} is not supported")
+    begin(call, "flows", flow, operation)
+    return _saved(call, "flows", flow)
+
+
+def publish_only(kind: str) -> Handler:
+    """POST /{connections|sourceConnections|targetConnections}/{id}/action?op=publish: drafts become enabled."""
+
+    def handler(call: Call) -> Response:
+        obj = stored(call, kind, call.params["id"])
+        _check_etag(call, obj, required=False)
+        operation = (call.request.first("op") or "").lower()
+        if operation != "publish":
+            fault(400, "FLOW-1409", f"The operation {operation!r} is not supported")
+        if obj["state"] != "draft":
+            fault(400, "FLOW-1422", f"publish is not possible while {obj['id']} is {obj['state']}")
+        _check_whole(call, kind, obj)
+        obj["state"] = "enabled"
+        return _saved(call, kind, obj)
+
+    return handler
+
+
+def _check_etag(call: Call, obj: dict[str, Any], *, required: bool) -> None:
+    given = call.request.headers.get("if-match")
+    if given is None:
+        if required:
+            fault(400, "FLOW-1403", "Header is missing: If-Match")
+        return
+    if given != obj["etag"]:  # quotes included
+        text = f"Supplied version=[{given}] does not match the current version on entity=[{obj['id']}]"
+        fault(412, "FLOW-1404", text)
+
+
+def _patched(operations: Any, kind: str, obj: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(operations, list) or not operations:
+        fault(400, "FLOW-1405", "The request body is empty or is no list of operations")
+    for operation in operations:
+        _check_operation(operation, kind)
+    try:
+        changed: dict[str, Any] = apply_patch(obj, operations)
+    except PatchFault as problem:
+        fault(400, "FLOW-1455", str(problem))
+    return changed
+
+
+def _check_operation(operation: Any, kind: str) -> None:
+    if not isinstance(operation, dict) or operation.get("op") not in ("add", "replace", "remove"):
+        fault(400, "FLOW-1434", "op must be one of add, replace, remove")
+    path = operation.get("path")
+    if not isinstance(path, str) or not path.startswith("/") or path == "/":
+        fault(400, "FLOW-1455", "An operation needs a path")
+    first = tokens_of(path)[0]
+    if first == "state":
+        fault(400, "FLOW-1410", "state cannot be set by the caller")
+    if first == "connectionSpec":
+        fault(400, "FLOW-1414", "The connection spec cannot be changed")
+    if first in SERVER_FIELDS or first == OPERATION or (kind == "flows" and first in FIXED_IN_FLOWS):
+        fault(400, "FLOW-1455", f"{path} cannot be changed")
+
+
+def _check_changed(call: Call, kind: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+    """What was whole must stay whole; a schedule that has begun is fixed where the contract says so."""
+    if kind != "flows":
+        _check_whole(call, kind, after)
+        return
+    if after.get("transformations") != before.get("transformations"):
+        check_references(call, after, flow_spec_of(call, after))
+    old, new = before.get("scheduleParams") or {}, after.get("scheduleParams")
+    if not isinstance(new, dict):
+        fault(400, "CONNECTOR-1317", "scheduleParams is empty")
+    start_changed = new.get("startTime") != old.get("startTime")
+    if start_changed and int(old["startTime"]) * 1000 < call.world.now_ms():
+        fault(400, "CONNECTOR-1366", f"startTime {old['startTime']} has passed and cannot be changed")
+    if new.get("frequency") == "once" and old.get("frequency") != "once":
+        fault(400, "CONNECTOR-1403", "The frequency cannot be changed to once")
+    if new.get("backfill") != old.get("backfill"):
+        fault(400, "CONNECTOR-1404", "backfill cannot be changed")
+    check_schedule(call.world, after, start_may_be_past=not start_changed)
+
+
+def _check_whole(call: Call, kind: str, obj: dict[str, Any]) -> None:
+    spec = connection_spec_of(call, obj)
+    match kind:
+        case "connections":
+            check_connection(obj, spec)
+        case "sourceConnections":
+            check_source_connection(call, obj, spec)
+        case "targetConnections":
+            check_target_connection(call, obj)
+
+
+def _saved(call: Call, kind: str, obj: dict[str, Any]) -> Response:
+    etag = call.world.new_etag()
+    obj.update(
+        etag=etag,
+        version=etag,
+        updatedAt=call.world.now_ms(),
+        updatedBy=user_of(call.client_id),
+        updatedClient=call.client_id,
+    )
+    call.world.store.put(kind, call.sandbox, obj["id"], obj)
+    return json_response(200, {"id": obj["id"], "etag": etag})

@@ -1,0 +1,115 @@
+"""The shell around the core: HTTP on loopback, answers delivered as the core says (aiohttp.web)."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Callable
+from urllib.parse import parse_qsl, urlsplit
+
+from aiohttp import web
+
+from flowledger.emulator.core import Emulator
+from flowledger.emulator.wire import Delivery, Request, Response
+
+
+class Server:
+    """An emulator being served. `url` has no trailing slash."""
+
+    def __init__(self, runner: web.ServerRunner, url: str) -> None:
+        self._runner = runner
+        self.url = url
+
+    async def close(self) -> None:
+        """Stop serving, at once: calls being delayed get no answer. The emulator stays open."""
+        await self._runner.cleanup()
+
+
+async def serve(emulator: Emulator, *, port: int = 0, host: str = "127.0.0.1") -> Server:
+    """Serve until the server is closed. Port 0 takes a free one.
+
+    Raises ValueError for a host that is not loopback: the emulator knows no TLS and its secret is public.
+    OSError when the port is taken.
+    """
+    if not _is_loopback(host):
+        raise ValueError(f"the emulator serves on loopback only, not on {host}")
+    runner = web.ServerRunner(web.Server(_handler(emulator)), shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    address = runner.addresses[0]
+    shown_host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return Server(runner, f"http://{shown_host}:{address[1]}")
+
+
+async def run_server(
+    emulator: Emulator,
+    *,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    stop: asyncio.Event,
+    ready: Callable[[str], None],
+) -> None:
+    """Serve until `stop` is set; `ready` is told the URL once calls are answered. Closes server and emulator."""
+    try:
+        server = await serve(emulator, port=port, host=host)
+        try:
+            ready(server.url)
+            await stop.wait()
+        finally:
+            await server.close()
+    finally:
+        emulator.close()
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _handler(emulator: Emulator) -> Callable[[web.BaseRequest], asyncio.Future[web.StreamResponse]]:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.content.read()
+        # No await between here and the answer: a client that goes away cannot stop the call half-way.
+        response = emulator.handle(_as_seen_by_core(request, body))
+        if response.delay > 0:
+            await asyncio.sleep(response.delay)
+        return await _delivered(request, response)
+
+    return handle  # type: ignore[return-value] # aiohttp's type asks for an awaitable, which a coroutine is
+
+
+def _as_seen_by_core(request: web.BaseRequest, body: bytes) -> Request:
+    """The call, its path still as it was sent: an encoded slash is part of an id (platform-api.md §2)."""
+    target = request.raw_path
+    if not target.startswith("/"):
+        parts = urlsplit(target)  # absolute form, as sent to a proxy
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    path, _, query = target.partition("?")
+    return Request(
+        method=request.method,
+        raw_path=path,
+        query=tuple(parse_qsl(query, keep_blank_values=True)) if query else (),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        body=body,
+    )
+
+
+async def _delivered(request: web.BaseRequest, response: Response) -> web.StreamResponse:
+    if response.delivery is Delivery.WHOLE:
+        return web.Response(status=response.status, body=response.body or None, headers=response.headers)
+    answer = web.StreamResponse(status=response.status or 500, headers=response.headers)
+    if response.delivery is Delivery.CUT and len(response.body) > 1:
+        answer.content_length = len(response.body)
+        await answer.prepare(request)
+        await answer.write(response.body[: len(response.body) // 2])
+    if request.transport is not None:
+        request.transport.abort()
+    return answer
