@@ -51,7 +51,8 @@ class _Call:
     holders: dict[Any, _Call]  # whose each connection is
     began: float
     transport: Any = None  # once the connection stands
-    too_late: bool = False  # certain: the gate let nothing through
+    too_late: bool = False  # certain: the gate let nothing through, and will not
+    deadline_missed: bool = False
     given_up: bool = False
     handed_over: bool = False
     status: int | None = None
@@ -59,10 +60,12 @@ class _Call:
     unpacking: bodies.Unpacking | None = None
 
     def check_deadline(self) -> None:
+        """Nothing may be written after the deadline, nor once the call was given up. Raises _TooLate."""
         deadline = self.request.send_deadline
-        if self.given_up or (deadline is not None and self.clock.monotonic() > deadline):
+        self.deadline_missed = deadline is not None and self.clock.monotonic() > deadline
+        if self.deadline_missed or self.given_up:
             self.too_late = True
-            raise _TooLate("the send deadline had passed")
+            raise _TooLate("it was too late to send")
 
     def take(self, transport: Any) -> None:
         """The connection stands. While an effect is out, closing it resets it, and the kernel gives up after U.
@@ -237,9 +240,7 @@ class HttpPort:
     def _broken_off(self, call: _Call, trouble: str) -> Answer:
         if call.status is not None:
             reach = Reach.CUT
-        elif call.too_late:
-            reach, trouble = Reach.NOT_SENT, "the send deadline had passed"
-        elif call.transport is None or (self._gate_works and not call.handed_over):
+        elif call.too_late or call.transport is None or (self._gate_works and not call.handed_over):
             reach = Reach.NOT_SENT
         else:
             reach = Reach.SENT
@@ -248,7 +249,8 @@ class HttpPort:
             status=call.status,
             headers=call.headers,
             body=bytes(call.unpacking.bytes) if call.unpacking else b"",
-            trouble=trouble,
+            trouble="the send deadline had passed" if call.deadline_missed else trouble,
+            deadline_missed=call.deadline_missed,
             duration=self._clock.monotonic() - call.began,
         )
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from flowledger.errors import NotPermitted, Unreachable
 from flowledger.steps.client.clock import Clock
-from flowledger.steps.client.judge import fault_of, retry_after
+from flowledger.steps.client.judge import fault_of
 from flowledger.steps.client.paths import TOKEN
 from flowledger.steps.client.port import Answer, Host, Port, Reach, Request
 from flowledger.steps.client.redact import Redactor
@@ -17,8 +17,6 @@ from flowledger.steps.client.redact import Redactor
 SCOPE: Final = "openid,session,AdobeID,read_organizations,additional_info.projectedProductContext"  # §1.2
 RENEW_AHEAD: Final = 500.0  # seconds before the end, as the community client does (§1.2)
 LARGEST_SECONDS: Final = 1_000_000  # an `expires_in` beyond is milliseconds (§1.2)
-TOKEN_ATTEMPTS: Final = 3
-LONGEST_PAUSE: Final = 30.0  # seconds between two of them, whatever Retry-After says
 WRITES: Final = frozenset({"POST", "PUT", "PATCH"})
 
 OnToken = Callable[[Answer], Awaitable[None]]
@@ -66,7 +64,7 @@ class Platform:
         self._credentials = credentials
         self._token: _Token | None = None
         self._refused: str | None = None  # the last token that a 401 was answered to
-        self._flight: asyncio.Task[tuple[Answer, ...]] | None = None
+        self._flight: asyncio.Task[Answer] | None = None
         redactor.register(credentials.client_secret)
 
     def __repr__(self) -> str:
@@ -75,9 +73,9 @@ class Platform:
     async def ready(self, on_token: OnToken | None = None) -> None:
         """Make sure that a token is at hand which outlives the next call.
 
-        Callers at the same time share one request to IMS. `on_token` is told each of IMS's answers, without the token,
-        by the caller that began the request. A token near its end is renewed early; while it is still good, a renewal
-        that fails is no error. Raises NotPermitted when IMS refuses, Unreachable when it cannot be asked.
+        Callers at the same time share one request to IMS. `on_token` is told IMS's answer, without the token, by the
+        caller that began the request. A token near its end is renewed early; while it is still good, a renewal that
+        fails is no error. Repeats nothing. Raises NotPermitted when IMS refuses, Unreachable when it gives no answer.
         """
         token = self._token
         if token is not None and self.clock.monotonic() < token.renew_at:
@@ -88,13 +86,12 @@ class Platform:
             flight = self._flight = asyncio.create_task(self._fetch(), name="flowledger-token")
             flight.add_done_callback(self._landed)
         # Shielded: a caller that is cancelled must not take the token from the others.
-        answers = await asyncio.shield(flight)
+        answer = await asyncio.shield(flight)
         if mine and on_token is not None:
-            for answer in answers:
-                await on_token(answer)
+            await on_token(answer)
         token = self._token
         if token is None or self.clock.monotonic() >= token.ends_at:
-            raise self._no_token(answers[-1])
+            raise self._no_token(answer)
 
     def forget_token(self, used: str | None = None) -> None:
         """Have the next `ready` fetch a new token: call it after a 401.
@@ -139,26 +136,13 @@ class Platform:
             await asyncio.wait([self._flight])
         await self._port.close()
 
-    def _landed(self, flight: asyncio.Task[tuple[Answer, ...]]) -> None:
+    def _landed(self, flight: asyncio.Task[Answer]) -> None:
         self._flight = None
         if not flight.cancelled():
             flight.exception()  # looked at, so that a request whose callers have all gone does not warn
 
-    async def _fetch(self) -> tuple[Answer, ...]:
-        """Ask IMS, up to three times when it cannot answer: a token request has no effect to repeat."""
-        answers: list[Answer] = []
-        while True:
-            answer, token = await self._ask_ims()
-            answers.append(answer)
-            if token is not None:
-                self._token = token
-            if token is not None or not _worth_repeating(answer) or len(answers) == TOKEN_ATTEMPTS:
-                return tuple(answers)
-            asked = retry_after(answer, self.clock.wall())
-            pause = 0.5 * 2 ** (len(answers) - 1) if asked is None else asked
-            await self.clock.sleep(min(pause, LONGEST_PAUSE))
-
-    async def _ask_ims(self) -> tuple[Answer, _Token | None]:
+    async def _fetch(self) -> Answer:
+        """Ask IMS for a token, keep it, and answer without it."""
         began = self.clock.monotonic()
         answer = await self._port.send(
             Request(
@@ -174,12 +158,11 @@ class Platform:
             )
         )
         body = answer.json if answer.ok and isinstance(answer.json, dict) else {}
-        text, seconds = body.get("access_token"), body.get("expires_in")
-        token = None
+        text = body.get("access_token")
         if isinstance(text, str) and text and text.isascii() and text.isprintable():
             self.redactor.register(text)
-            token = _token(text, seconds, began)
-        return self._without_secrets(answer), token
+            self._token = _token(text, body.get("expires_in"), began)
+        return self._without_secrets(answer)
 
     def _without_secrets(self, answer: Answer) -> Answer:
         """IMS's answer as it may be journaled: with the token taken out of the body too."""
@@ -197,7 +180,7 @@ class Platform:
         error = answer.json.get("error") if isinstance(answer.json, dict) else None
         why = self.redactor.redact_text(f"{error}: {fault.text}" if error and error != fault.text else str(fault))
         asked = f" (request id {fault.request_id})" if fault.request_id else ""
-        if answer.status is not None and 400 <= answer.status < 500 and not _worth_repeating(answer):
+        if answer.status is not None and 400 <= answer.status < 500 and answer.status not in (408, 429):
             return NotPermitted(
                 f"IMS refused a token for client {self._credentials.client_id!r}: {why}{asked}",
                 hint="check FLOWLEDGER_CLIENT_ID and FLOWLEDGER_CLIENT_SECRET (OAuth server-to-server), then resume",
@@ -222,7 +205,3 @@ def _token(text: str, expires_in: object, began: float) -> _Token:
         seconds /= 1000
     # A token that lives shorter than twice the margin is renewed at half of its life.
     return _Token(text=text, renew_at=began + seconds - min(RENEW_AHEAD, seconds / 2), ends_at=began + seconds)
-
-
-def _worth_repeating(answer: Answer) -> bool:
-    return answer.status is None or answer.status in (408, 429) or answer.status >= 500 or answer.reach is Reach.CUT
