@@ -44,8 +44,8 @@ class Request:
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: Json = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold the token
+    body: Json = field(default=None, repr=False)  # may hold the source's credentials
     form: Mapping[str, str] | None = field(default=None, repr=False)  # may hold the client secret
     host: Host = Host.PLATFORM
     effect: bool = False
