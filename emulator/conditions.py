@@ -1,0 +1,111 @@
+"""Conditions on properties, as registry, Catalog and Conversion take them in queries, and sorting by a property."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+OPERATOR: Final = re.compile(r"==|!=|<=|>=|<|>|~")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`F==V` and its like; `exists` and `absent` for a bare `F` and `!F`."""
+
+    field: str
+    operator: str
+    value: str = ""
+
+    def holds(self, found: Any) -> bool:
+        """Whether a property's value (None: it is not there) satisfies it. Of an array, one entry is enough."""
+        match self.operator:
+            case "exists":
+                return found is not None
+            case "absent":
+                return found is None
+            case "!=":
+                return not Condition(self.field, "==", self.value).holds(found)
+        if isinstance(found, list):
+            return any(self.holds(entry) for entry in found)
+        return found is not None and not isinstance(found, dict) and self._compares(found)
+
+    def _compares(self, found: Any) -> bool:
+        text = _text(found)
+        if self.operator == "==":
+            return text == self.value
+        if self.operator == "~":
+            return re.search(self.value, text) is not None
+        here, there = _comparable(found), _comparable(self.value)
+        if type(here) is not type(there):
+            here, there = text, self.value
+        return COMPARE[self.operator](here, there)
+
+
+COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "<": lambda here, there: here < there,
+    ">": lambda here, there: here > there,
+    "<=": lambda here, there: here <= there,
+    ">=": lambda here, there: here >= there,
+}
+
+
+def parse_condition(text: str) -> Condition:
+    """Read one condition. Raises ValueError for an empty property or a bad regular expression."""
+    found = OPERATOR.search(text, 1) if text.startswith("!") else OPERATOR.search(text)
+    if found is None:
+        field = text.removeprefix("!")
+        if not field:
+            raise ValueError("a condition names a property")
+        return Condition(field, "absent" if text.startswith("!") else "exists")
+    field, value = text[: found.start()], text[found.end() :]
+    if not field:
+        raise ValueError(f"no property in {text!r}")
+    if found.group() == "~":
+        try:
+            re.compile(value)
+        except re.error as fault:
+            raise ValueError(f"bad regular expression {value!r}: {fault}") from fault
+    return Condition(field, found.group(), value)
+
+
+def sort_key(value: Any) -> tuple[int, Any]:
+    """Numbers before texts before what is not there, so that any property can be sorted by."""
+    if value is None or isinstance(value, dict | list):
+        return (2, "")
+    if isinstance(value, int | float):
+        return (0, value)
+    return (1, str(value))
+
+
+def sort_by(
+    objects: list[dict[str, Any]], value_of: Callable[[Mapping[str, Any], str], Any], fields: list[str]
+) -> None:
+    """Sort in place by several fields; one that starts with `-` sorts the other way round. Stable."""
+    for field in reversed(fields):
+        name = field.removeprefix("-")
+        objects.sort(key=lambda found: sort_key(value_of(found, name)), reverse=field.startswith("-"))
+
+
+def wildcard(pattern: str) -> re.Pattern[str]:
+    """`*` stands for anything, `**` for a star (platform-api.md §3.2)."""
+    parts = [".*".join(re.escape(piece) for piece in literal.split("*")) for literal in pattern.split("**")]
+    return re.compile(re.escape("*").join(parts), re.DOTALL)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, bool):
+        return _text(value)
+    if isinstance(value, int | float):
+        return float(value)
+    try:
+        return float(value)
+    except ValueError:
+        return str(value)

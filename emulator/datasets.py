@@ -1,0 +1,278 @@
+"""What Catalog keeps: datasets with their data sources, and batches (platform-api.md §3)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any, Final, NoReturn
+
+import orjson
+
+from flowledger.emulator.catalog_query import bad, page_of, shown
+from flowledger.emulator.identity import sandbox_id, user_of
+from flowledger.emulator.jsonpatch import PatchFault, apply_patch
+from flowledger.emulator.problem import refuse, service_problem
+from flowledger.emulator.wire import Response, json_response
+from flowledger.emulator.world import Call, Route
+
+Json = dict[str, Any]
+
+BASE: Final = "/data/foundation/catalog"
+KIND: Final = "dataSets"
+SOURCES: Final = "dataSources"
+BATCHES: Final = "batches"
+MEDIA_TYPE: Final = re.compile(
+    r"application/vnd\.adobe\.xed(-full)?(-notext)?\+json\s*;\s*version=[0-9]+(\.[0-9]+)?", re.IGNORECASE
+)
+DEFAULT_MEDIA_TYPE: Final = "application/vnd.adobe.xed+json;version=1"
+JSON_PATCH: Final = "application/json-patch+json"
+SERVERS_OWN: Final = (  # whatever a body says of these, the server says again
+    "id",
+    "imsOrg",
+    "sandboxId",
+    "version",
+    "created",
+    "updated",
+    "createdUser",
+    "createdClient",
+    "updatedUser",
+    "viewId",
+    "files",
+    "dataSourceId",
+)
+
+
+def create_data_set(call: Call) -> Response:
+    """POST /dataSets: 201 with one reference; needs `requestDataSource=true` or a `dataSourceId` (§3.1)."""
+    body = _checked(call, call.body)
+    store, sandbox = call.world.store, call.sandbox
+    wants_source = call.request.first("requestDataSource") == "true"
+    source = body.get("dataSourceId")
+    if not wants_source and source is None:
+        bad("A dataset needs dataSourceId, or requestDataSource=true in the query")
+    if source is not None and (not isinstance(source, str) or store.get(SOURCES, sandbox, source) is None):
+        bad(f"The data source {source} is not found")
+    if _only_validates(call):
+        return json_response(200, [])
+    now, user = call.world.now_ms(), user_of(call.client_id)
+    id = call.world.new_hex(24)
+    if source is None:
+        source = call.world.new_hex(24)
+        store.put(SOURCES, sandbox, source, {"id": source, "name": f"{body['name']} source", "created": now})
+    data_set: Json = {
+        "id": id,
+        "description": "",
+        "tags": {},
+        "enableErrorDiagnostics": False,
+        "fileDescription": {"persisted": True, "containerFormat": "parquet", "format": "parquet"},
+        "state": "DRAFT",
+        **{key: value for key, value in body.items() if key not in SERVERS_OWN},
+        "imsOrg": call.org,
+        "sandboxId": sandbox_id(sandbox),
+        "version": "1.0.0",
+        "created": now,
+        "updated": now,
+        "createdClient": call.client_id,
+        "createdUser": user,
+        "updatedUser": user,
+        "viewId": call.world.new_hex(24),
+        "files": f"@/dataSetFiles?dataSetId={id}",
+        "dataSourceId": source,
+    }
+    store.put(KIND, sandbox, id, data_set)
+    return _reference(201, data_set, {"location": f"{BASE}/{KIND}/{id}"})
+
+
+def list_data_sets(call: Call) -> Response:
+    """GET /dataSets: a map keyed by id, in the order asked for (§3.2)."""
+    return _map(call, page_of(call, call.world.listed(KIND, call.sandbox)))
+
+
+def read_data_set(call: Call) -> Response:
+    """GET /dataSets/{id}: a map of one."""
+    data_set = _existing(call)
+    return json_response(200, {data_set["id"]: shown(call, data_set)}, _etags(data_set))
+
+
+def patch_data_set(call: Call) -> Response:
+    """PATCH /dataSets/{id}: a partial object, or a JSON Patch by its content type (§3.3)."""
+    previous = _matching(call)
+    if _media_type(call) == JSON_PATCH:
+        try:
+            patched = apply_patch(previous, call.body)
+        except PatchFault as fault:
+            bad(f"JSON Patch: {fault}")
+    elif isinstance(call.body, dict):
+        patched = {**previous, **call.body}
+    else:
+        bad("The body must be a JSON object: the part of the dataset that changes")
+    return _change(call, previous, patched)
+
+
+def deep_patch_data_set(call: Call) -> Response:
+    """PATCH /v2/dataSets/{id}: a partial object, merged at every depth."""
+    previous = _matching(call)
+    if not isinstance(call.body, dict):
+        bad("The body must be a JSON object: the part of the dataset that changes")
+    return _change(call, previous, _merged(previous, call.body))
+
+
+def replace_data_set(call: Call) -> Response:
+    """PUT /dataSets/{id}: the whole object."""
+    return _change(call, _matching(call), call.body)
+
+
+def delete_data_set(call: Call) -> Response:
+    """DELETE /dataSets/{id}: 200 with the reference, or with `[]` when there is none."""
+    data_set = call.world.store.get(KIND, call.sandbox, call.params["id"])
+    if data_set is None:
+        return json_response(200, [])
+    call.world.store.delete(KIND, call.sandbox, data_set["id"])
+    return json_response(200, [f"@/{KIND}/{data_set['id']}"])
+
+
+def list_data_sources(call: Call) -> Response:
+    """GET /dataSources."""
+    return _map(call, page_of(call, call.world.listed(SOURCES, call.sandbox)))
+
+
+def read_data_source(call: Call) -> Response:
+    """GET /dataSources/{id}: a map of one."""
+    found = call.world.store.get(SOURCES, call.sandbox, call.params["id"])
+    if found is None:
+        _absent("data source", call.params["id"])
+    return json_response(200, {found["id"]: shown(call, found)})
+
+
+def list_batches(call: Call) -> Response:
+    """GET /batches: no data moves here, so there are none."""
+    return _map(call, page_of(call, call.world.listed(BATCHES, call.sandbox)))
+
+
+def read_batch(call: Call) -> Response:
+    """GET /batches/{id}."""
+    found = call.world.store.get(BATCHES, call.sandbox, call.params["id"])
+    if found is None:
+        _absent("batch", call.params["id"])
+    return json_response(200, {found["id"]: shown(call, found)})
+
+
+def _existing(call: Call) -> Json:
+    found = call.world.store.get(KIND, call.sandbox, call.params["id"])
+    if found is None:
+        _absent("dataset", call.params["id"])
+    return found
+
+
+def _matching(call: Call) -> Json:
+    """The dataset, if it is the one that `If-Match` means."""
+    data_set = _existing(call)
+    wanted = call.request.headers.get("if-match")
+    etags = {text.strip().removeprefix("W/").strip('"') for text in (wanted or "*").split(",")}
+    if "*" not in etags and _etag(data_set) not in etags:
+        text = f"The dataset {data_set['id']} has changed: its etag is not {wanted}"
+        refuse(service_problem(412, "CATALOG-412", "Precondition failed", text))
+    return data_set
+
+
+def _checked(call: Call, body: Any) -> Json:
+    """A whole dataset as sent. Raises Refused with 400."""
+    if not isinstance(body, dict):
+        bad("The body must be a JSON object: a dataset")
+    if not isinstance(body.get("name"), str) or not body["name"]:
+        bad("A dataset needs a name")
+    reference = body.get("schemaRef")
+    if not isinstance(reference, dict) or not isinstance(reference.get("id"), str):
+        bad("A dataset needs schemaRef with the id of its schema")
+    if call.world.store.get("schemas", call.sandbox, reference["id"]) is None:
+        bad(f"The schema {reference['id']} is not found in this sandbox")
+    content_type = reference.get("contentType", DEFAULT_MEDIA_TYPE)
+    if not isinstance(content_type, str) or not MEDIA_TYPE.fullmatch(content_type):
+        bad(f"schemaRef.contentType {content_type!r} names no form and version of a schema")
+    tags = body.get("tags", {})
+    if not isinstance(tags, dict) or not all(_are_texts(values) for values in tags.values()):
+        bad("tags must map each name to an array of strings")
+    return {**body, "schemaRef": {**reference, "contentType": content_type}}
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _change(call: Call, previous: Json, sent: Any) -> Response:
+    checked = _checked(call, sent)
+    if _only_validates(call):
+        return json_response(200, [])
+    major, minor, patch = previous["version"].split(".")
+    changed: Json = {
+        "state": previous["state"],
+        **{key: value for key, value in checked.items() if key not in SERVERS_OWN},
+        **{key: previous[key] for key in SERVERS_OWN if key in previous},
+        "version": f"{major}.{minor}.{int(patch) + 1}",
+        "updated": call.world.now_ms(),
+        "updatedUser": user_of(call.client_id),
+    }
+    call.world.store.put(KIND, call.sandbox, previous["id"], changed)
+    return _reference(200, changed, {})
+
+
+def _merged(whole: Json, part: Json) -> Json:
+    merged = dict(whole)
+    for key, value in part.items():
+        inner = merged.get(key)
+        merged[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _map(call: Call, found: list[Json]) -> Response:
+    return json_response(200, {entry["id"]: shown(call, entry) for entry in found})
+
+
+def _reference(status: int, data_set: Json, headers: dict[str, str]) -> Response:
+    return json_response(status, [f"@/{KIND}/{data_set['id']}"], {**headers, **_etags(data_set)})
+
+
+def _etag(data_set: Json) -> str:
+    return hashlib.sha256(orjson.dumps(data_set, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+
+def _etags(data_set: Json) -> dict[str, str]:
+    """The guide spells it E-Tag, the rest of the world ETag: send both."""
+    etag = f'"{_etag(data_set)}"'
+    return {"etag": etag, "e-tag": etag}
+
+
+def _media_type(call: Call) -> str:
+    return call.request.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
+def _only_validates(call: Call) -> bool:
+    return call.request.headers.get("pragma", "").strip().lower() == "validate-only"
+
+
+def _absent(what: str, id: str) -> NoReturn:
+    refuse(service_problem(404, "CATALOG-404", "Not found", f"The {what} {id} is not found"))
+
+
+def _data_set_routes() -> list[Route]:
+    routes: list[Route] = []
+    for collection in (KIND, "datasets"):  # prose and examples spell it differently (T5)
+        routes += [
+            ("POST", f"{BASE}/{collection}", create_data_set),
+            ("GET", f"{BASE}/{collection}", list_data_sets),
+            ("GET", f"{BASE}/{collection}/{{id}}", read_data_set),
+            ("PATCH", f"{BASE}/{collection}/{{id}}", patch_data_set),
+            ("PATCH", f"{BASE}/v2/{collection}/{{id}}", deep_patch_data_set),
+            ("PUT", f"{BASE}/{collection}/{{id}}", replace_data_set),
+            ("DELETE", f"{BASE}/{collection}/{{id}}", delete_data_set),
+        ]
+    return routes
+
+
+ROUTES: list[Route] = [
+    *_data_set_routes(),
+    ("GET", f"{BASE}/dataSources", list_data_sources),
+    ("GET", f"{BASE}/dataSources/{{id}}", read_data_source),
+    ("GET", f"{BASE}/batches", list_batches),
+    ("GET", f"{BASE}/batches/{{id}}", read_batch),
+]

@@ -1,0 +1,192 @@
+"""Mapping sets: both request dialects into one stored form, and what is wrong with a mapping (platform-api.md §5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+from flowledger.emulator.expressions import LONGEST, Malformed, NotComputed, attribute, parse, value_of
+from flowledger.emulator.identity import user_of
+from flowledger.emulator.paths import destination_of, resolved_schema, schema_of
+from flowledger.emulator.problem import refuse, service_problem
+from flowledger.emulator.resolve import has_path
+from flowledger.emulator.world import Call
+
+Json = dict[str, Any]
+
+ATTRIBUTE: Final = "text/x.schema-path"
+EXPRESSION: Final = "text/x.aep-xl"
+STATIC: Final = "text/plain"
+SOURCE_TYPES: Final = {  # as sent, and as stored: a set that was read may be sent back
+    "ATTRIBUTE": ATTRIBUTE, "EXPRESSION": EXPRESSION, "STATIC": STATIC,
+    ATTRIBUTE: ATTRIBUTE, EXPRESSION: EXPRESSION, STATIC: STATIC,
+}  # fmt: skip
+MEDIA_TYPE: Final = "application/vnd.adobe.xed-full+json;version={}"
+KEPT: Final = ("name", "description", "tags", "allowNullValues", "inputSchema")
+
+
+def bad(detail: str) -> NoReturn:
+    """Stop with 400 in the emulator's shape for Conversion (U7)."""
+    refuse(service_problem(400, "MAPPER-400", "Bad request", detail))
+
+
+def stored_form(call: Call, *, previous: Json | None = None) -> Json:
+    """The mapping set to store for a create, or for a new version of `previous`. Raises Refused with 400."""
+    body = checked_set(call.body)
+    world, now, user = call.world, call.world.now_ms(), user_of(call.client_id)
+    schema = schema_of(body)
+    if schema is None:
+        bad("A mapping set needs its target schema: xdmSchema, or outputSchema.schemaRef.id")
+    if world.store.get("schemas", call.sandbox, schema) is None:
+        bad(f"The target schema {schema} is not found in this sandbox")
+    content_type = ((body.get("outputSchema") or {}).get("schemaRef") or {}).get("contentType")
+    xdm_version = _version(body, content_type)
+    created = (
+        {key: previous[key] for key in ("createdDate", "createdBy")}
+        if previous
+        else {"createdDate": now, "createdBy": user}
+    )
+    stamps = {**created, "modifiedDate": now, "modifiedBy": user}
+    result: Json = {
+        "id": previous["id"] if previous else world.new_hex(32),
+        "version": previous["version"] + 1 if previous else 0,
+        **stamps,
+        **{key: body[key] for key in KEPT if body.get(key) is not None},
+        "status": "PUBLISHED",
+        "strictMapping": False,
+        "supportVersion": False,
+        "xdmSchema": schema,
+        "xdmVersion": xdm_version,
+        "outputSchema": {
+            "id": previous["outputSchema"]["id"] if previous else world.new_hex(32),
+            "schemaRef": {
+                "id": schema,
+                "contentType": content_type or MEDIA_TYPE.format(xdm_version.split(".")[0]),
+            },
+        },
+        "mappings": [_stored_mapping(mapping, world.new_hex(32), stamps) for mapping in body["mappings"]],
+    }
+    if "inputSchema" in result:
+        result["inputSchema"] = {**result["inputSchema"], "id": world.new_hex(32)}
+    return result
+
+
+def checked_set(body: Any) -> Json:
+    """The body as a mapping set whose parts have the right types. Raises Refused with 400."""
+    if not isinstance(body, dict):
+        bad("The body must be a JSON object: a mapping set")
+    mappings = body.get("mappings")
+    if not isinstance(mappings, list) or not mappings or not all(isinstance(entry, dict) for entry in mappings):
+        bad("A mapping set needs mappings, an array of at least one object")
+    for key in ("outputSchema", "inputSchema"):
+        schema = body.get(key)
+        reference = schema.get("schemaRef") if isinstance(schema, dict) else None
+        if not isinstance(schema, dict | None) or not isinstance(reference, dict | None):
+            bad(f"{key} must be an object with a schemaRef")
+    for number, mapping in enumerate(mappings):
+        if not isinstance(source_of(mapping), str) or not source_of(mapping) or not destination_of(mapping):
+            bad(f"Mapping {number} needs a source and a destination")
+        if mapping.get("sourceType", "ATTRIBUTE") not in SOURCE_TYPES:
+            bad(f"Mapping {number} has an unknown sourceType {mapping['sourceType']!r}")
+        if source_type_of(mapping) == EXPRESSION and len(source_of(mapping)) > LONGEST:
+            bad(f"Mapping {number}: an expression has at most {LONGEST} characters")
+    return body
+
+
+def faults_of(call: Call, mapping_set: Json) -> list[list[Json]]:
+    """What is wrong with each mapping, in order; [] for one that is fine."""
+    schema = schema_of(mapping_set)
+    resolved = resolved_schema(call.world, call.sandbox, schema) if schema else None
+    if schema and resolved is None:
+        bad(f"The target schema {schema} is not found in this sandbox")
+    return [_faults(mapping, resolved) for mapping in mapping_set["mappings"]]
+
+
+def previewed(mapping_set: Json, row: Mapping[str, Any]) -> Json:
+    """One row mapped: nested data, and an error for each mapping whose column became null."""
+    data: Json = {}
+    errors: list[Json] = []
+    for mapping in mapping_set["mappings"]:
+        source, destination = source_of(mapping), destination_of(mapping)
+        try:
+            value = _mapped(source, source_type_of(mapping), row)
+        except (Malformed, NotComputed) as fault:
+            value = None
+            errors.append(
+                {
+                    "destination": destination,
+                    "source": source,
+                    "sourceType": source_type_of(mapping),
+                    "exception": str(fault),
+                    "columnName": destination,
+                }
+            )
+        _set(data, destination.split("."), value)
+    return {"data": data, "errors": errors}
+
+
+def source_of(mapping: Mapping[str, Any]) -> Any:
+    """Where a mapping reads, from either dialect."""
+    return mapping.get("sourceAttribute") or mapping.get("source")
+
+
+def source_type_of(mapping: Mapping[str, Any]) -> str:
+    """The stored spelling of a mapping's source type."""
+    return SOURCE_TYPES[mapping.get("sourceType", "ATTRIBUTE")]
+
+
+def _version(body: Json, content_type: Any) -> str:
+    sent = body.get("xdmVersion")
+    if isinstance(sent, str) and sent:
+        return sent
+    found = re.search(r"version=([0-9]+)(\.[0-9]+)?", content_type) if isinstance(content_type, str) else None
+    return f"{found[1]}{found[2] or '.0'}" if found else "1.0"
+
+
+def _stored_mapping(mapping: Json, id: str, stamps: Json) -> Json:
+    source, destination = source_of(mapping), destination_of(mapping)
+    return {
+        "id": id,
+        "version": 0,
+        **stamps,
+        "sourceType": source_type_of(mapping),
+        "source": source,
+        "sourceAttribute": source,
+        "destination": destination,
+        "destinationXdmPath": destination,
+        "identity": bool(mapping.get("identity")),
+        "identityGroup": mapping.get("identityGroup"),
+        "namespaceCode": mapping.get("namespaceCode"),
+        **{key: mapping[key] for key in ("name", "description") if mapping.get(key) is not None},
+    }
+
+
+def _faults(mapping: Json, resolved: Json | None) -> list[Json]:
+    found: list[Json] = []
+    destination = destination_of(mapping)
+    if resolved is not None and not has_path(resolved, destination):
+        text = f"The path {destination} is not in the target schema"
+        found.append({"errorCode": "MAPPER-400", "message": text})
+    if source_type_of(mapping) == EXPRESSION:
+        try:
+            parse(source_of(mapping))
+        except Malformed as fault:
+            found.append({"errorCode": "MAPPER-400", "message": f"{source_of(mapping)}: {fault}"})
+    return found
+
+
+def _mapped(source: str, source_type: str, row: Mapping[str, Any]) -> Any:
+    if source_type == STATIC:
+        return source
+    return attribute(row, source) if source_type == ATTRIBUTE else value_of(parse(source), row)
+
+
+def _set(data: Json, path: list[str], value: Any) -> None:
+    node = data
+    for part in path[:-1]:
+        inner = node.get(part)
+        if not isinstance(inner, dict):
+            inner = node[part] = {}
+        node = inner
+    node[path[-1]] = value

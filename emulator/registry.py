@@ -1,0 +1,203 @@
+"""Schema Registry: classes, schemas, field groups and the read-only kinds, in both containers (platform-api.md §2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from flowledger.emulator import registry_problem as problem
+from flowledger.emulator import xdm
+from flowledger.emulator.accept import AcceptInvalid, View, list_form, look_up_view
+from flowledger.emulator.descriptors import ROUTES as DESCRIPTOR_ROUTES
+from flowledger.emulator.identity import tenant_of
+from flowledger.emulator.jsonpatch import PatchFault, apply_patch
+from flowledger.emulator.registry_compose import compose, id_of, look_up_in
+from flowledger.emulator.registry_list import BASE, listed_page
+from flowledger.emulator.registry_problem import NOT_FOUND, refuse_registry
+from flowledger.emulator.registry_rules import check_additive, check_title, check_union, check_unused
+from flowledger.emulator.resolve import MergeConflict, RefUnknown, resolve, without_text
+from flowledger.emulator.wire import Response, json_response
+from flowledger.emulator.world import Call, Handler, Route
+
+Json = dict[str, Any]
+
+WRITABLE: Final = {"classes": "classes", "schemas": "schemas", "fieldgroups": "fieldgroups", "mixins": "fieldgroups"}
+READABLE: Final = {**WRITABLE, "datatypes": "datatypes", "behaviors": "behaviors", "unions": "unions"}
+RECENT: Final = 10
+
+
+def read_stats(call: Call) -> Response:
+    """GET /stats: the tenant id, counts, and what was made and changed last (§2.3). It takes any Accept."""
+    world, sandbox = call.world, call.sandbox
+    listed = {kind: world.listed(kind, sandbox) for kind in ("schemas", "fieldgroups", "datatypes", "classes")}
+    everything = [found for objects in listed.values() for found in objects]
+    usage: dict[str, list[Json]] = {}
+    for schema in listed["schemas"]:
+        usage.setdefault(schema["meta:class"], []).append(_brief(schema))
+    counts = {("mixins" if kind == "fieldgroups" else kind): len(objects) for kind, objects in listed.items()}
+    return json_response(
+        200,
+        {
+            "imsOrg": call.org,
+            "tenantId": tenant_of(world.options, call.org),
+            "counts": {**counts, "unions": 0},
+            "recentlyCreatedResources": _latest(everything, "repo:createdDate"),
+            "recentlyUpdatedResources": _latest(everything, "repo:lastModifiedDate"),
+            "classUsage": usage,
+        },
+    )
+
+
+def _latest(objects: list[Json], date: str) -> list[Json]:
+    newest = sorted(objects, key=lambda found: -found["meta:registryMetadata"][date])
+    return [_brief(found) for found in newest[:RECENT]]
+
+
+def _brief(found: Json) -> Json:
+    dates = {
+        "meta:created": found["meta:registryMetadata"]["repo:createdDate"],
+        "meta:updated": found["meta:registryMetadata"]["repo:lastModifiedDate"],
+    }
+    keys = ("imsOrg", "title", "description", "$id", "meta:altId", "meta:resourceType", "version")
+    return {**{key: found[key] for key in keys if key in found}, **dates}
+
+
+def _lists(container: str, kind: str) -> Handler:
+    def handler(call: Call) -> Response:
+        """GET /{container}/{kind} (§2.2)."""
+        try:
+            form = list_form(call.request.headers.get("accept"))
+        except AcceptInvalid as fault:
+            refuse_registry(call.world, problem.LIST_ACCEPT, str(fault))
+        if container == "global":
+            found = list(xdm.global_resources()[kind].values())
+        else:
+            found = call.world.listed(kind, call.sandbox)
+        return listed_page(call, container, kind, found, form)
+
+    return handler
+
+
+def _looks_up(container: str, kind: str) -> Handler:
+    def handler(call: Call) -> Response:
+        """GET /{container}/{kind}/{id} (§2.3)."""
+        try:
+            view = look_up_view(call.request.headers.get("accept"))
+        except AcceptInvalid as fault:
+            refuse_registry(call.world, problem.LOOK_UP_ACCEPT, str(fault))
+        resource = _existing(call, container, kind)
+        _check_version(call, resource, view)
+        return json_response(200, _shown(call, resource, view))
+
+    return handler
+
+
+def _existing(call: Call, container: str, kind: str) -> Json:
+    id = id_of(call.params["id"])
+    if container == "global":
+        found = xdm.global_resources()[kind].get(id)
+    else:
+        found = call.world.store.get(kind, call.sandbox, id)
+    if found is None:
+        text = f"The requested {kind} resource {call.params['id']} is not found in the {container} container"
+        refuse_registry(call.world, NOT_FOUND[kind], text)
+    return found
+
+
+def _check_version(call: Call, resource: Json, view: View) -> None:
+    """`version=1` is major 1 at its latest minor; another major, or a minor to come, is not to be had."""
+    major, minor = (int(part) for part in resource["version"].split(".")[:2])
+    if view.version[0] != major or (len(view.version) > 1 and view.version[1] > minor):
+        wanted = ".".join(str(part) for part in view.version)
+        text = f"Version {wanted} of {resource['$id']} is not available, the latest is {resource['version']}"
+        refuse_registry(call.world, problem.NOT_AVAILABLE, text)
+
+
+def _shown(call: Call, resource: Json, view: View) -> Json:
+    shown = resource
+    if view.resolved:
+        try:
+            shown = resolve(resource, look_up_in(call.world, call.sandbox))
+        except (RefUnknown, MergeConflict) as fault:  # only after lax deletes: something it is made of is gone
+            refuse_registry(call.world, problem.INVALID, f"{resource['$id']} cannot be resolved: {fault}")
+    if view.descriptors:
+        family = {resource["$id"], *resource.get("meta:extends", ())}
+        every = call.world.store.all("descriptors", call.sandbox)
+        shown["meta:descriptors"] = [found for found in every if found["xdm:sourceSchema"] in family]
+    return shown if view.text else without_text(shown)
+
+
+def _creates(kind: str) -> Handler:
+    def handler(call: Call) -> Response:
+        """POST /tenant/{kind} (§2.4, §2.5)."""
+        resource = compose(kind, call.body, call)
+        check_title(resource["title"], call)
+        check_union(kind, resource, call)
+        call.world.store.put(kind, call.sandbox, resource["$id"], resource)
+        return json_response(201, resource)
+
+    return handler
+
+
+def _patches(kind: str) -> Handler:
+    def handler(call: Call) -> Response:
+        """PATCH /tenant/{kind}/{id} with a JSON Patch (§2.6)."""
+        previous = _existing(call, "tenant", kind)
+        try:
+            patched = apply_patch(previous, call.body)
+        except PatchFault as fault:
+            refuse_registry(call.world, problem.INVALID, f"JSON Patch: {fault}")
+        return _change(call, kind, previous, patched)
+
+    return handler
+
+
+def _replaces(kind: str) -> Handler:
+    def handler(call: Call) -> Response:
+        """PUT /tenant/{kind}/{id} with a whole body as in POST (§2.6)."""
+        return _change(call, kind, _existing(call, "tenant", kind), call.body)
+
+    return handler
+
+
+def _change(call: Call, kind: str, previous: Json, body: Any) -> Response:
+    resource = compose(kind, body, call, previous=previous)
+    check_title(resource["title"], call, itself=resource["$id"])
+    check_union(kind, resource, call, previous=previous)
+    check_additive(resource, call)
+    call.world.store.put(kind, call.sandbox, resource["$id"], resource)
+    return json_response(200, resource)
+
+
+def _deletes(kind: str) -> Handler:
+    def handler(call: Call) -> Response:
+        """DELETE /tenant/{kind}/{id} (§2.6, U6)."""
+        resource = _existing(call, "tenant", kind)
+        check_unused(kind, resource["$id"], call)
+        call.world.store.delete(kind, call.sandbox, resource["$id"])
+        return Response(status=204)
+
+    return handler
+
+
+def _routes() -> list[Route]:
+    routes: list[Route] = [("GET", f"{BASE}/stats", read_stats)]
+    for spelling, kind in READABLE.items():
+        for container in ("global", "tenant") if spelling not in ("behaviors", "unions") else ():
+            routes.append(("GET", f"{BASE}/{container}/{spelling}", _lists(container, kind)))
+            routes.append(("GET", f"{BASE}/{container}/{spelling}/{{id}}", _looks_up(container, kind)))
+    for container, kind in (("global", "behaviors"), ("tenant", "unions")):
+        routes.append(("GET", f"{BASE}/{container}/{kind}", _lists(container, kind)))
+        routes.append(("GET", f"{BASE}/{container}/{kind}/{{id}}", _looks_up(container, kind)))
+    writers: list[tuple[str, str, Callable[[str], Handler]]] = [
+        ("POST", "", _creates),
+        ("PATCH", "/{id}", _patches),
+        ("PUT", "/{id}", _replaces),
+        ("DELETE", "/{id}", _deletes),
+    ]
+    for spelling, kind in WRITABLE.items():
+        routes += [(method, f"{BASE}/tenant/{spelling}{rest}", writer(kind)) for method, rest, writer in writers]
+    return routes
+
+
+ROUTES: list[Route] = [*_routes(), *DESCRIPTOR_ROUTES]

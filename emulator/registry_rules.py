@@ -1,0 +1,76 @@
+"""The registry's rules between resources: unique titles, use, change, the union tag (platform-api.md §2.5, §2.6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowledger.emulator import registry_problem as problem
+from flowledger.emulator.registry_compose import TENANT_KINDS, look_up_in
+from flowledger.emulator.registry_problem import refuse_registry
+from flowledger.emulator.resolve import paths_of, resolve
+from flowledger.emulator.world import Call
+
+Json = dict[str, Any]
+
+UNION = "union"
+TAGS = "meta:immutableTags"
+
+
+def check_title(title: str, call: Call, *, itself: str = "") -> None:
+    """A title is unique across all tenant kinds and all sandboxes of an org (§9). The answer names who has it."""
+    world = call.world
+    for sandbox in world.options.sandboxes:
+        for kind in TENANT_KINDS:
+            for other in world.store.all(kind, sandbox):
+                if other["title"] == title and other["$id"] != itself and other["imsOrg"] == call.org:
+                    text = f"The resource {other['$id']} already exists with the same title"
+                    refuse_registry(world, problem.TITLE, text)
+
+
+def check_unused(kind: str, id: str, call: Call) -> None:
+    """A class or field group used by a schema, or a schema used by a dataset, stays (U6), but for `lax_delete`."""
+    store, sandbox = call.world.store, call.sandbox
+    if call.world.options.lax_delete:
+        return
+    if kind == "schemas":
+        users = [f"dataset {found['id']}" for found in store.all("dataSets", sandbox) if found["schemaRef"]["id"] == id]
+    else:
+        users = [f"schema {found['$id']}" for found in store.all("schemas", sandbox) if id in found["meta:extends"]]
+    if users:
+        refuse_registry(call.world, problem.IN_USE, f"{id} is used by {users[0]}")
+
+
+def check_additive(changed: Json, call: Call) -> None:
+    """Schemas that a dataset uses only grow (§2.6): no field of theirs may go or change its type."""
+    world = call.world
+    used = {found["schemaRef"]["id"] for found in world.store.all("dataSets", call.sandbox)}
+    look_up = look_up_in(world, call.sandbox)
+    for schema in world.store.all("schemas", call.sandbox):
+        if schema["$id"] not in used or changed["$id"] not in (schema["$id"], *schema["meta:extends"]):
+            continue
+        before = paths_of(resolve(schema, look_up))
+        new_schema = changed if schema["$id"] == changed["$id"] else schema
+        after = paths_of(resolve(new_schema, lambda id: changed if id == changed["$id"] else look_up(id)))
+        lost = [path for path, kind in before.items() if after.get(path) != kind]
+        if lost:
+            text = f"Schema {schema['$id']} is used by a dataset and may only grow, but {lost[0]} goes or changes"
+            refuse_registry(world, problem.BREAKING, text)
+
+
+def check_union(kind: str, resource: Json, call: Call, *, previous: Json | None = None) -> None:
+    """The `union` tag needs a primary identity, is for schemas only, and never goes again."""
+    had = UNION in (previous or {}).get(TAGS, ())
+    has = UNION in resource.get(TAGS, ())
+    if had and not has:
+        refuse_registry(call.world, problem.UNION_PERMANENT, f"The union tag of {resource['$id']} cannot be removed")
+    if not has or had:
+        return
+    if kind != "schemas":
+        refuse_registry(call.world, problem.UNION_ONLY_SCHEMAS, "The union tag is for schemas only")
+    family = {resource["$id"], *resource["meta:extends"]}
+    for found in call.world.store.all("descriptors", call.sandbox):
+        is_primary = found["@type"] == "xdm:descriptorIdentity" and found.get("xdm:isPrimary") is True
+        if is_primary and found["xdm:sourceSchema"] in family:
+            return
+    text = f"Schema {resource['$id']} has no primary identity, which the union tag needs"
+    refuse_registry(call.world, problem.UNION_IDENTITY, text)

@@ -1,0 +1,144 @@
+"""Resolve `$ref` and `allOf` of XDM resources into plain properties (`xed-full`), and tell the paths they have."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Json = dict[str, Any]
+LookUp = Callable[[str], Json | None]
+
+UNMERGED = ("allOf", "definitions", "properties", "$ref")
+PEOPLE_WORDS = ("title", "description")
+
+
+class RefUnknown(LookupError):
+    """A `$ref` names nothing that this sandbox knows. Its text is the reference."""
+
+
+class MergeConflict(ValueError):
+    """Two parts give one path different types. Its text names the path and both types."""
+
+
+def resolve(resource: Json, look_up: LookUp) -> Json:
+    """The resource as `xed-full` shows it: `allOf` and `$ref` merged into `properties`.
+
+    `look_up` finds a resource by `$id`. Raises RefUnknown and MergeConflict.
+    """
+    resolved = {key: copy.deepcopy(value) for key, value in resource.items() if key not in UNMERGED}
+    resolved["properties"] = _properties(resource, resource, look_up, (str(resource.get("$id", "")),))
+    return resolved
+
+
+def without_text(resource: Json) -> Json:
+    """The same without titles and descriptions, at every node; fields of such names stay."""
+    kept = {key: value for key, value in resource.items() if key not in PEOPLE_WORDS}
+    for key in ("properties", "definitions"):
+        if isinstance(kept.get(key), dict):
+            kept[key] = {name: without_text(node) for name, node in kept[key].items()}
+    if isinstance(kept.get("allOf"), list):
+        kept["allOf"] = [without_text(part) for part in kept["allOf"]]
+    if isinstance(kept.get("items"), dict):
+        kept["items"] = without_text(kept["items"])
+    return kept
+
+
+def paths_of(resolved: Json) -> dict[str, str]:
+    """Dotted path -> XDM type of every field of a resolved resource, objects and arrays included."""
+    return dict(_paths(resolved.get("properties", {}), ""))
+
+
+def has_path(resolved: Json, path: str) -> bool:
+    """Whether a dotted path leads to a field. `[n]` and `[*]` after an array's name step into its items."""
+    node: Any = resolved
+    for part in path.split("."):
+        name, _, index = part.partition("[")
+        node = node.get("properties", {}).get(name) if isinstance(node, dict) else None
+        if node is None:
+            return False
+        if node.get("type") == "array" and isinstance(node.get("items"), dict):
+            node = node["items"]
+        elif index:
+            return False
+    return True
+
+
+def references(node: Any) -> Iterator[str]:
+    """Every `$ref` below a node, in order, duplicates included."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "$ref" and isinstance(value, str):
+                yield value
+            elif key not in ("meta:registryMetadata", "refs", "meta:extends"):
+                yield from references(value)
+    elif isinstance(node, list):
+        for entry in node:
+            yield from references(entry)
+
+
+def _properties(node: Json, root: Json, look_up: LookUp, seen: tuple[str, ...]) -> Json:
+    """The merged properties of a node: its own, those of its `$ref`, those of each part of its `allOf`."""
+    merged: Json = {}
+    if isinstance(node.get("$ref"), str):
+        target, home, trail = _target(node["$ref"], root, look_up, seen)
+        _merge(merged, _properties(target, home, look_up, trail), "")
+    own = node.get("properties")
+    if isinstance(own, dict):
+        _merge(merged, {name: _field(field, root, look_up, seen) for name, field in own.items()}, "")
+    for part in node.get("allOf") or ():
+        _merge(merged, _properties(part, root, look_up, seen), "")
+    return merged
+
+
+def _field(field: Json, root: Json, look_up: LookUp, seen: tuple[str, ...]) -> Json:
+    """One field, resolved."""
+    kept = {key: copy.deepcopy(value) for key, value in field.items() if key not in UNMERGED}
+    inside = _properties(field, root, look_up, seen)
+    if inside or "properties" in field or "allOf" in field:
+        kept.setdefault("type", "object")
+        kept.setdefault("meta:xdmType", "object")
+        kept["properties"] = inside
+    if isinstance(kept.get("items"), dict):
+        kept["items"] = _field(field["items"], root, look_up, seen)
+    return kept
+
+
+def _target(ref: str, root: Json, look_up: LookUp, seen: tuple[str, ...]) -> tuple[Json, Json, tuple[str, ...]]:
+    """What a reference names, the resource in which that one's own references count, and the trail that led there."""
+    if ref.startswith("#/"):
+        node: Any = root
+        for token in ref[2:].split("/"):
+            node = node.get(token.replace("~1", "/").replace("~0", "~")) if isinstance(node, dict) else None
+        key = f"{root.get('$id', '')}{ref}"
+        if not isinstance(node, dict) or key in seen:
+            raise RefUnknown(ref)
+        return node, root, (*seen, key)
+    found = look_up(ref)
+    if found is None or ref in seen:
+        raise RefUnknown(ref)
+    return found, found, (*seen, ref)
+
+
+def _merge(into: Json, more: Json, path: str) -> None:
+    for name, field in more.items():
+        here = f"{path}{name}"
+        if name not in into:
+            into[name] = field
+            continue
+        ours, theirs = _type_of(into[name]), _type_of(field)
+        if ours != theirs:
+            raise MergeConflict(f"{here}: {ours} and {theirs}")
+        if ours == "object":
+            _merge(into[name].setdefault("properties", {}), field.get("properties", {}), f"{here}.")
+
+
+def _type_of(field: Json) -> str:
+    return str(field.get("meta:xdmType") or field.get("type") or "object")
+
+
+def _paths(properties: Json, prefix: str) -> Iterator[tuple[str, str]]:
+    for name, field in properties.items():
+        yield f"{prefix}{name}", _type_of(field)
+        inside = field.get("items", field) if field.get("type") == "array" else field
+        yield from _paths(inside.get("properties", {}), f"{prefix}{name}.")
