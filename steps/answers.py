@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flowledger.errors import Unreachable
+from flowledger.steps.client.judge import fault_of
 from flowledger.steps.client.port import Answer, Json
 from flowledger.steps.step import UnusableAnswer
 
@@ -29,6 +31,24 @@ def sole_item(body: Json) -> dict[str, Json] | None:
         return body or None
     items = body["items"]
     return items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else None
+
+
+def absent(answer: Answer) -> bool:
+    """Whether a look-up by id says that there is no such object: a 404 in a service's own body.
+
+    Raises Unreachable for a 404 of the gateway or of somebody in between, which proves nothing: an object taken for
+    gone on its word would be made a second time.
+    """
+    if answer.status != 404:
+        return False
+    fault = fault_of(answer)
+    if fault.layer == "gateway" or not isinstance(answer.json, dict):
+        raise Unreachable(
+            f"a look-up was answered 404 by something else than the service: {fault}"
+            + (f" (request id {fault.request_id})" if fault.request_id else ""),
+            hint="check the base URL and any proxy, then resume",
+        )
+    return True
 
 
 def dig(live: Json, *keys: str | int) -> Json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowledger.steps.answers import dig, needed_text, number_of, text_or_none
+from flowledger.steps.answers import absent, dig, needed_text, number_of, text_or_none
 from flowledger.steps.client.paging import list_registry
 from flowledger.steps.client.paths import registry
 from flowledger.steps.client.port import Answer, Json, Request
@@ -67,7 +67,7 @@ class RegistryResource(Step):
     async def fetch(self, ctx: Context, id: str) -> Json | None:
         path = registry(f"/tenant/{kind_of(id, self.kind)}", id)
         answer = await ctx.ask(Request(method="GET", path=path, headers={"Accept": STORED}), allow=(404,))
-        return None if answer.status == 404 else answer.json
+        return None if absent(answer) else answer.json
 
     def marked(self, ctx: Context, live: Json) -> bool:
         return carries(ctx.marker(self), text_or_none(live, "title"), text_or_none(live, "description"))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 
 from flowledger.errors import NotThere, SpecError
-from flowledger.steps.answers import dig
+from flowledger.steps.answers import absent, dig
 from flowledger.steps.client.paths import registry
 from flowledger.steps.client.port import Json, Request
 from flowledger.steps.differences import as_references, differ
@@ -71,7 +71,7 @@ class CreateTargetSchema(RegistryResource):
         container = "tenant" if f"/{tenant}/" in part else "global"
         path = registry(f"/{container}/{_kind(ctx.spec, part)}", part)
         answer = await ctx.ask(Request(method="GET", path=path, headers={"Accept": RESOLVED}), allow=(404,))
-        return None if answer.status == 404 else answer.json
+        return None if absent(answer) else answer.json
 
     def resource(self, ctx: Context) -> dict[str, Json]:
         class_ = ctx.spec.target.class_

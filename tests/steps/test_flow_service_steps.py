@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flowledger.errors import NotThere, Rejected, SpecError
+from flowledger.errors import NotThere, Rejected, SpecError, Unreachable
 from flowledger.steps.base_connection import CreateBaseConnection
 from flowledger.steps.client.port import Answer
 from flowledger.steps.flow import CreateFlow
@@ -192,6 +192,16 @@ async def test_it_is_fetched_bare_with_or_without_its_wrapper(ctx: Any, step: Fl
     )
     assert await step.fetch(ctx, "id-1") == live
     assert await step.fetch(ctx, "id-1") is None
+
+
+@every_step
+@pytest.mark.parametrize("stranger", [{"error_code": "404000", "message": "Resource not found"}, "<html>", None])
+async def test_a_404_that_is_not_the_services_own_does_not_make_an_object_gone(
+    ctx: Any, step: FlowObject, stranger: Any
+) -> None:
+    ctx.when("GET", f"/{step.kind}/id-1", (404, stranger))
+    with pytest.raises(Unreachable):
+        await step.fetch(ctx, "id-1")
 
 
 @every_step
