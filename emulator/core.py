@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from flowledger.emulator import control, conversion, flow_service, flow_state, gateway, ims, registry
+from flowledger.emulator import catalog, control, conversion, flow_service, flow_state, gateway, ims, registry
 from flowledger.emulator.faults import Fault, FaultKind, Faults, When
 from flowledger.emulator.late import LateCommit, LateCommits
 from flowledger.emulator.options import Options
@@ -21,7 +21,7 @@ from flowledger.emulator.store import Store
 from flowledger.emulator.wire import Delivery, Refused, Request, Response
 from flowledger.emulator.world import Call, PlatformTime, Route, World
 
-ROUTES: list[Route] = [*ims.ROUTES, *gateway.ROUTES, *registry.ROUTES, *conversion.ROUTES, *flow_service.ROUTES]
+ROUTES: list[Route] = [*ims.ROUTES, *gateway.ROUTES, *registry.ROUTES, *catalog.ROUTES, *conversion.ROUTES, *flow_service.ROUTES]
 
 STATE_FILE = "emulator.sqlite"
 LOG_LENGTH = 1000

@@ -1,4 +1,4 @@
-"""The logger of a run: structlog as the program configured it, else the standard library's, quiet as a library should be."""
+"""The logger of a run: structlog as the program configured it, else the standard library's, quiet in a library."""
 
 from __future__ import annotations
 

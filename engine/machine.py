@@ -10,8 +10,7 @@ from typing import Any
 from transitions.extensions.asyncio import AsyncMachine
 
 # It prints ERROR for every exception that passes through; ours says it once, where it is known what to do.
-logging.getLogger("transitions").addHandler(logging.NullHandler())
-logging.getLogger("transitions").propagate = False
+logging.getLogger("transitions").setLevel(logging.CRITICAL)
 
 
 class RunMachine(AsyncMachine):

@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from flowledger.emulator import Emulator
+    from flowledger.emulator.core import Emulator
     from flowledger.steps.client.platform import Platform
     from flowledger.steps.client.port import Port
 
@@ -81,7 +81,7 @@ def run_in_virtual_time(time: VirtualTime, main: Coroutine[Any, Any, T]) -> T:
 
 def emulator_in_virtual_time(time: VirtualTime, *, seed: int = 0) -> Emulator:
     """An emulator whose clock is `time` and whose ids follow from `seed`."""
-    from flowledger.emulator import Emulator
+    from flowledger.emulator.core import Emulator
 
     return Emulator(clock=time.wall, seed=seed)
 

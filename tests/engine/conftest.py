@@ -77,7 +77,7 @@ class Bench:
         try:
             report = run_in_virtual_time(self.time, sitting())
         except Died:
-            self.disk.crash()
+            self.disk.kill()
             raise
         except BaseException:
             journal.close()

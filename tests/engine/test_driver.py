@@ -52,10 +52,8 @@ def test_every_step_of_the_tutorial_is_taken_once(bench: Any, made_once: dict[st
     assert bench.counts() == made_once
     assert {resource.how for resource in report.resources} == {"created"}
     assert len(report.resources) == len(EFFECTS)
-    on_platform = {item.get("id") or item.get("$id") for kind in made_once for item in bench.emulator.objects(kind)}
-    assert {resource.id for resource in report.resources} - on_platform == {
-        resource.id for resource in report.resources if resource.kind == "dataSets"
-    } - on_platform
+    for resource in report.resources:
+        assert bench.emulator.world.store.get(resource.kind, "prod", resource.id) is not None
 
 
 def test_a_finished_run_is_left_alone(bench: Any, made_once: dict[str, int]) -> None:
@@ -227,7 +225,7 @@ def test_somebody_elses_resource_with_our_title_is_a_conflict_and_is_left_alone(
             bench.emulator.world.store.put(
                 "classes", "prod", "https://ns.adobe.com/other/classes/aa",
                 {"$id": "https://ns.adobe.com/other/classes/aa", "meta:altId": "_other.classes.aa",
-                 "title": request.body["title"], "description": "mine", "version": "1.0"},
+                 "title": request.body["title"], "description": "mine", "version": "1.0", "imsOrg": "LOCAL@AdobeOrg"},
             )  # fmt: skip
 
     bench.at = squat
@@ -294,6 +292,9 @@ def test_in_doubt_outlasts_the_sitting_and_says_so(bench: Any, made_once: dict[s
     assert failed.value.exit_code == 75
     assert bench.ledger().state is RunState.IN_DOUBT
     bench.fate = lambda request: Fate.ANSWERED
+    bench.time.advance(3000)
+    with pytest.raises(Unreachable, match="last_look"):
+        bench.resume()
     bench.time.advance(3000)
     assert bench.resume().state is RunState.PROVISIONED
     assert bench.counts() == made_once

@@ -123,7 +123,7 @@ class World:
 
     def crash(self) -> None:
         """The process dies: what was not synced is lost, and nobody says goodbye."""
-        self.disk.crash()
+        self.disk.kill()
 
     def objects(self) -> dict[str, int]:
         return {kind: self.emulator.count(kind) for kind in set(KINDS.values())}
