@@ -159,8 +159,6 @@ async def test_it_is_found_again_by_its_marker_and_a_strangers_is_not(
 @pytest.mark.parametrize("step", RENAMABLE, ids=lambda step: str(step.name))
 async def test_it_is_found_again_after_a_third_party_renamed_it(provisioned: Provisioning, step: Step) -> None:
     await edit_text(provisioned, step, "title" if step.kind in ("classes", "schemas", "fieldgroups") else "name")
-    if step.kind == "dataSets":
-        await patch(provisioned, step, {"tags": {}})
     [hit] = await step.find(provisioned)
     assert hit.id == provisioned.outputs[step.name]["id"]
 
