@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from flowledger.engine.specfault import Findings, KeyPath, echo, nearest
-from flowledger.engine.specvalues import ABSENT, ADOBE_WORDS, DIGITS, Values
+from flowledger.engine.specvalues import ABSENT, DIGITS, RENAMED, Values
 from flowledger.steps.sources import SOURCES, AuthSpec
 from flowledger.steps.spec import FieldType, Retry, Schedule, Settle, Spec
 from flowledger.steps.xdm_paths import NAMESPACE, PROFILE, RESOURCES, ResourceKind, short_forms
@@ -267,7 +267,7 @@ class _Shaper(Values):
     def one_mapping(self, value: Any, path: KeyPath) -> dict[str, str]:
         if isinstance(value, Mapping) and len(value) == 1:
             [(key, inner)] = value.items()
-            if isinstance(inner, str) and key not in ("source", "to") and key not in ADOBE_WORDS:
+            if isinstance(inner, str) and key not in ("source", "to") and key not in RENAMED:
                 right = f"write {{source: {key}, to: {inner}}}"
                 self.findings.fault(path, "a mapping in a list names its `source` and its `to`", right)
                 return {"source": "?", "to": "?"}

@@ -13,16 +13,17 @@ from typing import Any, Final
 from flowledger.engine.specfault import Findings, KeyPath, did_you_mean, echo, nearest, one_of
 from flowledger.steps.sources import SOURCES
 
-# Words of the tutorial and of the platform's bodies, and what a spec says instead. "" = nothing, with the reason.
-ADOBE_WORDS: Final[Mapping[str, str]] = {
-    "scheduleParams": "`schedule`", "startTime": "`start`", "dateFormat": "`date_format`", "deltaColumn": "`delta`",
-    "destinationXdmPath": "`to`", "destination": "`to`", "sourceAttribute": "`source`", "tableName": "`table`",
-    "path": "`table`", "baseConnection": "`connection`", "baseConnectionId": "`connection: {id: ...}`",
-    "specName": "`auth`", "fieldGroups": "`field_groups`", "mixins": "`field_groups`", "$ref": "`field_groups`",
-    "allOf": "`class` and `field_groups`", "meta:class": "`class`", "mapping": "`mappings`",
-    "firstWait": "`first_wait`", "sendWithin": "`send_within`", "longestWait": "`longest_wait`",
+# Words of the tutorial and of the platform's bodies, and the key that says it here.
+RENAMED: Final[Mapping[str, str]] = {
+    "scheduleParams": "schedule", "startTime": "start", "deltaColumn": "delta", "dateFormat": "date_format",
+    "destinationXdmPath": "to", "destination": "to", "sourceAttribute": "source", "tableName": "table",
+    "path": "table", "baseConnection": "connection", "specName": "auth", "fieldGroups": "field_groups",
+    "mixins": "field_groups", "meta:class": "class", "mapping": "mappings",
 }  # fmt: skip
-NEEDLESS_WORDS: Final[Mapping[str, str]] = {
+# Words of theirs that have no key of the same meaning, and what to do instead.
+ELSEWHERE: Final[Mapping[str, str]] = {
+    "baseConnectionId": "write `connection: {id: ...}`",
+    "allOf": "write `class` and `field_groups`",
     "endTime": "schedules have no end time any more: leave it out, and disable the dataflow instead",
     "connectionSpec": "it follows from `kind`: leave it out",
     "flowSpec": "it is looked up on the platform: leave it out",
@@ -87,16 +88,15 @@ class Values:
 
     def unknown_key(self, name: str, path: KeyPath, allowed: tuple[str, ...]) -> str | None:
         """Note the fault; returns the allowed key that was meant, if that is clear."""
-        near = nearest(name, allowed)
-        meant = ADOBE_WORDS.get(name, "").strip("`")
-        if name in NEEDLESS_WORDS:
-            near, right = None, NEEDLESS_WORDS[name]
-        elif meant in allowed or any(meant.startswith(f"{key}:") or f"`{key}`" in meant for key in allowed):
-            near, right = (meant if meant in allowed else None), f"here it is called `{meant}`"
+        meant = RENAMED.get(name)
+        if name in ELSEWHERE:
+            meant, right = None, ELSEWHERE[name]
+        elif meant in allowed:
+            right = f"here it is called `{meant}`"
         else:
-            right = did_you_mean(name, allowed)
+            meant, right = nearest(name, allowed), did_you_mean(name, allowed)
         self.findings.fault((*path, name), "unknown key", right, at_key=True)
-        return near
+        return meant
 
     def missing(self, path: KeyPath) -> None:
         self.findings.fault(path, "missing", _MISSING[path])
