@@ -1,4 +1,4 @@
-"""The command line. `main` is the entry point; verbs live one module a family, and load what they need when they run."""
+"""The command line: `main` is the entry point; verbs live one module a family, and load what they need in use."""
 
 from __future__ import annotations
 

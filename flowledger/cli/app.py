@@ -1,4 +1,4 @@
-"""The top of the command line: what `flowledger --help` says, and the families of verbs in the order people need them."""
+"""The top of the command line: what `flowledger --help` says, and the families of verbs in the order of need."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The verb demo: a whole dataflow on an emulator of its own, without credentials and without Adobe."""
 
 from __future__ import annotations
+
 import typer
 
 

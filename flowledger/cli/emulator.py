@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flowledger.cli.command import YesOption, command
+from flowledger.cli.command import command
 
 app = typer.Typer(
     help="A local stand-in for Adobe: IMS, Schema Registry, Catalog, Flow Service and Conversion on one loopback port.",

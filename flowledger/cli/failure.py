@@ -42,13 +42,13 @@ def faults_of(error: FlowledgerError) -> tuple[str, ...]:
 
 def stop_of(error: FlowledgerError) -> dict[str, Any]:
     """An error as the `stopped` part of a report."""
-    step = isinstance(error, StepError)
+    step, code, asked = (error.step, error.code, error.request_id) if isinstance(error, StepError) else ("", "", "")
     return {
         "error": type(error).__name__,
         "message": error.message,
-        "step": error.step if step else "",
-        "code": error.code if step else "",
-        "request_id": error.request_id if step else "",
+        "step": step,
+        "code": code,
+        "request_id": asked,
         "hint": error.hint,
         "exit_code": error.exit_code,
     }

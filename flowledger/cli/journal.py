@@ -1,6 +1,204 @@
 """The verbs of the journal: query, verify, export, repair."""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
-app = typer.Typer(help="Query, verify, export and repair a journal.", no_args_is_help=True, rich_markup_mode=None)
+from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, JsonOption, command
+
+if TYPE_CHECKING:
+    from tinydb.queries import QueryLike
+
+app = typer.Typer(
+    help="Look into a journal, check it, copy it out, save what is good of a damaged one.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+OneRunOption = Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only events of this run.")]
+
+
+def query(
+    journal: JournalOption = DEFAULT_JOURNAL,
+    run: OneRunOption = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", metavar="KIND", help="Only this kind, with or without its version.")
+    ] = None,
+    step: Annotated[str | None, typer.Option("--step", metavar="STEP", help="Only this step.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            metavar="PATH==VALUE",
+            help="Only events whose value at a dotted path is this (JSON, or else text); repeat it to narrow further.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each event whole, as JSON, one a line.")] = False,
+) -> int:
+    """Find events, across runs or of one; needs no lock.
+
+    Fields: run, kind, at, step, attempt, outcome, code, call.method, call.path, answer.status and so on, as
+    `history RUN --event N --json` shows them.
+    """
+    from flowledger.cli.show import print_json_line
+    from flowledger.cli.showhistory import history_lines
+    from flowledger.engine.history import history_of
+    from flowledger.journal import JournalReader
+
+    wanted = query_of(run=run, kind=kind, step=step, where=where or [])
+    with JournalReader.open(journal) as reader:
+        found = reader.db.search(wanted) if wanted is not None else reader.all()
+    if as_json:
+        for document in found:
+            print_json_line({"number": document.doc_id, **document})
+        return 0
+    print("\n".join(history_lines(history_of(found))))
+    return 0
+
+
+def query_of(*, run: str | None, kind: str | None, step: str | None, where: list[str]) -> QueryLike | None:
+    """The TinyDB query that the options ask for; None asks for everything. Raises UsageError."""
+    from tinydb import where as field
+
+    parts: list[Any] = []
+    if run is not None:
+        parts.append(field("run") == run)
+    if kind is not None:
+        # Kinds carry their version, as in intent_recorded/1; a person may leave it out.
+        parts.append(field("kind").test(lambda value: kind in (str(value), str(value).partition("/")[0])))
+    if step is not None:
+        parts.append(field("step") == step)
+    for condition in where:
+        path, value = _condition(condition)
+        query = field(path[0])
+        for name in path[1:]:
+            query = query[name]
+        parts.append(query == value)
+    if not parts:
+        return None
+    whole = parts[0]
+    for part in parts[1:]:
+        whole &= part
+    return whole  # type: ignore[no-any-return]  # TinyDB's & loses the type
+
+
+def _condition(text: str) -> tuple[list[str], Any]:
+    import orjson
+
+    from flowledger.errors import UsageError
+
+    path, equals, value = text.partition("==")
+    names = path.strip().split(".")
+    if not equals or not all(names):
+        raise UsageError(f"{text!r} is no condition", hint="write it like --where answer.status==429")
+    try:
+        return names, orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return names, value.strip()
+
+
+def verify(journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) -> int:
+    """Read every byte of a journal and check it: checksums, chain, numbering. Needs no lock; changes nothing."""
+    from dataclasses import asdict
+
+    from flowledger.cli.failure import SCHEMA_VERSION
+    from flowledger.cli.show import place, print_json
+    from flowledger.journal.repair import verify as verify_journal
+
+    found = verify_journal(journal)
+    if as_json:
+        document = asdict(found)
+        print_json({"schema_version": SCHEMA_VERSION, "sound": found.sound, **document, "runs": list(found.runs)})
+        return 0 if found.sound else 9
+    runs = f"{len(found.runs)} run{'' if len(found.runs) == 1 else 's'}"
+    if found.sound:
+        print(f"{place(found.directory)} is sound: {found.events} events of {runs}, {found.size} bytes.")
+        if found.damage is not None:
+            print("Its end is torn (a batch that was never acknowledged); the next writer cuts it off and keeps it.")
+        for name in found.kept_aside:
+            print(f"An earlier recovery kept aside: {name}")
+        return 0
+    assert found.damage is not None
+    error = found.damage.error(found.file, found.directory)
+    from flowledger.cli.command import Answered
+
+    print(f"{place(found.directory)} is damaged; {found.events} events of {runs} are good before that.")
+    raise Answered(error)
+
+
+def export(
+    target: Annotated[str, typer.Argument(metavar="FILE", help='Where to write; "-" is stdout.')],
+    journal: JournalOption = DEFAULT_JOURNAL,
+    run: OneRunOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE if it is there.")] = False,
+) -> int:
+    """Copy events out as JSON lines, oldest first: each with its number. Needs no lock."""
+    import orjson
+
+    from flowledger.cli.files import write_new
+    from flowledger.errors import NotThere
+    from flowledger.journal import JournalReader
+
+    with JournalReader.open(journal) as reader:
+        if run is not None and run not in reader.runs():
+            raise NotThere(f"the journal at {journal} has no run {run!r}", hint="flowledger runs")
+        documents = reader.events(run) if run is not None else reader.all()
+        lines = [orjson.dumps({"number": document.doc_id, **document}).decode() for document in documents]
+    text = "".join(f"{line}\n" for line in lines)
+    if target == "-":
+        sys.stdout.write(text)
+        return 0
+    write_new(Path(), {target: (text, 0o600)}, force=force)
+    typer.echo(f"wrote {len(lines)} events to {target}", err=True)
+    return 0
+
+
+def repair(
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A new directory for what is good.")],
+    journal: JournalOption = DEFAULT_JOURNAL,
+    as_json: JsonOption = False,
+) -> int:
+    """Write what is good of a damaged journal into a new one; the damaged one stays as it is.
+
+    Events are numbered anew, and a record names what was lost. A lost outcome is found again by `resume`, which asks
+    the platform for the marker; a lost intent cannot be.
+    """
+    from dataclasses import asdict
+
+    from flowledger.cli.failure import SCHEMA_VERSION
+    from flowledger.cli.show import print_json
+    from flowledger.journal.repair import repair as repair_journal
+
+    done = repair_journal(journal, to)
+    if as_json:
+        print_json({"schema_version": SCHEMA_VERSION, **asdict(done)})
+        return 0
+    print(f"Kept {done.kept} records in {to}.")
+    for dropped in done.dropped:
+        print(f"Dropped {dropped.size} bytes at offset {dropped.offset}: {dropped.reason}")
+    if done.missing:
+        print(f"{done.missing} record{' was' if done.missing == 1 else 's were'} found nowhere.")
+    print(f"Next: flowledger runs --journal {to}")
+    return 0
+
+
+command(
+    app, "query", example="flowledger journal query --step create_flow --where answer.status==429\n"
+    "flowledger journal query --run paypal-products --json | jq -r .kind",
+    exit_codes="0 (also when nothing was found), 5 no journal, 9 journal damaged.",
+)(query)  # fmt: skip
+command(
+    app, "verify", example="flowledger journal verify", exit_codes="0 sound, 5 no journal, 9 damaged."
+)(verify)  # fmt: skip
+command(
+    app, "export", example="flowledger journal export --run paypal-products events.jsonl",
+    exit_codes="0 written, 2 FILE is there already, 5 no journal or no such run, 9 journal damaged.",
+)(export)  # fmt: skip
+command(
+    app, "repair", example="flowledger journal repair --to .flowledger/journal-2",
+    exit_codes="0 written, 2 DIR is not empty, 5 no journal.",
+)(repair)  # fmt: skip

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, JsonOption, RunArgument, command
+
+if TYPE_CHECKING:
+    from tinydb.table import Document
 
 
 def status(run: RunArgument, journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) -> int:
@@ -129,14 +132,14 @@ def explain(run: RunArgument, journal: JournalOption = DEFAULT_JOURNAL, as_json:
     return 0
 
 
-def _documents(run: str, journal: Path) -> tuple[list[tuple[int, dict[str, object]]], str]:
+def _documents(run: str, journal: Path) -> tuple[list[Document], str]:
     """The numbered events of a run, oldest first, and the journal's place. Raises NotThere."""
     from flowledger.engine.api import read_ledger
     from flowledger.journal import JournalReader
 
     _, place = read_ledger(run, journal)
     with JournalReader.open(journal) as reader:
-        return [(document.doc_id, dict(document)) for document in reader.events(run)], place
+        return reader.events(run), place
 
 
 def register(app: typer.Typer) -> None:

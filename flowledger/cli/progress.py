@@ -47,6 +47,7 @@ class Progress:
         from flowledger.engine.table import BRANCHES, rows_of
 
         self.seen = 0
+        self._silent = False
         self.clock = clock
         self.branches = {
             name: Branch(
@@ -62,7 +63,7 @@ class Progress:
             if record.done and record.name in self._branch_of:
                 self._branch_of[record.name].done.append(record.name)
 
-    def on_event(self, number: int, doc: Event) -> None:
+    def on_event(self, number: int, doc: Event) -> None:  # noqa: ARG002 - the engine's callback gives both
         """Take an event in. Never raises: a closed terminal must not stop a run."""
         self.seen += 1
         branch = self._branch_of.get(str(doc.get("step", "")))
@@ -70,10 +71,12 @@ class Progress:
             return
         step = str(doc["step"])
         now = self.clock()
-        began = self._began.setdefault(step, now)
+        mono = float(doc.get("mono") or 0.0)
+        took = float((doc.get("answer") or {}).get("duration_ms") or 0.0) / 1000
+        began = self._began.setdefault(step, mono - took)  # an answer is journaled when its call has ended
         kind = str(doc.get("kind", "")).partition("/")[0]
         if completes(doc):
-            seconds = now - began
+            seconds = max(0.0, mono - began)
             branch.done.append(step)
             branch.doing, branch.note, branch.took = "", "", branch.took + seconds
             self._tell(lambda: self.finished(step, doc, seconds))
@@ -90,11 +93,12 @@ class Progress:
         """Something else became known of a step."""
 
     def _tell(self, telling: Callable[[], None]) -> None:
+        if self._silent:
+            return
         try:
             telling()
         except OSError:
-            # stderr is gone (a closed pipe or terminal). The run matters more than its progress.
-            self._tell = lambda telling: None  # type: ignore[method-assign]  # silent from here on
+            self._silent = True  # stderr is gone (a closed pipe or terminal): the run matters more than its progress
 
 
 class PlainProgress(Progress):

@@ -43,7 +43,7 @@ def apply(
     journal: JournalOption = DEFAULT_JOURNAL,
     local: LocalOption = False,
     lock_timeout: LockOption = "0s",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accepted for scripts; apply asks nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accepted for scripts; apply asks nothing.")] = False,  # noqa: ARG001 - see its help
     as_json: JsonOption = False,
     voice: Voice = Voice(),
 ) -> int:
@@ -122,8 +122,8 @@ def register(app: typer.Typer) -> None:
         "apply",
         example="flowledger apply paypal-products.yaml --local\n"
         "flowledger apply paypal-products.yaml --json | jq .state",
-        exit_codes="0 provisioned, 3 spec invalid or changed, 4 credentials, 5 not there, 6 journal held, 7 rejected or "
-        "conflict, 8 drift, 9 journal damaged, 75 resume later.",
+        exit_codes="0 provisioned, 3 spec invalid or changed, 4 credentials, 5 not there, 6 journal held, "
+        "7 rejected or conflict, 8 drift, 9 journal damaged, 75 resume later.",
     )(apply)
     command(
         app,

@@ -1,8 +1,195 @@
 """The verbs of a spec before it is provisioned: init, validate, plan, graph."""
 
 from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, JsonOption, command
+from flowledger.cli.provision import LocalOption, SpecArgument, known_ledger
+
+if TYPE_CHECKING:
+    from flowledger.engine.ledger import Ledger
+    from flowledger.engine.plan import Plan
+    from flowledger.steps.spec import Spec
+
+
+def init(
+    kind: Annotated[str, typer.Argument(metavar="[KIND]", help="The kind of source.")] = "paypal",
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to write.")] = Path(),
+    emulator: Annotated[
+        bool, typer.Option("--emulator", help="Tune the spec for the emulator: a settle window of one second.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+) -> int:
+    """Write a commented spec that works as it is, and print the next command to type.
+
+    Never overwrites a file unless told so.
+    """
+    from flowledger.cli.files import write_new
+    from flowledger.cli.show import place
+    from flowledger.engine.starter import starter
+
+    files = starter(kind, folder, emulator=emulator)
+    written = write_new(folder, files, force=force)
+    for path in written:
+        print(f"Wrote {place(path)}")
+    spec = place(written[0])
+    print(f"Next: flowledger validate {spec}, then flowledger apply {spec} --local")
+    return 0
+
+
+def validate(spec: SpecArgument, as_json: JsonOption = False) -> int:
+    """Judge a spec offline: every fault at once, each with file, line, key path and what would be right."""
+    from flowledger.cli.failure import SCHEMA_VERSION, stop_of
+    from flowledger.cli.show import print_json
+    from flowledger.engine.specfile import load_spec
+    from flowledger.errors import SpecError
+
+    try:
+        loaded = load_spec(spec, now=time.time(), base_url=os.environ.get("FLOWLEDGER_BASE_URL", ""))
+    except SpecError as error:
+        if not as_json:
+            raise
+        from flowledger.cli.command import Answered
+
+        print_json(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "valid": False,
+                "file": str(spec),
+                "faults": list(error.faults) or [error.message],
+                "warnings": [],
+                "error": stop_of(error),
+            }
+        )
+        raise Answered(error) from error
+    if as_json:
+        print_json(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "valid": True,
+                "file": str(spec),
+                "run": loaded.spec.name,
+                "faults": [],
+                "warnings": list(loaded.warnings),
+                "spec": loaded.spec.model_dump(mode="json", by_alias=True),
+            }
+        )
+        return 0
+    for warning in loaded.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    print(f"{spec} is valid: run {loaded.spec.name}, {len(loaded.spec.mappings)} mappings.")
+    print(f"Next: flowledger plan {spec}")
+    return 0
+
+
+def plan(
+    spec: SpecArgument,
+    journal: JournalOption = DEFAULT_JOURNAL,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask the journal only, not the platform, what exists already.")
+    ] = False,
+    local: LocalOption = False,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 when an apply would do something, 0 when not.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Show every call that apply would make: in which branch and order, which change something, what exists.
+
+    Reads the journal, and (unless --offline) asks the platform for what would be shared; changes nothing anywhere.
+    """
+    from flowledger.cli.show import print_json
+    from flowledger.cli.showplan import plan_lines
+    from flowledger.engine.ledger import RunState
+    from flowledger.engine.plan import plan_of
+    from flowledger.engine.specfile import load_spec
+
+    loaded = load_spec(spec, base_url=os.environ.get("FLOWLEDGER_BASE_URL", ""))
+    ledger = known_ledger(loaded.spec.name, journal)
+    if ledger is not None:
+        _refuse_changed(loaded.spec, ledger)
+    for warning in loaded.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    if offline or (ledger is not None and ledger.state is RunState.PROVISIONED):
+        planned = plan_of(loaded.spec, ledger)
+    else:
+        planned = asyncio.run(_planned(loaded.spec, ledger, journal=journal, local=local))
+    if as_json:
+        print_json({**planned.to_json(), "journal": str(journal)})
+    else:
+        print("\n".join(plan_lines(planned)))
+    return 2 if detailed_exitcode and planned.changes else 0
+
+
+async def _planned(spec: Spec, ledger: Ledger | None, *, journal: Path, local: bool) -> Plan:
+    from flowledger.cli.local import local_platform, state_beside
+    from flowledger.engine.plan import plan_of
+    from flowledger.engine.planreads import existing
+    from flowledger.errors import NotPermitted
+    from flowledger.steps.client.config import platform_from_env
+
+    async with AsyncExitStack() as stack:
+        if local:
+            platform = await stack.enter_async_context(local_platform(state_beside(journal), os.environ))
+        else:
+            try:
+                platform = platform_from_env(os.environ)
+            except NotPermitted as error:
+                raise NotPermitted(
+                    error.message, hint=f"{error.hint}; or plan without asking the platform: --offline"
+                ) from error
+            stack.push_async_callback(platform.close)
+        return plan_of(spec, ledger, await existing(spec, ledger, platform))
+
+
+def _refuse_changed(spec: Spec, ledger: Ledger) -> None:
+    from flowledger.engine.specfile import spec_diff
+    from flowledger.errors import SpecError
+
+    assert ledger.spec_as_written is not None
+    differences = spec_diff(ledger.spec_as_written, spec)
+    if differences:
+        raise SpecError(
+            f"the spec of run {spec.name} has changed since the run began, and apply would refuse it",
+            faults=tuple(differences),
+            hint=f"restore the spec, or give it a new name; flowledger resume {spec.name} --plan needs no file",
+        )
+
+
+def graph(
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="mermaid or table (Markdown).")] = "mermaid",
+) -> int:
+    """Draw the state machine that a run walks, from the table that runs it."""
+    from flowledger.engine.graph import mermaid, table
+    from flowledger.errors import UsageError
+
+    drawings = {"mermaid": mermaid, "table": table}
+    if form not in drawings:
+        raise UsageError(f"there is no format {form!r}", hint="--format mermaid or --format table")
+    print(drawings[form](), end="")
+    return 0
 
 
 def register(app: typer.Typer) -> None:
     """Add this family's verbs."""
+    command(
+        app, "init", example="flowledger init paypal\nflowledger init paypal flows --emulator",
+        exit_codes="0 written, 2 a file is there already or the kind is unknown.",
+    )(init)  # fmt: skip
+    command(
+        app, "validate", example="flowledger validate paypal-products.yaml", exit_codes="0 valid, 3 not valid."
+    )(validate)  # fmt: skip
+    command(
+        app, "plan", example="flowledger plan paypal-products.yaml --offline",
+        exit_codes="0 shown, 2 with --detailed-exitcode: changes, 3 spec invalid or changed, 4 credentials, "
+        "5 a named base connection is not there, 75 the platform cannot be reached.",
+    )(plan)  # fmt: skip
+    command(app, "graph", example="flowledger graph > machine.mmd", exit_codes="0 drawn.")(graph)

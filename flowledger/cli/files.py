@@ -1,0 +1,42 @@
+"""Write files for people without ever losing one of theirs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from flowledger.errors import UsageError
+
+
+def write_new(folder: Path, files: Mapping[str, tuple[str, int]], *, force: bool) -> list[Path]:
+    """Write `files` (relative path to text and mode) below `folder`, all or none; returns where they are.
+
+    Raises UsageError when a file is there already and `force` is not given, or when the folder cannot be written.
+    """
+    paths = {folder / name: content for name, content in files.items()}
+    there = [str(path) for path in paths if path.exists() or path.is_symlink()]
+    if there and not force:
+        raise UsageError(
+            f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already; nothing was written",
+            hint="give another folder, or --force to overwrite",
+        )
+    try:
+        for path, (text, mode) in paths.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, text, mode=mode, force=force)
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or folder} cannot be written: {error.strerror}", hint="give another folder"
+        ) from error
+    return list(paths)
+
+
+def write_text(path: Path, text: str, *, mode: int, force: bool) -> None:
+    """Write one file with this mode from its first byte on. Raises FileExistsError unless `force`."""
+    if force:
+        path.unlink(missing_ok=True)  # a link is replaced, not followed
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(text)
