@@ -136,11 +136,11 @@ def refusal(answer: Answer, what: str, *, run: str = "", step: str = "") -> Flow
     fault = fault_of(answer)
     asked = f" (request id {fault.request_id})" if fault.request_id else ""
     message = f"{what}: {fault or 'no answer'}"
-    hint = _hint(fault)
     status = answer.status or 0
     transient = answer.reach is not Reach.ANSWERED or status in (408, 429) or not 400 <= status < 500
     if transient or (status not in (401, 403, 404) and fault.layer == "unknown"):
-        return Unreachable(f"{message}{asked}", hint=hint or "try `flowledger resume` later")
+        return Unreachable(f"{message}{asked}", hint="try `flowledger resume` later")
+    hint = _hint(fault)
     if status in (401, 403):
         return NotPermitted(f"{message}{asked}", hint=hint)
     if status == 404 or fault.code in _UNKNOWN_SANDBOX:

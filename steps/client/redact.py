@@ -86,7 +86,7 @@ class Redactor:
         if is_secret_key(key):
             if isinstance(value, (str, int, float)) and not isinstance(value, bool):
                 text = str(value)
-                return text if not text or text.startswith("<redacted") else self._instead(key, text)
+                return text if not text or text.startswith("<redacted") else self._instead(self.redact_text(key), text)
             if isinstance(value, (list, tuple)):
                 return [self._under(key, item) for item in value]
         return self.redact(value)
