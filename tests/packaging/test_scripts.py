@@ -130,6 +130,7 @@ def test_a_python_asked_for_that_is_not_there_is_named(newcomer: Newcomer) -> No
     assert "FLOWLEDGER_PYTHON=/nowhere/python3.99" in outcome.stderr
 
 
+@pytest.mark.long
 def test_what_pip_prints_is_shown_when_the_set_up_fails(newcomer: Newcomer) -> None:
     newcomer.has_python()
     (newcomer.tree / "constraints.txt").write_text("aiohttp==0.0.0.dev0\n")
@@ -227,6 +228,7 @@ def test_two_first_starts_at_once_make_one_environment(newcomer: Newcomer) -> No
     assert sum("waiting for it" in stderr for _, stderr, _ in outcomes) <= 1
 
 
+@pytest.mark.long
 def test_an_environment_that_somebody_else_made_is_moved_aside_not_removed(newcomer: Newcomer) -> None:
     newcomer.has_python()
     (newcomer.tree / ".venv").mkdir()
