@@ -2,8 +2,95 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from flowledger.cli.command import Voice, command
+
+if TYPE_CHECKING:
+    from flowledger.engine.ledger import Ledger
+    from flowledger.engine.report import Report
+    from flowledger.steps.spec import Spec
+
+DEMO_FOLDER = Path(".flowledger/demo")
+
+
+def demo(
+    folder: Annotated[
+        Path, typer.Option("--folder", metavar="DIR", help="Where the demo keeps its journal and its emulator.")
+    ] = DEMO_FOLDER,
+    voice: Voice = Voice(),
+) -> int:
+    """Provision a PayPal dataflow on an emulator of its own, over a real socket on this machine.
+
+    Needs no credentials, and nothing leaves the machine. The second time it says that there is nothing to do.
+    """
+    from flowledger.cli.provision import known_ledger
+    from flowledger.cli.show import place, print_lines, report_lines
+    from flowledger.engine.ledger import RunState
+    from flowledger.engine.specfile import load_spec
+
+    journal = folder / "journal"
+    path = demo_spec(folder)
+    spec = load_spec(path).spec
+    ledger = known_ledger(spec.name, journal)
+    was_done = ledger is not None and ledger.state is RunState.PROVISIONED
+    if not was_done and not voice.quiet:
+        typer.echo(f"Provisioning {place(path)} on an emulator of its own ({place(folder / 'emulator')}).", err=True)
+    report = asyncio.run(_provision(spec, ledger, journal=journal, folder=folder, was_done=was_done, voice=voice))
+    print_lines(report_lines(report.to_json()))
+    if was_done:
+        print("Nothing to do: the run is provisioned, and the platform was not asked.")
+    print(f"Journal: {place(report.journal)}  ({report.events} events)")
+    print("\nTry next:")
+    at = f"--journal {place(journal)}"
+    print(f"  flowledger history {spec.name} {at}")
+    print(f"  flowledger history {spec.name} --event {min(report.events, 12)} {at}")
+    print(f"  flowledger journal verify {at}")
+    return report.exit_code
+
+
+def demo_spec(folder: Path) -> Path:
+    """The example of the checkout that this program runs from; without one, the spec to begin with, in `folder`."""
+    import flowledger
+    from flowledger.cli.files import write_text
+    from flowledger.engine.starter import starter
+
+    example = Path(flowledger.__file__).resolve().parent.parent / "examples" / "paypal-products.yaml"
+    if example.is_file():
+        return example
+    files = starter("paypal", folder, emulator=True)
+    paths = [folder / name for name in files]
+    for path, (text, mode) in zip(paths, files.values(), strict=True):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, text, mode=mode, force=False)
+    return paths[0]
+
+
+async def _provision(
+    spec: Spec, ledger: Ledger | None, *, journal: Path, folder: Path, was_done: bool, voice: Voice
+) -> Report:
+    from flowledger.cli.local import local_platform
+    from flowledger.cli.progress import progress_for
+    from flowledger.cli.signals import stopping_on_signals
+    from flowledger.engine import api
+    from flowledger.engine.halt import Halt
+
+    halt = Halt()
+    async with AsyncExitStack() as stack:
+        progress = stack.enter_context(progress_for(ledger, quiet=voice.quiet))
+        stack.enter_context(stopping_on_signals(halt, begun=lambda: progress.seen > 0, run=spec.name))
+        platform = None
+        if not was_done:
+            platform = await stack.enter_async_context(local_platform(folder / "emulator", {}))
+        return await api.apply(spec, journal=journal, platform=platform, on_event=progress.on_event, halt=halt)
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
+    command(app, "demo", example="flowledger demo", exit_codes="0 provisioned, otherwise as apply.")(demo)

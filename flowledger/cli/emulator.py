@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from flowledger.cli import faults
 from flowledger.cli.command import command
 
 app = typer.Typer(
@@ -16,23 +17,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-faults = typer.Typer(
-    help="Make a running emulator misbehave: by step, by count, reproducibly.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-app.add_typer(faults, name="faults")
-
-UrlOption = Annotated[
-    str,
-    typer.Option(
-        "--url",
-        metavar="URL",
-        envvar="FLOWLEDGER_BASE_URL",
-        show_envvar=True,
-        help="The running emulator, as its Ready line names it.",
-    ),
-]
 
 
 def start(
@@ -118,3 +102,4 @@ command(
     example="flowledger emulator start --port 8480 --state .flowledger/emulator",
     exit_codes="0 stopped by a signal, 2 the port is taken, 6 the state is in use.",
 )(start)
+faults.register(app)

@@ -27,6 +27,11 @@ def print_json_line(document: Any) -> None:
     print(orjson.dumps(document).decode("utf-8", "replace"))
 
 
+def print_lines(lines: Iterable[str]) -> None:
+    """Text, a line each."""
+    print("\n".join(lines))
+
+
 def table(rows: Iterable[Sequence[str]], *, head: Sequence[str] = (), indent: int = 2) -> list[str]:
     """Rows as lines: columns two spaces apart, as wide as their widest cell; the last one runs free."""
     body = [[*row] for row in rows]

@@ -1,0 +1,228 @@
+"""The verbs that make a running emulator misbehave, or forget: emulator faults, emulator reset."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from typing import Annotated, Any
+
+import typer
+
+from flowledger.cli.command import JsonOption, YesOption, command, sure
+from flowledger.errors import NotThere, Unreachable, UsageError
+
+app = typer.Typer(
+    help="Make a running emulator misbehave: by route or step, by count, reproducibly.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+UrlOption = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        envvar="FLOWLEDGER_BASE_URL",
+        show_envvar=True,
+        help="The running emulator, as its Ready line names it.",
+    ),
+]
+KINDS = """\b
+KIND is one of
+  answer     another answer: --status, --shape, --retry-after, --after
+  drop       no answer, the connection is closed: before the commit, or --after
+  cut        closed in the middle of the body; the call took effect
+  late       closed without an answer; takes effect --after-ms later
+  slow       answered --delay-ms late
+  token      the token is revoked before the call
+  twice      delivered twice, answered once
+  etag_bump  somebody else touches the object just before the call
+  latency    every answer takes --ms longer, until cleared
+  list_lag   lists (of --collection) run --ms behind, until cleared
+
+ROUTE is a method and a path or its end, like "POST /connections" or "* *";
+--step says it by the step whose call is meant."""
+
+
+def add(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="What goes wrong (see below).")],
+    route: Annotated[str | None, typer.Argument(metavar="[ROUTE]", help="Which calls it is for.")] = None,
+    url: UrlOption = "",
+    step: Annotated[str | None, typer.Option("--step", metavar="STEP", help="The call of this step.")] = None,
+    times: Annotated[int, typer.Option("--times", metavar="N", min=0, help="How often; 0 is for ever.")] = 1,
+    skip: Annotated[int, typer.Option("--skip", metavar="N", min=0, help="Let N such calls pass first.")] = 0,
+    after: Annotated[bool, typer.Option("--after", help="After the commit: the call takes effect.")] = False,
+    status: Annotated[int | None, typer.Option("--status", metavar="N", help="HTTP status of the answer.")] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option("--shape", metavar="SHAPE", help="Body: gateway, service, html, empty, malformed or no_id."),
+    ] = None,
+    retry_after: Annotated[str | None, typer.Option("--retry-after", metavar="S", help="A Retry-After header.")] = None,
+    after_ms: Annotated[int | None, typer.Option("--after-ms", metavar="MS", help="When it takes effect.")] = None,
+    delay_ms: Annotated[int | None, typer.Option("--delay-ms", metavar="MS", help="How late the answer is.")] = None,
+    where: Annotated[str | None, typer.Option("--where", metavar="TEXT", help="Only bodies that hold TEXT.")] = None,
+    ms: Annotated[int | None, typer.Option("--ms", metavar="MS", help="For latency and list_lag.")] = None,
+    collection: Annotated[
+        str | None, typer.Option("--collection", metavar="KIND", help="For list_lag: connections, dataSets, ...")
+    ] = None,
+) -> int:
+    """Add a fault to the end of its route's queue, and print its number."""
+    fault: dict[str, Any] = {"kind": kind}
+    if kind in ("latency", "list_lag"):
+        if ms is None:
+            raise UsageError(f"{kind} needs --ms", hint=f"flowledger emulator faults add {kind} --ms 100")
+        fault |= {"ms": ms} | ({"collection": collection} if collection else {})
+    else:
+        fault |= _aim(route, step)
+        fault |= {"times": times, "skip": skip, "when": "after" if after else "before"}
+        given = {
+            "status": status,
+            "shape": shape,
+            "retry_after": retry_after,
+            "after_ms": after_ms,
+            "delay_ms": delay_ms,
+            "where": where,
+        }
+        fault |= {name: value for name, value in given.items() if value is not None}
+    ids = _control(url, "POST", "faults", fault)["ids"]
+    print(f"Added fault {ids[0]}." if ids else f"Set {kind} to {ms} ms.")
+    return 0
+
+
+def list_faults(url: UrlOption = "", as_json: JsonOption = False) -> int:
+    """Show the faults in force, in the order in which they strike, and how often they have."""
+    from flowledger.cli.show import print_json, table
+
+    found = _control(url, "GET", "faults")
+    if as_json:
+        print_json({"schema_version": 1, **found})
+        return 0
+    rows = [
+        (
+            str(fault["id"]),
+            fault["kind"],
+            fault["route"],
+            f"{fault['struck']}/{fault['times'] or 'ever'}",
+            " ".join(
+                f"{name}={fault[name]}"
+                for name in ("when", "status", "shape", "skip", "retry_after", "after_ms", "delay_ms", "where")
+                if fault.get(name)
+            ),
+        )
+        for fault in found["faults"]
+    ]
+    lines = table(rows, head=("ID", "KIND", "ROUTE", "STRUCK", "HOW"), indent=0) if rows else ["No faults."]
+    lines += [f"Lists of {kind} run {lag} ms behind." for kind, lag in found["list_lag_ms"].items()]
+    if found["latency_ms"]:
+        lines.append(f"Every answer takes {found['latency_ms']} ms longer.")
+    print("\n".join(lines))
+    return 0
+
+
+def clear(
+    number: Annotated[int | None, typer.Argument(metavar="[ID]", help="Only this one.")] = None, url: UrlOption = ""
+) -> int:
+    """Take faults back: one, or all of them with list lag and latency."""
+    _control(url, "DELETE", "faults" if number is None else f"faults/{number}")
+    print("Cleared." if number is None else f"Cleared fault {number}.")
+    return 0
+
+
+def reset(url: UrlOption = "", yes: YesOption = False) -> int:
+    """Make a running emulator forget everything: objects, tokens, faults.
+
+    Runs whose objects were on it can then only report drift.
+    """
+    base = _base(url)
+    sure(f"Forget everything in the emulator at {base}?", yes=yes, otherwise="flowledger emulator reset --yes")
+    _control(url, "POST", "reset")
+    print(f"The emulator at {base} is empty.")
+    return 0
+
+
+def register(emulator: typer.Typer) -> None:
+    """Add these verbs to `emulator`."""
+    command(
+        emulator, "reset", example="flowledger emulator reset --url http://127.0.0.1:8480 --yes",
+        exit_codes="0 empty, 2 nobody said yes, 75 no emulator answers.",
+    )(reset)  # fmt: skip
+    emulator.add_typer(app, name="faults")
+    command(
+        app, "add", notes=KINDS,
+        example='flowledger emulator faults add drop --step create_dataset --after\n'
+        'flowledger emulator faults add answer "POST /connections" --status 429 --retry-after 2\n'
+        "flowledger emulator faults add late --step create_flow --after-ms 2000",
+        exit_codes="0 added, 2 no such fault, 75 no emulator answers.",
+    )(add)  # fmt: skip
+    command(app, "list", example="flowledger emulator faults list", exit_codes="0 shown, 75 no emulator answers.")(
+        list_faults
+    )
+    command(
+        app, "clear", example="flowledger emulator faults clear",
+        exit_codes="0 cleared, 5 no such fault, 75 no emulator answers.",
+    )(clear)  # fmt: skip
+
+
+def _aim(route: str | None, step: str | None) -> dict[str, str]:
+    """The route of a fault; a step's is that of its effect, told from others on the same route by its marker."""
+    if (route is None) == (step is None):
+        raise UsageError(
+            "a fault is for a ROUTE or for a --step", hint='like "POST /connections", or --step create_flow'
+        )
+    if route is not None:
+        return {"route": route}
+    from flowledger.engine.table import ROWS
+
+    for row in ROWS:
+        if row.step.name == step:
+            made = {
+                "connections": "/connections",
+                "classes": "/tenant/classes",
+                "schemas": "/tenant/schemas",
+                "fieldgroups": "/tenant/fieldgroups",
+            }.get(row.step.kind, f"/{row.step.kind}")
+            if row.step.kind:
+                return {"route": f"POST {made}", "where": f"-{row.step.slug}"}
+    making = ", ".join(row.step.name for row in ROWS if row.step.kind)
+    raise UsageError(f"{step!r} is no step that makes something", hint=f"the steps are {making}")
+
+
+def _base(url: str) -> str:
+    from flowledger.steps.client.config import is_loopback
+
+    if not url:
+        raise UsageError("which emulator?", hint="--url http://127.0.0.1:8480, or export FLOWLEDGER_BASE_URL")
+    if not url.startswith("http://") or not is_loopback(url):
+        raise UsageError(f"{url} is no emulator: those serve on loopback only", hint="--url http://127.0.0.1:8480")
+    return url.rstrip("/")
+
+
+def _control(url: str, method: str, path: str, body: Any = None) -> Any:
+    """Ask a running emulator's control route. Raises UsageError, NotThere or Unreachable."""
+    import orjson
+
+    base = _base(url)
+    request = urllib.request.Request(  # noqa: S310 - `_base` has let http on loopback pass, nothing else
+        f"{base}/_emulator/{path}",
+        method=method,
+        data=orjson.dumps(body) if body is not None else None,
+        headers={"Content-Type": "application/json"},
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=10) as response:
+            answered = response.read()
+    except urllib.error.HTTPError as error:
+        said = error.read()
+        try:
+            message = str(orjson.loads(said)["error"])
+        except (ValueError, KeyError, TypeError):
+            message = f"HTTP {error.code}"
+        if error.code == 404 and path.startswith("faults/"):
+            raise NotThere(message, hint="flowledger emulator faults list") from error
+        raise UsageError(f"the emulator refused: {message}", hint="flowledger emulator faults add --help") from error
+    except OSError as error:
+        raise Unreachable(
+            f"no emulator answers at {base}: {getattr(error, 'reason', error)}", hint="flowledger emulator start"
+        ) from error
+    return orjson.loads(answered) if answered else None
