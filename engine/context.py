@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from flowledger.engine.events import ReadAnswered
@@ -69,6 +70,7 @@ class StepContext:
 
     async def ask(self, request: Request, *, allow: tuple[int, ...] = ()) -> Answer:
         run, retry = self._run, self._run.spec.retry
+        request = replace(request, timeout=retry.timeout)
         renewed = False
         attempt = 1
         while True:
