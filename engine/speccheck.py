@@ -259,7 +259,7 @@ def _check_destination(to: str, path: KeyPath, spec: Spec, known: Offered, findi
         return  # only the platform knows: flowledger.steps.xdm_paths.undecided_paths
     near = nearest(to, (*own, *known.leaves), cutoff=0.75)
     if near:
-        right = f"did you mean {near}?"
+        right = f"did you mean {near}? a new field of your own goes under target.fields"
     elif top.startswith("_"):
         right = f"if {top} is the tenant prefix: add {rest or to} under target.fields and write it without the prefix"
     else:

@@ -140,4 +140,6 @@ def _said(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {_said(inner)}" for key, inner in value.items() if inner is not None) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_said, value)) + "]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if value != "" else "''"

@@ -2,7 +2,7 @@
 
 Read from YAML's event stream, so that hostile input is refused while it is being read: nesting, the number of values
 after aliases are expanded, and the size of the file are bounded. Scalars follow YAML 1.2's core: only `true` and
-`false` are booleans, numbers are decimal, and `on`, `yes`, `2026-01-01`, `010` and `1:30` stay the text that they are.
+`false` are booleans, numbers are decimal, and `on`, `yes`, `2026-01-01`, `010`, `1e5` and `1:30` stay the text that they are.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_VALUES: Final = 20_000  # keys and values, each alias counted as what it sta
 MAX_DEPTH: Final = 20  # a real spec has 5
 
 _INTEGER: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
-_NUMBER: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?([eE][-+]?[0-9]{1,2})?")
+_NUMBER: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})\.[0-9]{1,17}")
 _WORDS: Final[dict[str, bool | None]] = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
     "null": None, "Null": None, "NULL": None, "~": None, "": None,

@@ -33,7 +33,7 @@ schedule: {frequency: minute, interval: 30, start: 2030-01-01T00:00:00Z}
 
 
 @pytest.mark.parametrize(
-    "word", ["on", "off", "yes", "no", "y", "n", "2026-01-01", "010", "0x1f", "1:30", ".inf", "1_000"]
+    "word", ["on", "off", "yes", "no", "y", "n", "2026-01-01", "010", "0x1f", "1:30", ".inf", "1_000", "1e5"]
 )
 def test_a_word_that_only_looks_like_something_else_stays_text(word: str) -> None:
     tree, _ = parse(f"a: {word}", "spec")
