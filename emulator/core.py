@@ -21,7 +21,14 @@ from flowledger.emulator.store import Store
 from flowledger.emulator.wire import Delivery, Refused, Request, Response
 from flowledger.emulator.world import Call, PlatformTime, Route, World
 
-ROUTES: list[Route] = [*ims.ROUTES, *gateway.ROUTES, *registry.ROUTES, *catalog.ROUTES, *conversion.ROUTES, *flow_service.ROUTES]
+ROUTES: list[Route] = [
+    *ims.ROUTES,
+    *gateway.ROUTES,
+    *registry.ROUTES,
+    *catalog.ROUTES,
+    *conversion.ROUTES,
+    *flow_service.ROUTES,
+]
 
 STATE_FILE = "emulator.sqlite"
 LOG_LENGTH = 1000
