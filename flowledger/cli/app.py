@@ -77,6 +77,6 @@ def flowledger_command(
 specs.register(app)
 provision.register(app)
 look.register(app)
-app.add_typer(journal.app, name="journal")
-app.add_typer(emulator.app, name="emulator")
+app.add_typer(journal.app, name="journal", short_help="Query, verify, export and repair a journal.")
+app.add_typer(emulator.app, name="emulator", short_help="Start, reset and trouble a local platform.")
 demo.register(app)

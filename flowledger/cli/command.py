@@ -53,9 +53,9 @@ class Answered(Exception):
 
 
 def command(
-    app: typer.Typer, name: str, *, example: str, notes: str = "", exit_codes: str = "", hidden: bool = False
+    app: typer.Typer, name: str, *, summary: str, example: str, exit_codes: str, notes: str = ""
 ) -> Callable[[Verb], Verb]:
-    """Register a verb: `example` and `exit_codes` end its help.
+    """Register a verb: `summary` is its line in lists of verbs, `notes`, `example` and `exit_codes` end its help.
 
     The verb gets -q, -v and --debug without declaring them (as `voice`, if it has such a parameter), may return an
     exit code, and may raise any FlowledgerError, which is told on stderr and ends the program with its exit code.
@@ -85,7 +85,7 @@ def command(
         signature = inspect.Signature([*parameters, *_VOICE])
         run.__signature__ = signature  # type: ignore[attr-defined]  # what typer reads
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in signature.parameters.values()}
-        app.command(name, epilog=epilog, hidden=hidden)(run)
+        app.command(name, short_help=summary, epilog=epilog)(run)
         return verb
 
     return register
@@ -147,7 +147,15 @@ _VOICE = (
     _voice_parameter(
         "verbose",
         Annotated[
-            int, typer.Option("--verbose", "-v", count=True, metavar="", help="Log to stderr; -vv logs every call.")
+            int,
+            typer.Option(
+                "--verbose",
+                "-v",
+                count=True,
+                metavar="",
+                show_default=False,
+                help="Log to stderr; -vv logs every call.",
+            ),
         ],
         0,
     ),
@@ -159,6 +167,5 @@ def _paragraphs(*, notes: str, example: str, exit_codes: str) -> str:
     """Help text after the options. A paragraph that begins with \\b keeps its lines."""
     parts = [notes] if notes else []
     parts.append("\b\nExample:\n" + "\n".join(f"  $ {line}" for line in example.splitlines()))
-    if exit_codes:
-        parts.append(f"Exit codes: {exit_codes}")
+    parts.append(f"Exit codes: {exit_codes}")
     return "\n\n".join(parts)

@@ -93,4 +93,10 @@ async def _provision(
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    command(app, "demo", example="flowledger demo", exit_codes="0 provisioned, otherwise as apply.")(demo)
+    command(
+        app,
+        "demo",
+        summary="Provision a dataflow on an emulator of its own.",
+        example="flowledger demo",
+        exit_codes="0 provisioned, otherwise as apply.",
+    )(demo)

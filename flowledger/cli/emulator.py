@@ -99,6 +99,7 @@ async def _serve(options: object, *, port: int, state: Path | None, seed: int) -
 command(
     app,
     "start",
+    summary="Serve until SIGTERM or SIGINT.",
     example="flowledger emulator start --port 8480 --state .flowledger/emulator",
     exit_codes="0 stopped by a signal, 2 the port is taken, 6 the state is in use.",
 )(start)

@@ -46,7 +46,7 @@ ROUTE is a method and a path or its end, like "POST /connections" or "* *";
 
 def add(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="What goes wrong (see below).")],
-    route: Annotated[str | None, typer.Argument(metavar="[ROUTE]", help="Which calls it is for.")] = None,
+    route: Annotated[str | None, typer.Argument(metavar="ROUTE", help="Which calls it is for.")] = None,
     url: UrlOption = "",
     step: Annotated[str | None, typer.Option("--step", metavar="STEP", help="The call of this step.")] = None,
     times: Annotated[int, typer.Option("--times", metavar="N", min=0, help="How often; 0 is for ever.")] = 1,
@@ -120,7 +120,7 @@ def list_faults(url: UrlOption = "", as_json: JsonOption = False) -> int:
 
 
 def clear(
-    number: Annotated[int | None, typer.Argument(metavar="[ID]", help="Only this one.")] = None, url: UrlOption = ""
+    number: Annotated[int | None, typer.Argument(metavar="ID", help="Only this one.")] = None, url: UrlOption = ""
 ) -> int:
     """Take faults back: one, or all of them with list lag and latency."""
     _control(url, "DELETE", "faults" if number is None else f"faults/{number}")
@@ -143,24 +143,37 @@ def reset(url: UrlOption = "", yes: YesOption = False) -> int:
 def register(emulator: typer.Typer) -> None:
     """Add these verbs to `emulator`."""
     command(
-        emulator, "reset", example="flowledger emulator reset --url http://127.0.0.1:8480 --yes",
+        emulator,
+        "reset",
+        summary="Make a running emulator forget everything.",
+        example="flowledger emulator reset --url http://127.0.0.1:8480 --yes",
         exit_codes="0 empty, 2 nobody said yes, 75 no emulator answers.",
-    )(reset)  # fmt: skip
-    emulator.add_typer(app, name="faults")
+    )(reset)
+    emulator.add_typer(app, name="faults", short_help="Make a running emulator misbehave.")
     command(
-        app, "add", notes=KINDS,
-        example='flowledger emulator faults add drop --step create_dataset --after\n'
+        app,
+        "add",
+        summary="Add a fault.",
+        notes=KINDS,
+        example="flowledger emulator faults add drop --step create_dataset --after\n"
         'flowledger emulator faults add answer "POST /connections" --status 429 --retry-after 2\n'
         "flowledger emulator faults add late --step create_flow --after-ms 2000",
         exit_codes="0 added, 2 no such fault, 75 no emulator answers.",
-    )(add)  # fmt: skip
-    command(app, "list", example="flowledger emulator faults list", exit_codes="0 shown, 75 no emulator answers.")(
-        list_faults
-    )
+    )(add)
     command(
-        app, "clear", example="flowledger emulator faults clear",
+        app,
+        "list",
+        summary="Show the faults in force.",
+        example="flowledger emulator faults list",
+        exit_codes="0 shown, 75 no emulator answers.",
+    )(list_faults)
+    command(
+        app,
+        "clear",
+        summary="Take faults back.",
+        example="flowledger emulator faults clear",
         exit_codes="0 cleared, 5 no such fault, 75 no emulator answers.",
-    )(clear)  # fmt: skip
+    )(clear)
 
 
 def _aim(route: str | None, step: str | None) -> dict[str, str]:

@@ -187,18 +187,31 @@ def repair(
 
 
 command(
-    app, "query", example="flowledger journal query --step create_flow --where answer.status==429\n"
+    app,
+    "query",
+    summary="Find events, across runs or of one.",
+    example="flowledger journal query --step create_flow --where answer.status==429\n"
     "flowledger journal query --run paypal-products --json | jq -r .kind",
     exit_codes="0 (also when nothing was found), 5 no journal, 9 journal damaged.",
-)(query)  # fmt: skip
+)(query)
 command(
-    app, "verify", example="flowledger journal verify", exit_codes="0 sound, 5 no journal, 9 damaged."
-)(verify)  # fmt: skip
+    app,
+    "verify",
+    summary="Check every byte of a journal.",
+    example="flowledger journal verify",
+    exit_codes="0 sound, 5 no journal, 9 damaged.",
+)(verify)
 command(
-    app, "export", example="flowledger journal export --run paypal-products events.jsonl",
+    app,
+    "export",
+    summary="Copy events out as JSON lines.",
+    example="flowledger journal export --run paypal-products events.jsonl",
     exit_codes="0 written, 2 FILE is there already, 5 no journal or no such run, 9 journal damaged.",
-)(export)  # fmt: skip
+)(export)
 command(
-    app, "repair", example="flowledger journal repair --to .flowledger/journal-2",
+    app,
+    "repair",
+    summary="Save what is good of a damaged journal.",
+    example="flowledger journal repair --to .flowledger/journal-2",
     exit_codes="0 written, 2 DIR is not empty, 5 no journal.",
-)(repair)  # fmt: skip
+)(repair)

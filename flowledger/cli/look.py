@@ -145,15 +145,30 @@ def _documents(run: str, journal: Path) -> tuple[list[Document], str]:
 def register(app: typer.Typer) -> None:
     """Add this family's verbs."""
     command(
-        app, "status", example="flowledger status paypal-products --json | jq -r '.resources[].id'",
+        app,
+        "status",
+        summary="Show a run's state and its resources.",
+        example="flowledger status paypal-products --json | jq -r '.resources[].id'",
         exit_codes="0 shown, 5 the journal has no such run, 9 journal damaged.",
-    )(status)  # fmt: skip
-    command(app, "runs", example="flowledger runs", exit_codes="0 shown, 9 journal damaged.")(runs)
+    )(status)
     command(
-        app, "history", example="flowledger history paypal-products\nflowledger history paypal-products --event 12",
+        app,
+        "runs",
+        summary="List the runs of a journal.",
+        example="flowledger runs",
+        exit_codes="0 shown, 9 journal damaged.",
+    )(runs)
+    command(
+        app,
+        "history",
+        summary="Show a run's numbered events.",
+        example="flowledger history paypal-products\nflowledger history paypal-products --event 12",
         exit_codes="0 shown, 5 no such run or event, 9 journal damaged.",
-    )(history)  # fmt: skip
+    )(history)
     command(
-        app, "explain", example="flowledger explain paypal-products",
+        app,
+        "explain",
+        summary="Say why a run is not provisioned.",
+        example="flowledger explain paypal-products",
         exit_codes="0 shown, 5 no such run, 9 journal damaged.",
-    )(explain)  # fmt: skip
+    )(explain)

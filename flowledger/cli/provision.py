@@ -120,6 +120,7 @@ def register(app: typer.Typer) -> None:
     command(
         app,
         "apply",
+        summary="Provision a spec, or carry on with its run.",
         example="flowledger apply paypal-products.yaml --local\n"
         "flowledger apply paypal-products.yaml --json | jq .state",
         exit_codes="0 provisioned, 3 spec invalid or changed, 4 credentials, 5 not there, 6 journal held, "
@@ -128,6 +129,7 @@ def register(app: typer.Typer) -> None:
     command(
         app,
         "resume",
+        summary="Carry on an unfinished run from its journal.",
         example="flowledger resume paypal-products --plan\nflowledger resume paypal-products",
         exit_codes="as apply; 5 when the journal has no such run.",
     )(resume)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def init(
-    kind: Annotated[str, typer.Argument(metavar="[KIND]", help="The kind of source.")] = "paypal",
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to write.")] = Path(),
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="The kind of source.")] = "paypal",
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write.")] = Path(),
     emulator: Annotated[
         bool, typer.Option("--emulator", help="Tune the spec for the emulator: a settle window of one second.")
     ] = False,
@@ -181,15 +181,27 @@ def graph(
 def register(app: typer.Typer) -> None:
     """Add this family's verbs."""
     command(
-        app, "init", example="flowledger init paypal\nflowledger init paypal flows --emulator",
+        app,
+        "init",
+        summary="Write a commented spec that works as it is.",
+        example="flowledger init paypal\nflowledger init paypal flows --emulator",
         exit_codes="0 written, 2 a file is there already or the kind is unknown.",
-    )(init)  # fmt: skip
+    )(init)
     command(
-        app, "validate", example="flowledger validate paypal-products.yaml", exit_codes="0 valid, 3 not valid."
-    )(validate)  # fmt: skip
+        app,
+        "validate",
+        summary="Judge a spec offline; every fault at once.",
+        example="flowledger validate paypal-products.yaml",
+        exit_codes="0 valid, 3 not valid.",
+    )(validate)
     command(
-        app, "plan", example="flowledger plan paypal-products.yaml --offline",
+        app,
+        "plan",
+        summary="Show every call that apply would make.",
+        example="flowledger plan paypal-products.yaml --offline",
         exit_codes="0 shown, 2 with --detailed-exitcode: changes, 3 spec invalid or changed, 4 credentials, "
         "5 a named base connection is not there, 75 the platform cannot be reached.",
-    )(plan)  # fmt: skip
-    command(app, "graph", example="flowledger graph > machine.mmd", exit_codes="0 drawn.")(graph)
+    )(plan)
+    command(
+        app, "graph", summary="Draw the state machine.", example="flowledger graph > machine.mmd", exit_codes="0 drawn."
+    )(graph)
