@@ -2,7 +2,7 @@
 
 Read from YAML's event stream, so that hostile input is refused while it is being read: nesting, the number of values
 after aliases are expanded, and the size of the file are bounded. Scalars follow YAML 1.2's core: only `true` and
-`false` are booleans, numbers are decimal, and `on`, `yes`, `2026-01-01`, `010`, `1e5` and `1:30` stay the text that they are.
+`false` are booleans, numbers are plain decimals, and `on`, `yes`, `2026-01-01`, `010`, `1e5` and `1:30` stay text.
 """
 
 from __future__ import annotations
