@@ -26,6 +26,7 @@ from flowledger.journal.writer import NO_ROOM, Writer
 LOCK: Final = "lock"
 SEGMENT: Final = "segment-000001.jsonl"
 _TEMPORARY: Final = ".new"
+_PART: Final = 1024 * 1024  # bytes that are written again at once
 _POLL: Final = 0.05  # seconds between two tries for the lock
 
 
@@ -70,8 +71,7 @@ def open_writer(
             file = _open_segment(fs, directory, wall=wall)
             try:
                 index, recovered = _read_and_mend(fs, directory, file)
-                # What an earlier process wrote may never have been synced: it is acted upon from here on.
-                file.sync()
+                _make_durable(file, index)
                 fs.sync_directory(directory)
             except BaseException:
                 file.close()
@@ -202,11 +202,11 @@ def _create_segment(fs: FileSystem, directory: Path, *, wall: Callable[[], float
     fs.sync_directory(directory)
 
 
-def write_all(file: File, data: bytes) -> None:
-    """Write a new file's content, however little each call takes. Raises OSError."""
+def write_all(file: File, data: bytes, offset: int = 0) -> None:
+    """Write all of `data` at `offset`, however little each call takes. Raises OSError."""
     done = 0
     while done < len(data):
-        taken = file.write(memoryview(data)[done:], done)
+        taken = file.write(memoryview(data)[done:], offset + done)
         if taken <= 0:
             raise OSError(errno.EIO, "the write took nothing")
         done += taken
@@ -237,6 +237,20 @@ def _read_and_mend(fs: FileSystem, directory: Path, file: File) -> tuple[Index, 
         reason=damage.reason,
         runs=damage.runs,
     )
+
+
+def _make_durable(file: File, index: Index) -> None:
+    """Sync what an earlier process wrote and may never have synced, because it is acted upon from here on.
+
+    It is written once more first: after a sync that failed, Linux takes the pages for clean and shows them to readers,
+    though the medium never got them, and a second sync would succeed without writing anything.
+    """
+    at = index.synced
+    while at < index.end:
+        part = file.read(min(_PART, index.end - at), at)
+        write_all(file, part, at)
+        at += len(part)
+    file.sync()
 
 
 def _keep_torn(fs: FileSystem, directory: Path, file: File, damage: Damage) -> str:

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-import orjson
-
 from flowledger.errors import JournalCorrupt, JournalError
 from flowledger.journal.filesystem import File
-from flowledger.journal.record import CLOSE, FORMAT, HEADER, NO_RECORD, START, VERSION, Record, parse, run_named
+from flowledger.journal.record import CLOSE, FORMAT, HEADER, NO_RECORD, START, VERSION, Record, doc_of, parse, run_named
 
 _CHUNK: Final = 1024 * 1024
 _HEADER_MOST: Final = 64 * 1024
@@ -198,21 +196,18 @@ def _judge(index: Index, file: File, *, offset: int, line: int, reason: str, siz
 def check_header(file: File, name: str, *, to_write: bool) -> None:
     """Refuse a segment of a format that this version does not know. Raises JournalError.
 
-    A first line that is no JSON is left to the scan, which says where the damage is.
+    A header is sealed in the same way in every version. One whose checksum does not hold is left to the scan.
     """
-    first = file.read(_HEADER_MOST, 0).partition(b"\n")[0]
-    try:
-        header = orjson.loads(first)
-    except orjson.JSONDecodeError:
+    line = file.read(_HEADER_MOST, 0).partition(b"\n")[0]
+    header = parse(line)
+    if header is None:
         return
-    doc = header.get("doc") if isinstance(header, dict) else None
-    if not isinstance(doc, dict) or doc.get("format") != FORMAT:
-        if parse(first) is not None:
-            raise JournalError(f"{name} is no flowledger journal", hint="choose another directory with --journal DIR")
-        return
+    doc = doc_of(line, header)
+    if header.table != HEADER or doc.get("format") != FORMAT:
+        raise JournalError(f"{name} is no flowledger journal", hint="choose another directory with --journal DIR")
     if doc.get("version") != VERSION:
         raise JournalError(
-            f"{name} says format version {doc.get('version')}, this flowledger knows {VERSION}",
+            f"{name} has format version {doc.get('version')}, this flowledger knows {VERSION}",
             hint="use the flowledger that wrote it, or a newer one",
         )
     if to_write and doc.get("features"):

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -73,6 +74,7 @@ class SimulatedFileSystem:
         self.log: list[str] = []
         self._directories: dict[str, _Names] = {}
         self._failure: _Failure | None = None
+        self._stopped_at: int | None = None
         self._generation = 0
 
     # -- faults ------------------------------------------------------------------------------------------------
@@ -84,6 +86,20 @@ class SimulatedFileSystem:
         """
         self._failure = _Failure(at=self.calls + after + 1, error=error, done=done, kept=kept)
 
+    def stop(self, after: int) -> None:
+        """From the call after the next `after` ones on, every call fails without effect, until the power is cut."""
+        self._stopped_at = self.calls + after + 1
+
+    @contextmanager
+    def reliable(self) -> Iterator[None]:
+        """Within this block calls are not counted and do not fail, so that a test can look at what is there."""
+        held = self.calls, self._failure, self._stopped_at
+        self._failure = self._stopped_at = None
+        try:
+            yield
+        finally:
+            self.calls, self._failure, self._stopped_at = held
+
     def kill(self) -> None:
         """The process dies: its files are closed and its locks are free; all that it wrote is there."""
         self._generation += 1
@@ -94,6 +110,7 @@ class SimulatedFileSystem:
     def cut_power(self, choose: Choose) -> None:
         """The machine dies: of what was not synced, `choose` decides what survives. `choose(n)` is in range(n)."""
         self.kill()
+        self._failure = self._stopped_at = None
         for names in self._directories.values():
             states = [names.durable, *names.pending]
             names.seen = dict(states[choose(len(states))])
@@ -202,6 +219,8 @@ class SimulatedFileSystem:
     def _call(self, what: str) -> _Call:
         self.calls += 1
         self.log.append(what)
+        if self._stopped_at is not None and self.calls >= self._stopped_at:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         failure = self._failure
         if failure is None or failure.at != self.calls:
             return _Call(None)

@@ -116,7 +116,11 @@ class Writer:
                     entry.error = self._poisoned(certain=True) if self._poison else self._is_closed()
                     entry.done = True
             elif batch:
-                self._write(batch)
+                try:
+                    self._write(batch)
+                except BaseException:
+                    tell(batch)  # the caller will not get to it, and nobody may wait for ever
+                    raise
         return batch
 
     def _take(self) -> list[Entry]:

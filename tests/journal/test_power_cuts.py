@@ -1,0 +1,210 @@
+"""Whatever fails and whenever the power goes: acknowledged ⊆ recovered ⊆ attempted, in order, and refused is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from flowledger.errors import DiskFull, FlowledgerError, JournalPoisoned
+from flowledger.journal import InlineCommitter, Journal, SimulatedFileSystem, verify
+
+DIRECTORY = Path("/j")
+SEGMENT = DIRECTORY / "segment-000001.jsonl"
+
+
+class Model:
+    """What a journal on a bad disk was asked for, and what it said."""
+
+    def __init__(self, disk: SimulatedFileSystem) -> None:
+        self.disk = disk
+        self.journal: Journal | None = None
+        self.attempted: list[int] = []
+        self.acknowledged: set[int] = set()
+        self.refused: set[int] = set()
+
+    def open(self) -> None:
+        """Open until it works: a failure that was injected is over after one try."""
+        try:
+            self.journal = Journal.open(DIRECTORY, fs=self.disk, committer=InlineCommitter(), wall=lambda: 0.0)
+        except FlowledgerError:
+            self.disk.capacity = None
+            self.journal = Journal.open(DIRECTORY, fs=self.disk, committer=InlineCommitter(), wall=lambda: 0.0)
+        self.check()
+
+    def append(self, sizes: list[int]) -> None:
+        """Append several events at the same time."""
+        assert self.journal is not None
+        journal, numbers = self.journal, []
+        for _ in sizes:
+            numbers.append(len(self.attempted))
+            self.attempted.append(numbers[-1])
+
+        async def all_at_once() -> list[int | BaseException]:
+            appends = (
+                journal.append(f"run-{n % 2}", {"n": n, "pad": "x" * size})
+                for n, size in zip(numbers, sizes, strict=True)
+            )
+            return await asyncio.gather(*appends, return_exceptions=True)
+
+        for n, result in zip(numbers, asyncio.run(all_at_once()), strict=True):
+            if isinstance(result, int):
+                self.acknowledged.add(n)
+            elif isinstance(result, DiskFull):
+                self.refused.add(n)
+            else:
+                assert isinstance(result, JournalPoisoned), result
+
+    def check(self) -> None:
+        """The promise."""
+        assert self.journal is not None
+        with self.disk.reliable():
+            events = self.journal.db.all()
+            by_run = [doc["n"] for run in self.journal.runs() for doc in self.journal.events(run)]
+            assert verify(DIRECTORY, fs=self.disk).sound
+        recovered = [doc["n"] for doc in events]
+        assert recovered == sorted(set(recovered)) == sorted(by_run)
+        assert self.acknowledged <= set(recovered) <= set(self.attempted)
+        assert not self.refused & set(recovered)
+        numbers = [doc.doc_id for doc in events]
+        assert numbers == sorted(numbers)
+
+
+class BadDisk(RuleBasedStateMachine):
+    """The system is a journal on a disk that fails; the model is a list of numbers."""
+
+    @initialize(block=st.sampled_from([16, 64, 512]))
+    def begin(self, block: int) -> None:
+        self.model = Model(SimulatedFileSystem(block=block))
+        self.model.open()
+
+    @rule(sizes=st.lists(st.integers(0, 300), min_size=1, max_size=5))
+    def append(self, sizes: list[int]) -> None:
+        self.model.append(sizes)
+
+    @rule(
+        after=st.integers(0, 4),
+        error=st.sampled_from([errno.EIO, errno.ENOSPC]),
+        done=st.booleans(),
+        kept=st.floats(0, 1),
+    )
+    def a_call_will_fail(self, after: int, error: int, done: bool, kept: float) -> None:
+        self.model.disk.fail(after, error, done=done, kept=kept)
+
+    @rule(room=st.integers(0, 800))
+    def the_disk_fills(self, room: int) -> None:
+        self.model.disk.capacity = self.model.disk._used() + room
+
+    @precondition(lambda self: self.model.disk.capacity is not None)
+    @rule()
+    def there_is_room_again(self) -> None:
+        self.model.disk.capacity = None
+
+    @rule()
+    def close_and_open(self) -> None:
+        assert self.model.journal is not None
+        self.model.journal.close()
+        self.model.open()
+
+    @rule()
+    def kill_and_open(self) -> None:
+        self.model.disk.kill()
+        self.model.open()
+
+    @rule(chance=st.randoms(use_true_random=False), mercy=st.sampled_from([0.0, 0.5, 0.9, 1.0]))
+    def cut_power_and_open(self, chance: random.Random, mercy: float) -> None:
+        self.model.disk.cut_power(lambda n: n - 1 if chance.random() < mercy else chance.randrange(n))
+        self.model.open()
+
+    @invariant()
+    def acknowledged_is_there(self) -> None:
+        journal = self.model.journal
+        assert journal is not None
+        with self.model.disk.reliable():
+            assert self.model.acknowledged <= {doc["n"] for doc in journal.db.all()}
+
+
+TestBadDisk = BadDisk.TestCase
+TestBadDisk.settings = settings(max_examples=100, stateful_step_count=20, deadline=None)
+
+
+def _story(model: Model) -> None:
+    """Opens, appends, ends cleanly, opens again, appends, dies."""
+    model.open()
+    model.append([10])
+    model.append([100, 5, 40])
+    assert model.journal is not None
+    model.journal.close()
+    model.open()
+    model.append([200, 1])
+    model.append([3])
+
+
+def _fates(seed: int) -> Callable[[int], int]:
+    chance = random.Random(seed)
+    return [lambda n: 0, lambda n: n - 1, chance.randrange][min(seed, 2)]
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["without effect", "with effect"])
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+def test_the_nth_call_fails_for_every_n_and_then_the_power_goes(error: int, done: bool) -> None:
+    whole = Model(SimulatedFileSystem(block=32))
+    _story(whole)
+    calls = whole.disk.calls
+    assert calls > 40
+
+    for n in range(calls):
+        for seed in range(5):
+            model = Model(SimulatedFileSystem(block=32))
+            model.disk.fail(n, error, done=done, kept=(0.0, 0.3, 1.0)[n % 3])
+            _story(model)
+            model.disk.cut_power(_fates(seed))
+            model.open()
+            model.append([1])
+            model.disk.cut_power(_fates(seed))
+            model.open()
+
+
+def test_the_power_goes_after_every_call_of_the_story() -> None:
+    whole = Model(SimulatedFileSystem(block=32))
+    _story(whole)
+
+    for n in range(whole.disk.calls):
+        for seed in range(6):
+            model = Model(SimulatedFileSystem(block=32))
+            model.disk.stop(n)
+            try:
+                _story(model)
+            except FlowledgerError:
+                assert model.disk.calls > n
+            model.disk.cut_power(_fates(seed))
+            model.open()
+            model.append([20, 20])
+            model.check()
+
+
+def test_a_failed_sync_is_never_followed_by_a_success_that_means_nothing() -> None:
+    """The page cache shows what a failed sync never wrote; the next writer must not take it for durable."""
+    model = Model(SimulatedFileSystem(block=32))
+    model.open()
+    model.append([10])
+    model.disk.fail(1, errno.EIO)  # the write passes, the sync fails
+    model.append([50])
+    model.append([50])  # and from here on the journal refuses
+    assert model.acknowledged == {0}
+    model.disk.kill()
+    model.open()
+    assert [doc["n"] for doc in model.journal.db.all()] == [0, 1]  # type: ignore[union-attr]  # it is open
+    model.append([5])
+    model.disk.cut_power(lambda n: 0)
+
+    model.open()
+
+    assert [doc["n"] for doc in model.journal.db.all()] == [0, 1, 3]  # type: ignore[union-attr]  # it is open
