@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import re
+from collections.abc import Awaitable
 
-from flowledger.errors import FlowledgerError, NotPermitted, Rejected, SpecError, StepError
+from flowledger.errors import NotPermitted, Rejected, SpecError, StepError
 from flowledger.steps.answers import dig, text_or_none
 from flowledger.steps.base_connection import CreateBaseConnection
 from flowledger.steps.client.paths import flow_service
@@ -14,6 +14,7 @@ from flowledger.steps.client.port import Answer, Json, Request
 from flowledger.steps.differences import without_meta
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Call, Context, Settled, Step
+from flowledger.steps.together import together
 
 # How explore may name a column's type when it gives no `xdm` part (platform-api.md §4.4, §4.5).
 _TYPES: dict[str, dict[str, Json]] = {
@@ -57,38 +58,33 @@ class Explore(Step):
         connection, table = ctx.outputs_of(CreateBaseConnection)["id"], ctx.spec.source.table
         explore = flow_service("/connections", connection, "explore")
         of_table = (("objectType", "table"), ("object", table))
-        tested, root, described = await asyncio.gather(
+        async with together(
             ctx.ask(Request(method="GET", path=flow_service("/connections", connection, "test"))),
             ctx.ask(Request(method="GET", path=explore, query=(("objectType", "root"),))),
             ctx.ask(Request(method="GET", path=explore, query=of_table)),
-            return_exceptions=True,  # what one answer says may explain why another failed: see the order below
-        )
-        for outcome in (tested, root, described):
-            # Whatever is not an answer about the source (a cancellation, a stop, a journal error) comes first.
-            if isinstance(outcome, BaseException) and not isinstance(outcome, Rejected):
-                raise outcome
-        self._require_credentials(ctx, connection, tested)
-        if isinstance(root, BaseException):
-            raise root
-        self._require_table(ctx, root)
-        if isinstance(described, BaseException):
-            raise described
-        columns = self._columns(ctx, described)
+        ) as (tested, root, described):
+            # In this order, because each may be the reason why the next one failed.
+            await self._require_credentials(ctx, connection, tested)
+            self._require_table(ctx, await root)
+            columns = self._columns(ctx, await described)
+            format = text_or_none((await described).json, "format") or "flat"
         _require_columns(ctx.spec, columns)
-        format = text_or_none(described.json, "format") or "flat"
         return Settled(outputs={"id": table, "format": format, "columns": columns})
 
-    def _require_credentials(self, ctx: Context, connection: str, tested: Answer | BaseException) -> None:
-        refused: FlowledgerError | None = tested if isinstance(tested, Rejected) else None
-        if isinstance(tested, Answer):
-            result = tested.json.get("result") if isinstance(tested.json, dict) else tested.json
+    async def _require_credentials(self, ctx: Context, connection: str, test: Awaitable[Answer]) -> None:
+        refused: Rejected | None = None
+        try:
+            answer = (await test).json
+            result = answer.get("result") if isinstance(answer, dict) else answer
             if result is True or (isinstance(result, str) and result.lower() == "true"):
                 return
+        except Rejected as error:
+            refused = error
         raise NotPermitted(
             f"base connection {connection} cannot reach {ctx.spec.source.kind} in sandbox {ctx.sandbox}"
             + (f": {refused.message}" if refused else ": its test answers false"),
-            hint="the source's credentials or host are wrong: correct them in the base connection "
-            f"(its id is above), then `flowledger resume {ctx.run}`",
+            hint=f"the source's credentials or host are wrong: correct them in base connection {connection} "
+            f"on the platform, then `flowledger resume {ctx.run}`",
         ) from refused
 
     def _require_table(self, ctx: Context, root: Answer) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import re
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from flowledger.steps.registry_resource import RESOLVED, RegistryResource
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Call, Context, Difference
 from flowledger.steps.tenant import ReadTenant
+from flowledger.steps.together import together
 from flowledger.steps.xdm_paths import offered, undecided_paths
 
 
@@ -43,8 +43,8 @@ class CreateTargetSchema(RegistryResource):
 
     async def prepare(self, ctx: Context) -> None:
         foreign = _foreign(ctx.spec)
-        # Their refusals are collected, so that all faults of a spec are told at once.
-        found = await asyncio.gather(*(self._resolved(ctx, part) for part in foreign))
+        async with together(*(self._resolved(ctx, part) for part in foreign)) as reads:
+            found = [await read for read in reads]
         missing = [part for part, resource in zip(foreign, found, strict=True) if resource is None]
         if missing:
             raise NotThere(

@@ -134,3 +134,24 @@ async def test_a_delta_column_that_is_no_time_is_refused_naming_those_that_are(m
     assert error.value.faults == (
         "source.delta.column: 'Product_Name' is string, and must be date-time; PayPal.Catalog_Products has Create_Time",
     )
+
+
+async def test_wrong_credentials_are_told_at_once_although_the_other_questions_would_be_retried_for_long(
+    ctx: Any,
+) -> None:
+    explorable(ctx, test=(200, {"result": False}))
+    answer, abandoned = ctx.ask, []
+
+    async def ask(request: Any, **kwargs: Any) -> Any:
+        if request.path.endswith("/explore"):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                abandoned.append(request)
+                raise
+        return await answer(request, **kwargs)
+
+    ctx.ask = ask
+    with pytest.raises(NotPermitted):
+        await Explore().prepare(ctx)
+    assert len(abandoned) == 2, "nothing goes on asking behind the step's back"
