@@ -25,7 +25,8 @@ def bad(detail: str) -> NoReturn:
 def page_of(call: Call, objects: list[Json]) -> list[Json]:
     """The objects that the query asks for: filtered, sorted, from `start`, at most `limit`."""
     limit, start = _limit(call), _number(call, "start", 0)
-    found = [entry for entry in objects if all(fits(entry) for fits in _filters(call))]
+    filters = _filters(call)  # read before the objects are: a bad one is refused even when there is nothing to filter
+    found = [entry for entry in objects if all(fits(entry) for fits in filters)]
     orders = [_order(part) for text in call.request.every("orderBy") for part in text.split(",") if part]
     sort_by(found, lambda entry, field: entry.get(field), orders)
     return found[start : start + limit]
