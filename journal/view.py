@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from tinydb.table import Document
 
-from flowledger.errors import JournalCorrupt
+from flowledger.errors import JournalCorrupt, JournalError
 from flowledger.journal.filesystem import File
 from flowledger.journal.record import doc_of, parse
 from flowledger.journal.scan import Index
@@ -51,9 +51,16 @@ class View:
         return low < len(held) and held[low] == number
 
     def document(self, number: int) -> Document:
-        """Read one document. Raises JournalCorrupt if its bytes are no longer what they were."""
+        """Read one document. Raises JournalCorrupt if its bytes are no longer what they were, JournalError if the disk
+        does not give them."""
         start, end = self.index.bounds[number], self.index.bounds[number + 1]
-        line = self.file.read(end - start, start)
+        try:
+            line = self.file.read(end - start, start)
+        except OSError as error:
+            raise JournalError(
+                f"{self.name} in {self.directory} cannot be read at byte {start}: {error.strerror or error}",
+                hint="look at the disk; what was acknowledged is not touched by this",
+            ) from None
         record = parse(line[:-1]) if len(line) == end - start and line.endswith(b"\n") else None
         if record is None or record.seq != number:
             reason = "the record is not what it was when the journal was opened"

@@ -45,6 +45,7 @@ class Bench:
         self.halt = Halt()
         self.on_event: Any = None
         self.client_secret = "local-secret"
+        self.death = self.disk.kill
 
     def _fate(self, request: Request) -> Fate:
         self.requests.append(request)
@@ -56,6 +57,10 @@ class Bench:
 
     def open_journal(self) -> Journal:
         return Journal.open(Path("/journal"), fs=self.disk, committer=InlineCommitter(), wall=self.time.wall)
+
+    def cut_power_at_death(self) -> None:
+        """Let the machine die with the process: nothing that was not synced survives."""
+        self.death = lambda: self.disk.cut_power(lambda outcomes: 0)
 
     def _sit(self, verb: Callable[..., Awaitable[Report]], *args: Any, **options: Any) -> Report:
         journal = self.open_journal()
@@ -77,7 +82,7 @@ class Bench:
         try:
             report = run_in_virtual_time(self.time, sitting())
         except Died:
-            self.disk.kill()
+            self.death()
             raise
         except BaseException:
             journal.close()

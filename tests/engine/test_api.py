@@ -1,0 +1,134 @@
+"""Embedding: several runs in one loop, events as they come, and no global state."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowledger.engine import api
+from flowledger.engine.ledger import RunState
+from flowledger.errors import FlowledgerError, JournalHeld, NotThere
+from flowledger.steps.client.inprocess import InProcessPort, Moment
+from flowledger.steps.client.port import Request
+from flowledger.testing import platform_in_process, run_in_virtual_time
+
+
+def test_two_runs_in_one_loop_share_journal_token_and_platform_and_each_is_whole(bench: Any) -> None:
+    requests: list[Request] = []
+
+    async def count(moment: Moment, request: Request) -> None:
+        if moment is Moment.COMMITTED:
+            requests.append(request)
+
+    async def both() -> list[Any]:
+        journal = bench.open_journal()
+        platform = platform_in_process(
+            bench.emulator, bench.time, port=InProcessPort(bench.emulator.handle, bench.time, at=count)
+        )
+        specs = [bench.spec.model_copy(update={"name": name}) for name in ("first", "second")]
+        reports = await asyncio.gather(
+            *(
+                api.apply(one, journal=journal, platform=platform, chance=random.Random(seed))
+                for seed, one in enumerate(specs)
+            )
+        )
+        journal.close()
+        return list(reports)
+
+    first, second = run_in_virtual_time(bench.time, both())
+    assert first.state is second.state is RunState.PROVISIONED
+    assert first.nonce != second.nonce
+    mine = [{resource.id for resource in report.resources} for report in (first, second)]
+    assert not mine[0] & mine[1]
+    assert bench.emulator.count("flows") == 2
+    assert sum(request.path.endswith("/token/v3") for request in requests) == 1
+
+
+def test_one_run_is_not_driven_by_two_tasks_of_a_process(bench: Any, made_once: dict[str, int]) -> None:
+    async def both() -> list[Any]:
+        journal = bench.open_journal()
+        platform = platform_in_process(bench.emulator, bench.time)
+        results = await asyncio.gather(
+            *(api.apply(bench.spec, journal=journal, platform=platform) for _ in range(2)), return_exceptions=True
+        )
+        journal.close()
+        return list(results)
+
+    results = run_in_virtual_time(bench.time, both())
+    assert sorted(isinstance(result, JournalHeld) for result in results) == [False, True]
+    assert bench.counts() == made_once
+
+
+def test_events_are_told_in_order_once_they_are_durable(bench: Any) -> None:
+    told: list[tuple[int, str]] = []
+    bench.on_event = lambda number, doc: told.append((number, doc["kind"]))
+    bench.apply()
+    kept = [(doc.doc_id, doc["kind"]) for doc in bench.documents()]
+    assert told == kept
+    assert told[0][1] == "run_started/1"
+    assert told[-1][1] == "run_provisioned/1"
+
+
+def test_status_needs_no_lock_and_no_platform(bench: Any) -> None:
+    bench.apply()
+    journal = bench.open_journal()
+    report = asyncio.run(api.status(bench.spec.name, journal=journal))
+    journal.close()
+    assert report.state is RunState.PROVISIONED
+    assert report.to_json()["schema_version"] == 1
+
+
+def test_a_run_that_no_journal_has_is_not_there(bench: Any, tmp_path: Path) -> None:
+    bench.apply()
+    with pytest.raises(NotThere, match="paypal-products"):
+        bench._sit(api.resume, "nobody")
+    with pytest.raises(NotThere, match="no journal"):
+        api.read_status("nobody", tmp_path / "nowhere")
+    assert api.read_ledgers(tmp_path / "nowhere") == []
+
+
+def test_a_cancelled_apply_is_journaled_and_carried_on(bench: Any, made_once: dict[str, int]) -> None:
+    async def cancelled() -> None:
+        journal = bench.open_journal()
+        begun = asyncio.Event()
+
+        async def hang(moment: Moment, request: Request) -> None:
+            if moment is Moment.COMMITTED and request.path.endswith("/dataSets"):
+                begun.set()
+                await asyncio.sleep(1000)
+
+        port = InProcessPort(bench.emulator.handle, bench.time, at=hang)
+        platform = platform_in_process(bench.emulator, bench.time, port=port)
+        task = asyncio.ensure_future(api.apply(bench.spec, journal=journal, platform=platform))
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        journal.close()
+
+    run_in_virtual_time(bench.time, cancelled())
+    assert bench.ledger().stopped is not None
+    assert bench.ledger().state is RunState.IN_DOUBT
+    assert bench.resume().state is RunState.PROVISIONED
+    assert bench.counts() == made_once
+
+
+def test_a_callback_that_fails_does_not_stop_the_run_unseen(bench: Any) -> None:
+    def fail(number: int, doc: Any) -> None:
+        raise ValueError("the program's own fault")
+
+    bench.on_event = fail
+    with pytest.raises(ValueError, match="own fault"):
+        bench.apply()
+
+
+def test_every_error_is_of_one_tree() -> None:
+    from flowledger import errors
+
+    ours = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, Exception)]
+    assert len(ours) > 15
+    assert all(issubclass(item, FlowledgerError) for item in ours)
