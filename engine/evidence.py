@@ -13,9 +13,9 @@ KEPT_HEADERS = ("etag", "e-tag", "location", "retry-after", "x-request-id", "con
 
 def call_doc(request: Request, redactor: Redactor) -> dict[str, Any]:
     """A request as the journal keeps it."""
-    doc: dict[str, Any] = {"method": request.method, "path": request.path}
+    doc: dict[str, Any] = {"method": request.method, "path": redactor.redact_text(request.path)}
     if request.query:
-        doc["query"] = [list(pair) for pair in request.query]
+        doc["query"] = [[name, redactor.redact_text(value)] for name, value in request.query]
     if request.body is not None:
         doc["body"] = redactor.redact(request.body)
     return doc
