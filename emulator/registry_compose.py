@@ -18,8 +18,8 @@ from flowledger.emulator.world import Call, World
 
 Json = dict[str, Any]
 
-TENANT_KINDS: Final = ("classes", "schemas", "fieldgroups", "datatypes")
-RESOURCE_TYPE: Final = {"classes": "classes", "schemas": "schemas", "fieldgroups": "mixins", "datatypes": "datatypes"}
+TENANT_KINDS: Final = ("classes", "schemas", "fieldgroups")
+RESOURCE_TYPE: Final = {"classes": "classes", "schemas": "schemas", "fieldgroups": "mixins"}
 CUSTOM_NAME: Final = re.compile(r"[A-Za-z0-9-][A-Za-z0-9_-]*")
 LARGEST_INT: Final = 2**31
 XDM_TYPES: Final = {"string", "integer", "number", "boolean", "object", "array"}
@@ -163,7 +163,7 @@ def _check_namespace(kind: str, body: Json, namespace: str, is_adhoc: bool, worl
         if is_adhoc and name not in ("_adhoc", namespace):
             text = f"Field {name} lies outside _adhoc, where the fields of an ad hoc class belong"
             refuse_registry(world, problem.OUTSIDE_DATASET_NAMESPACE, text)
-        if not is_adhoc and kind != "datatypes":
+        if not is_adhoc:
             if name != namespace:
                 refuse_registry(world, problem.NAMESPACE, f"Field {name} lies outside the tenant namespace {namespace}")
             _check_names(field, name, world)
