@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -185,6 +186,34 @@ def test_a_second_start_runs_no_pip_and_an_interrupted_set_up_is_mended(newcomer
         assert mended.returncode == 0, mended.stderr
         assert package.is_dir()
         assert (environment / "ready").is_file()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("everything", [True, False], ids=["with its programs", "alone, its programs live on"])
+def test_a_set_up_that_was_killed_is_mended_by_the_next(newcomer: Newcomer, everything: bool) -> None:
+    newcomer.has_python()
+    with subprocess.Popen(
+        [str(newcomer.tree / DEMO[0]), *DEMO[1:]],
+        env=newcomer.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as killed:
+        assert killed.stderr is not None
+        assert "setting up" in killed.stderr.readline()
+        if everything:
+            os.killpg(killed.pid, signal.SIGKILL)
+        else:
+            killed.kill()
+    assert killed.returncode == -signal.SIGKILL
+
+    mended = newcomer.runs(*DEMO)
+
+    assert mended.returncode == 0, mended.stderr
+    assert mended.stdout != ""
 
 
 @pytest.mark.long
