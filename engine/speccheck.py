@@ -25,14 +25,16 @@ _NOT_IN_TITLES: Final = re.compile(r'[,*"\\=~]|^!')  # separators, wildcards and
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL_BUT_LINES: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _LONGEST_TITLE: Final = 200
+_LONGEST_LINE: Final = 500  # of the name of a table, a column or a field
 _QUOTED: Final = re.compile(r"'[^']*'")
 _OF_THE_STANDARD: Final = ("_id", "_repo")  # paths that begin with "_" and are no tenant's
 
 
 def check(spec: Spec, findings: Findings, *, now: float | None = None, base_url: str = "") -> None:
-    """Add to `findings` all faults and warnings of `spec`. Paths that already are bad are not judged again.
+    """Add to `findings` all faults and warnings of `spec`; paths that are bad already are not judged again.
 
     `now`: seconds since the epoch; makes an absolute start that has passed a fault. `base_url`: the platform's.
+    Raises TooManyFaults.
     """
     _check_connection(spec, findings)
     _check_table_and_delta(spec, findings)
@@ -127,6 +129,8 @@ def _check_line(value: str, path: KeyPath, findings: Findings, right: str) -> No
         findings.fault(path, "is empty", right)
     elif value != value.strip():
         findings.fault(path, f"{echo(value)} begins or ends with a space", f"write {echo(value.strip())}")
+    elif len(value) > _LONGEST_LINE:
+        findings.fault(path, f"is longer than {_LONGEST_LINE} characters", right)
     elif _CONTROL.search(value):
         findings.fault(path, "holds a line break or another control character", right)
 
@@ -177,11 +181,13 @@ def _check_fields(spec: Spec, findings: Findings) -> None:
     known = offered(spec.target.class_, spec.target.field_groups)
     for field in spec.target.fields:
         path: KeyPath = ("target", "fields", field)
+        if len(field) > _LONGEST_LINE:
+            findings.fault(path, f"is longer than {_LONGEST_LINE} characters")
+            continue
         parts = field.split(".")
         top = parts[0]
         wrong = [part for part in parts if not _FIELD_NAME.fullmatch(part)]
-        above = [".".join(parts[:length]) for length in range(1, len(parts))]
-        inside = next((upper for upper in above if upper in spec.target.fields), None)
+        inside = next((upper for upper in _above(field) if upper in spec.target.fields), None)
         if top.startswith("_") and len(parts) > 1 and top not in _OF_THE_STANDARD:
             findings.fault(
                 path, f"{top} looks like a tenant prefix", f"write {'.'.join(parts[1:])}: the prefix is added"
@@ -212,6 +218,7 @@ def _check_mappings(spec: Spec, findings: Findings) -> None:
         findings.fault(path, "is empty", "map at least one column, like `- {source: Product_Id, to: _id}`")
     known = offered(spec.target.class_, spec.target.field_groups)
     resolvable = findings.sound(("target",), ("target", "class"), ("target", "field_groups"), ("target", "fields"))
+    reachable = _Reachable(spec, known)
     taken: dict[str, str] = {}
     for index, mapping in enumerate(spec.mappings):
         source_at, to_at = (*path, index, "source"), (*path, index, "to")
@@ -228,36 +235,53 @@ def _check_mappings(spec: Spec, findings: Findings) -> None:
             continue
         taken[mapping.to] = mapping.source
         if resolvable:
-            _check_destination(mapping.to, to_at, spec, known, findings)
+            _check_destination(mapping.to, to_at, reachable, findings)
 
 
-def _check_destination(to: str, path: KeyPath, spec: Spec, known: Offered, findings: Findings) -> None:
+class _Reachable:
+    """Where a mapping may lead: the leaves, and the objects above them with the leaves they hold."""
+
+    def __init__(self, spec: Spec, known: Offered) -> None:
+        self.own = spec.target.fields
+        self.foreign = known.foreign
+        self.leaves = dict.fromkeys((*known.leaves, *self.own))
+        self.objects: dict[str, list[str]] = {}
+        for leaf in self.leaves:
+            for above in _above(leaf):
+                self.objects.setdefault(above, []).append(leaf)
+
+
+def _above(path: str) -> list[str]:
+    """`a` and `a.b` for `a.b.c`."""
+    parts = path.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts))]
+
+
+def _check_destination(to: str, path: KeyPath, reachable: _Reachable, findings: Findings) -> None:
     """A destination is a leaf of the class, of a field group, or of the own fields (platform-api.md §12, T8)."""
-    own = spec.target.fields
-    if to in own or to in known.leaves:
+    own = reachable.own
+    if to in reachable.leaves:
         return
     plain = ".".join(part.removeprefix("xdm:") for part in to.split(".")).replace("@id", "_id")
     if plain != to:
         findings.fault(path, f"{to} is written with the prefixes of the XDM standard", f"write {plain}")
         return
-    leaves = [*known.under(to), *(field for field in own if field.startswith(to + "."))]
-    if leaves:
+    if leaves := reachable.objects.get(to):
         some = ", ".join(leaves[:4]) + (", ..." if len(leaves) > 4 else "")
         findings.fault(path, f"{to} is an object; a column goes into one field of it", f"for example {some}")
         return
     top, _, rest = to.partition(".")
     if top.startswith("_") and rest in own:
-        findings.fault(
-            path, f"an own field is written without the tenant prefix {top}", f"write {rest}: the prefix is added"
-        )
+        what = f"an own field is written without the tenant prefix {top}"
+        findings.fault(path, what, f"write {rest}: the prefix is added")
         return
-    inside = next((leaf for leaf in (*known.leaves, *own) if to.startswith(leaf + ".")), None)
+    inside = next((above for above in _above(to) if above in reachable.leaves), None)
     if inside is not None:
         findings.fault(path, f"{inside} is a single value and has no fields", f"write {inside}")
         return
-    if known.foreign:
+    if reachable.foreign:
         return  # only the platform knows: flowledger.steps.xdm_paths.undecided_paths
-    near = nearest(to, (*own, *known.leaves), cutoff=0.75)
+    near = nearest(to, tuple(reachable.leaves), cutoff=0.75)
     if near:
         right = f"did you mean {near}? a new field of your own goes under target.fields"
     elif top.startswith("_"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flowledger.engine.speccheck import check
-from flowledger.engine.specfault import Fault, Findings, KeyPath, shown_path
+from flowledger.engine.specfault import MAX_FAULTS, Fault, Findings, KeyPath, TooManyFaults, shown_path
 from flowledger.engine.specshape import shape
 from flowledger.engine.specyaml import Place, Tree, parse, read_text
 from flowledger.errors import SpecError
@@ -26,7 +27,7 @@ class LoadedSpec:
     warnings: tuple[str, ...] = ()
 
 
-def load_spec(source: Path, *, now: float | None = None, base_url: str = "") -> LoadedSpec:
+def load_spec(source: Path | str, *, now: float | None = None, base_url: str = "") -> LoadedSpec:
     """Read, complete and judge a spec file.
 
     `now` (seconds since the epoch) makes an absolute start that has passed a fault: give it before a run begins, not
@@ -35,11 +36,12 @@ def load_spec(source: Path, *, now: float | None = None, base_url: str = "") -> 
     Raises SpecError, and nothing else, for whatever `source` is or holds. Its `faults` name all that is wrong, each as
     `file:line:column key.path: what is wrong; what would be right`.
     """
+    source = Path(source)
     tree, findings = parse(read_text(source), str(source))
-    spec, written = shape(tree.data, findings, source.absolute().parent)
-    check(spec, findings, now=now, base_url=base_url)
-    places = _Places(str(source), tree, written)
+    spec = _judged(tree.data, findings, source.absolute().parent, now=now, base_url=base_url)
+    places = _Places(str(source), tree, findings.written)
     _refuse(findings, str(source), places)
+    assert spec is not None, "without a fault there is a spec"
     return LoadedSpec(spec=spec, path=source, warnings=tuple(map(places.line_of, findings.warnings)))
 
 
@@ -52,16 +54,17 @@ def spec_from_mapping(mapping: Mapping[str, Any], *, folder: Path | None = None,
     if not isinstance(mapping, Mapping):
         raise SpecError(f"the spec must be a mapping, not {type(mapping).__name__}", hint=_WHERE_TO_READ)
     findings = Findings()
-    spec, written = shape(mapping, findings, (folder or Path()).absolute())
-    check(spec, findings, now=now)
-    _refuse(findings, "the spec", _Places("", Tree(), written))
+    spec = _judged(mapping, findings, (folder or Path()).absolute(), now=now, base_url="")
+    _refuse(findings, "the spec", _Places("", Tree(), findings.written))
+    assert spec is not None, "without a fault there is a spec"
     return spec
 
 
 def judge(spec: Spec, *, now: float | None = None, base_url: str = "") -> tuple[str, ...]:
     """Judge a spec that a program has built as a model. Returns warnings; raises SpecError with all faults."""
     findings = Findings()
-    check(spec, findings, now=now, base_url=base_url)
+    with contextlib.suppress(TooManyFaults):
+        check(spec, findings, now=now, base_url=base_url)
     places = _Places("", Tree(), {})
     _refuse(findings, "the spec", places)
     return tuple(map(places.line_of, findings.warnings))
@@ -75,6 +78,18 @@ def spec_diff(old: Spec, new: Spec) -> list[str]:
     lines: list[str] = []
     _differ(old.model_dump(mode="json", by_alias=True), new.model_dump(mode="json", by_alias=True), (), lines)
     return lines
+
+
+def _judged(
+    data: Mapping[Any, Any], findings: Findings, folder: Path, *, now: float | None, base_url: str
+) -> Spec | None:
+    """The model, or None when `findings` has more faults than anybody will read."""
+    try:
+        spec = shape(data, findings, folder)
+        check(spec, findings, now=now, base_url=base_url)
+    except TooManyFaults:
+        return None
+    return spec
 
 
 class _Places:
@@ -116,8 +131,10 @@ class _Places:
 def _refuse(findings: Findings, source: str, places: _Places) -> None:
     if not findings.faults:
         return
-    faults = tuple(dict.fromkeys(map(places.line_of, sorted(findings.faults, key=places.order))))
+    faults = tuple(dict.fromkeys(map(places.line_of, sorted(findings.faults, key=places.order))))[:MAX_FAULTS]
     count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    if len(findings.faults) >= MAX_FAULTS:
+        count += " or more; these are the first"
     raise SpecError(f"{source}: the spec has {count}", faults=faults, hint=_WHERE_TO_READ)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from flowledger.engine.specfault import Findings, KeyPath, echo, nearest
-from flowledger.engine.specvalues import ABSENT, DIGITS, RENAMED, Values
+from flowledger.engine.specvalues import ABSENT, DIGITS, LARGEST, RENAMED, Values
 from flowledger.steps.sources import SOURCES, AuthSpec
 from flowledger.steps.spec import FieldType, Retry, Schedule, Settle, Spec
 from flowledger.steps.xdm_paths import NAMESPACE, PROFILE, RESOURCES, ResourceKind, short_forms
@@ -28,14 +28,12 @@ _URI: Final = re.compile(re.escape(NAMESPACE) + r"[A-Za-z0-9_.~/-]+")
 _DEEPEST_FIELD: Final = 12  # levels of own fields
 
 
-def shape(data: Mapping[Any, Any], findings: Findings, folder: Path) -> tuple[Spec, dict[KeyPath, KeyPath]]:
-    """The model of what `data` says, with stand-ins where `findings` has faults.
+def shape(data: Mapping[Any, Any], findings: Findings, folder: Path) -> Spec:
+    """The model of what `data` says, with stand-ins where `findings` has faults. Raises TooManyFaults.
 
-    `folder` is where relative paths of secret files count from. Also returns, for paths of the model that are
-    written otherwise (short forms), the path at which they are written.
+    `folder` is where relative paths of secret files count from.
     """
-    shaper = _Shaper(findings, folder)
-    return Spec.model_validate(shaper.spec(data)), shaper.written
+    return Spec.model_validate(_Shaper(findings, folder).spec(data))
 
 
 class _Shaper(Values):
@@ -184,17 +182,16 @@ class _Shaper(Values):
         }
 
     def field_groups(self, value: Any, path: KeyPath) -> list[str]:
-        ids: list[str] = []
+        ids: dict[str, int] = {}
         for index, item in enumerate(self.items(value, path)):
             id_ = self.resource(item, (*path, index), "field group")
             if id_ in ids and self.findings.sound((*path, index)):
-                first = ids.index(id_)
                 self.findings.warn(
-                    (*path, index), f"is the same field group as [{first}]", "it is sent once; leave the second out"
+                    (*path, index), f"is the same field group as [{ids[id_]}]", "it is sent once; leave the second out"
                 )
-            elif id_ not in ids:
-                ids.append(id_)
-        return ids
+            else:
+                ids.setdefault(id_, index)
+        return list(ids)
 
     def resource(self, value: Any, path: KeyPath, kind: ResourceKind) -> str:
         """The full `$id` of a class or field group, from it or from a short form of a bundled one."""
@@ -298,9 +295,12 @@ class _Shaper(Values):
     def start(self, value: Any, path: KeyPath) -> str | int:
         """A start as `+10m` or epoch seconds, from those, digits as text, or an ISO 8601 time with its zone."""
         right = "write +10m (from when the dataflow is asked for), 2030-01-01T00:00:00Z, or seconds since 1970"
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-        if isinstance(value, float) and value.is_integer():
+        if (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and abs(value) <= LARGEST
+            and value == value // 1
+        ):
             return int(value)
         if isinstance(value, datetime):  # only from an embedding program
             value = value.isoformat()

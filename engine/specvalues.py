@@ -5,7 +5,6 @@ Each method returns the value in the model's type. For a faulty value it notes o
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -48,17 +47,15 @@ _DURATION: Final = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d)
 _UNITS: Final[Mapping[str | None, float]] = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 DIGITS: Final = re.compile(r"[-+]?[0-9]{1,18}")
 ABSENT: Final = object()
+LARGEST: Final = 10**18
 
 
 class Values:
-    """Judges values and notes what is wrong with them in `findings`.
-
-    `written` says where a path of the model is written, when that is elsewhere: short forms and misspelt keys.
-    """
+    """Judges values and notes what is wrong with them in `findings`."""
 
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
-        self.written: dict[KeyPath, KeyPath] = {}
+        self.written = findings.written
 
     def mapping(
         self, value: Any, path: KeyPath, allowed: tuple[str, ...] | None, required: tuple[str, ...] = ()
@@ -117,7 +114,7 @@ class Values:
         elif value is None:
             self.findings.fault(path, "is empty", "write text")
         elif isinstance(value, bool | int | float):
-            shown = str(value).lower() if isinstance(value, bool) else str(value)
+            shown = echo(value).lower()
             self.findings.fault(path, f"must be text, not {_kind(value)}", f'put it in quotes: "{shown}"')
         else:
             self.findings.fault(path, f"must be text, not {_kind(value)}")
@@ -137,9 +134,12 @@ class Values:
         return options[0]
 
     def whole(self, value: Any, path: KeyPath, stand_in: int) -> int:
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-        if isinstance(value, float) and value.is_integer():
+        if (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and abs(value) <= LARGEST
+            and value == value // 1
+        ):
             return int(value)
         if isinstance(value, str) and DIGITS.fullmatch(value.strip()):
             return int(value)  # the tutorial writes "30" (platform-api.md §12, T2)
@@ -156,7 +156,7 @@ class Values:
 
     def duration(self, value: Any, path: KeyPath) -> float | None:
         """Seconds, from a number or from text like `90s`, `15m` or `1.5h`."""
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST:
             return float(value)
         if isinstance(value, str) and (found := _DURATION.fullmatch(value)):
             return float(found[1]) * _UNITS[found[2]]

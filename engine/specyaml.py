@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import yaml
 
-from flowledger.engine.specfault import Findings, KeyPath, echo
+from flowledger.engine.specfault import Fault, Findings, KeyPath, echo
 from flowledger.errors import SpecError
 
 MAX_BYTES: Final = 1 << 20
@@ -260,7 +260,9 @@ def _expand(node: _Node, path: KeyPath, tree: Tree, findings: Findings, budget: 
         for key, place, value in node.value:
             if key in data:
                 first = tree.keys[(*path, key)].line
-                findings.fault((*path, key), f"stands twice, first on line {first}", "keep one of the two", at_key=True)
+                what = f"stands twice, first on line {first}"
+                twice = Fault(path=(*path, key), what=what, right="keep one of the two", at_key=True)
+                findings.faults.append(twice)  # not by `fault`: the tree is to be read to its end
                 tree.keys[(*path, key)] = place  # the second is the one to look at
                 continue
             tree.keys[(*path, key)] = place

@@ -130,6 +130,30 @@ def test_handles_are_given_back_whatever_the_file_is(tmp_path: Path) -> None:
     assert len(list(descriptors.iterdir())) <= before
 
 
+WRONG = {
+    "mappings": "mappings:\n" + "".join(f"- {{source: a, to: own.field{n}x}}\n" for n in range(4000)),
+    "own fields": "target: {fields: {" + ", ".join(f"own.field{n}: strng" for n in range(8000)) + "}}\n",
+    "fields and mappings": "target: {fields: {" + ", ".join(f"own.field{n}: string" for n in range(4000)) + "}}\n"
+    "mappings: {" + ", ".join(f"a{n}: own.fild{n}" for n in range(4000)) + "}\n",
+    "unknown keys": "".join(f"sauce{n}: x\n" for n in range(9000)),
+    "keys that stand twice": "name: x\n" * 9000,
+    "field groups": "target: {field_groups: [" + "x, " * 18000 + "]}\n",
+    "one long name": "name: " + "A " * 500_000 + "\nmappings: {a: " + "b." * 20_000 + "}\n",
+    "one long key": "k" * 100_000 + ":\n- 1\n",
+}  # fmt: skip
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("what", WRONG)
+def test_a_file_full_of_faults_is_refused_as_quickly_with_the_first_of_them(refused: Refused, what: str) -> None:
+    error = refused(WRONG[what])
+
+    assert 0 < len(error.faults) <= 200
+    assert max(map(len, error.faults)) < 800
+    assert len(error.message) < 400
+    assert ("or more; these are the first" in error.message) == (len(error.faults) == 200)
+
+
 def test_a_parser_error_does_not_quote_the_line_which_may_hold_a_secret(refused: Refused) -> None:
     error = refused("source:\n  clientSecret: 'hunter2\n")
 
