@@ -1,4 +1,4 @@
-"""Whatever fails and whenever the power goes: acknowledged ⊆ recovered ⊆ attempted, in order, and refused is refused."""
+"""Whatever fails, whenever the power goes: acknowledged ⊆ recovered ⊆ attempted, in order, and refused is not there."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class BadDisk(RuleBasedStateMachine):
 
 
 TestBadDisk = BadDisk.TestCase
-TestBadDisk.settings = settings(max_examples=100, stateful_step_count=20, deadline=None)
+TestBadDisk.settings = settings(max_examples=200, stateful_step_count=20, deadline=None)
 
 
 def _story(model: Model) -> None:

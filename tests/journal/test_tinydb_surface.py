@@ -173,7 +173,13 @@ def test_a_query_for_one_run_reads_that_run_only(journal: Journal, monkeypatch: 
     view = journal.db.storage.log.check_readable()  # type: ignore[attr-defined]  # the journal's own storage
     read: list[int] = []
     original = view.document
-    monkeypatch.setattr(type(view), "document", lambda self, number: read.append(number) or original(number))
+
+    def document(_: object, number: int) -> Document:
+        read.append(number)
+        found: Document = original(number)
+        return found
+
+    monkeypatch.setattr(type(view), "document", document)
 
     assert len(journal.db.search((where("n") > 50) & (where("run") == "r3"))) == 5
     assert len(read) == 10
@@ -192,7 +198,7 @@ def test_a_query_for_one_run_reads_that_run_only(journal: Journal, monkeypatch: 
         (where("other") == "a", None),
         (where("run").one_of(["a"]), None),
         (Query().run.deeper == "a", None),
-        ((where("run") == "a") & where("n").test(lambda n: n), "a"),
+        ((where("run") == "a") & where("n").test(lambda n: bool(n)), "a"),
         (lambda doc: doc["run"] == "a", None),
     ],
 )

@@ -1,0 +1,201 @@
+"""One writer a journal: the second is told who has it, or waits; a fork is no second writer; death frees the lock."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from flowledger.errors import AppendOnlyError, JournalHeld
+from flowledger.journal import InlineCommitter, Journal, OsFileSystem, SimulatedFileSystem
+from flowledger.journal.opening import open_writer
+
+HOLD = """
+import sys
+from pathlib import Path
+from flowledger.journal import Journal
+journal = Journal.open(Path(sys.argv[1]))
+number = journal.db.insert({"run": "theirs", "n": 1})
+print(f"holding {number}", flush=True)
+sys.stdin.readline()
+journal.db.insert({"run": "theirs", "n": 2})
+journal.close()
+print("closed", flush=True)
+"""
+
+
+class Holder:
+    """Another process that has the journal open."""
+
+    def __init__(self, directory: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self.out.readline() == "holding 1\n"
+
+    @property
+    def out(self) -> IO[str]:
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    def let_go(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+
+@pytest.fixture
+def holder(directory: Path) -> Iterator[Holder]:
+    held = Holder(directory)
+    yield held
+    held.process.kill()
+    held.process.communicate()
+
+
+def test_the_second_process_is_told_who_has_the_journal(holder: Holder, directory: Path) -> None:
+    with pytest.raises(JournalHeld) as caught:
+        Journal.open(directory)
+    assert f"process {holder.process.pid} on {socket.gethostname()} since 20" in caught.value.holder
+    assert caught.value.holder in str(caught.value)
+    assert "--lock-timeout" in caught.value.hint
+    assert caught.value.exit_code == 6
+
+
+def test_the_second_process_waits_and_then_reads_what_the_first_wrote_at_the_end(
+    holder: Holder, directory: Path
+) -> None:
+    with pytest.raises(JournalHeld):
+        Journal.open(directory, lock_timeout=0.2)
+    holder.let_go()
+    with Journal.open(directory, lock_timeout=60) as journal:
+        # The lock is taken before the journal is read: reading first would have missed the second event.
+        assert [doc["n"] for doc in journal.events("theirs")] == [1, 2]
+        assert journal.db.insert({"n": 3}) == 4  # number 3 is the note of the clean end
+
+
+def test_a_killed_holder_leaves_no_lock_behind(holder: Holder, directory: Path) -> None:
+    holder.process.send_signal(signal.SIGKILL)
+    holder.process.wait()
+    with Journal.open(directory) as journal:
+        assert journal.recovered is None
+        assert [doc["n"] for doc in journal.events("theirs")] == [1]
+
+
+def test_waiting_for_the_lock_takes_as_long_as_was_said(disk: SimulatedFileSystem) -> None:
+    held = Journal.open(Path("/j"), fs=disk, committer=InlineCommitter())
+    now = [100.0]
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    with pytest.raises(JournalHeld):
+        open_writer(
+            Path("/j"),
+            fs=disk,
+            committer=InlineCommitter(),
+            lock_timeout=0.12,
+            wall=lambda: 0.0,
+            monotonic=lambda: now[0],
+            sleep=sleep,
+        )
+    assert sum(slept) == pytest.approx(0.12)
+    held.close()
+
+
+def test_a_failed_opening_lets_go_of_the_lock(disk: SimulatedFileSystem) -> None:
+    segment = Path("/j/segment-000001.jsonl")
+    Journal.open(Path("/j"), fs=disk, committer=InlineCommitter()).close()
+    good = disk.content(segment)
+    disk.replace_content(segment, b"x" + good[1:])
+    with pytest.raises(Exception, match="damaged"):
+        Journal.open(Path("/j"), fs=disk, committer=InlineCommitter())
+    disk.replace_content(segment, good)
+    Journal.open(Path("/j"), fs=disk, committer=InlineCommitter()).close()
+
+
+FORK = """
+import asyncio, gc, os, signal, sys
+from pathlib import Path
+from flowledger.errors import AppendOnlyError, JournalHeld
+from flowledger.journal import Journal
+directory = Path(sys.argv[1])
+journal = Journal.open(directory)
+journal.db.insert({"run": "a", "n": 1})
+child = os.fork()
+if child == 0:
+    try:
+        journal.db.insert({"run": "a", "n": 2})
+    except AppendOnlyError as error:
+        assert "forked" in str(error), error
+    else:
+        os._exit(1)
+    try:
+        asyncio.run(journal.append("a", {"n": 2}))
+    except AppendOnlyError:
+        pass
+    else:
+        os._exit(2)
+    if [doc["n"] for doc in journal.events("a")] != [1]:
+        os._exit(3)
+    journal.close()
+    del journal
+    gc.collect()
+    try:
+        Journal.open(directory)
+    except JournalHeld:
+        os._exit(0)
+    os._exit(4)
+_, status = os.waitpid(child, 0)
+print("child", os.waitstatus_to_exitcode(status), flush=True)
+journal.db.insert({"run": "a", "n": 3})
+if os.fork() == 0:
+    signal.pause()
+print("dying", flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_forked_child_refuses_and_neither_frees_nor_keeps_the_lock(directory: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", FORK, str(directory)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "child 0\n"
+        assert process.stdout.readline() == "dying\n"
+        assert process.wait() == -signal.SIGKILL
+        # The second child is alive and has inherited everything, yet its parent's lock died with the parent.
+        with Journal.open(directory, lock_timeout=10) as journal:
+            assert [doc["n"] for doc in journal.events("a")] == [1, 3]
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.stdout.close()
+
+
+def test_the_lock_says_nothing_of_a_holder_that_cannot_be_read(tmp_path: Path) -> None:
+    fs = OsFileSystem()
+    lock = fs.lock(tmp_path / "lock")
+    assert lock is not None
+    with pytest.raises(JournalHeld, match="another process, which has not yet said who it is"):
+        Journal.open(tmp_path)
+    lock.close()
+    Journal.open(tmp_path).close()
+
+
+def test_the_forked_childs_refusal_names_the_process_that_owns_the_journal(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = os.getpid()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: owner + 1)
+        with pytest.raises(AppendOnlyError, match=f"belongs to process {owner}"):
+            journal.db.insert({})
