@@ -1,4 +1,4 @@
-"""Conditions on properties, as registry, Catalog and Conversion take them in queries, and sorting by a property."""
+"""What queries say to registry, Catalog and Conversion: conditions on properties, sorting, flags."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from flowledger.emulator.world import Call
 
 OPERATOR: Final = re.compile(r"==|!=|<=|>=|<|>|~")
 
@@ -68,6 +70,11 @@ def parse_condition(text: str) -> Condition:
         except re.error as fault:
             raise ValueError(f"bad regular expression {value!r}: {fault}") from fault
     return Condition(field, found.group(), value)
+
+
+def flag(call: Call, name: str) -> bool:
+    """Whether a query parameter says true, in whichever case a client's language writes it."""
+    return (call.request.first(name) or "").lower() == "true"
 
 
 def sort_key(value: Any) -> tuple[int, Any]:

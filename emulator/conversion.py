@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, NoReturn
 from urllib.parse import quote, urlencode
 
-from flowledger.emulator.conditions import parse_condition, sort_by
+from flowledger.emulator.conditions import flag, parse_condition, sort_by
 from flowledger.emulator.expressions import Malformed, parse
 from flowledger.emulator.mapping_rules import bad, checked_set, faults_of, previewed, stored_form
 from flowledger.emulator.paths import resolved_schema, unknown_destinations
@@ -31,7 +31,7 @@ ORDERS: Final = {
 def create_mapping_set(call: Call) -> Response:
     """POST /mappingSets: 200, not 201. Equal sets are accepted (U29), and unknown paths too unless `validate` (U17)."""
     mapping_set = stored_form(call)
-    if call.request.first("validate") == "true":
+    if flag(call, "validate"):
         unknown = unknown_destinations(call.world, call.sandbox, mapping_set)
         if unknown:
             bad(f"The target schema {mapping_set['xdmSchema']} has no {', '.join(unknown)}")
@@ -161,7 +161,7 @@ def _version_asked(call: Call) -> Json:
 
 def _expanded(call: Call, mapping_set: Json) -> Json:
     """With `expandSchema=true` the target schema comes along, resolved."""
-    if call.request.first("expandSchema") != "true":
+    if not flag(call, "expandSchema"):
         return mapping_set
     schema = resolved_schema(call.world, call.sandbox, mapping_set["xdmSchema"])
     return {**mapping_set, "outputSchema": {**mapping_set["outputSchema"], "jsonSchema": schema}}

@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 import orjson
 
 from flowledger.emulator.catalog_query import bad, page_of, shown
+from flowledger.emulator.conditions import flag
 from flowledger.emulator.identity import sandbox_id, user_of
 from flowledger.emulator.jsonpatch import PatchFault, apply_patch
 from flowledger.emulator.problem import refuse, service_problem
@@ -46,7 +47,7 @@ def create_data_set(call: Call) -> Response:
     """POST /dataSets: 201 with one reference; needs `requestDataSource=true` or a `dataSourceId` (§3.1)."""
     body = _checked(call, call.body)
     store, sandbox = call.world.store, call.sandbox
-    wants_source = call.request.first("requestDataSource") == "true"
+    wants_source = flag(call, "requestDataSource")
     source = body.get("dataSourceId")
     if not wants_source and source is None:
         bad("A dataset needs dataSourceId, or requestDataSource=true in the query")

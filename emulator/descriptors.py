@@ -7,7 +7,7 @@ from typing import Any, Final
 from flowledger.emulator import registry_problem as problem
 from flowledger.emulator.accept import AcceptInvalid, check_descriptor_look_up, descriptor_form
 from flowledger.emulator.registry_compose import look_up_in
-from flowledger.emulator.registry_list import BASE, page_of
+from flowledger.emulator.registry_list import BASE, filtered, page_of
 from flowledger.emulator.registry_problem import NOT_FOUND, refuse_registry
 from flowledger.emulator.resolve import has_path, resolve
 from flowledger.emulator.wire import Response, json_response
@@ -72,6 +72,7 @@ def _listed(call: Call, found: list[Json]) -> Response:
         form = descriptor_form(call.request.headers.get("accept"))
     except AcceptInvalid as fault:
         refuse_registry(call.world, problem.DESCRIPTOR_LIST_ACCEPT, str(fault))
+    found = filtered(call, found)
     if form.startswith("xdm-v2"):
         entries, page = page_of(call, found)
         shown = [_in_form(entry, form.replace("xdm-v2", "xdm")) for entry in entries]

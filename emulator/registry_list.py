@@ -25,7 +25,7 @@ BRIEF: Final = ("$id", "meta:altId", "version", "title")
 
 def listed_page(call: Call, container: str, kind: str, resources: list[Json], form: str) -> Response:
     """One page of `resources`, filtered and sorted as the query says, in the `id` or the `stored` form."""
-    found = _filtered(call, resources)
+    found = filtered(call, resources)
     shown, page, after = _paged(call, found)
     results = shown if form == "stored" else [{key: entry[key] for key in BRIEF} for entry in shown]
     here = f"{_origin(call.request)}{BASE}"
@@ -38,12 +38,13 @@ def listed_page(call: Call, container: str, kind: str, resources: list[Json], fo
 
 
 def page_of(call: Call, found: list[Json]) -> tuple[list[Json], Json]:
-    """The entries of one page and its `_page`, for what is neither resource nor filtered here (descriptors)."""
+    """The entries of one page and its `_page`, for what is shown in another form (descriptors)."""
     shown, page, _ = _paged(call, found)
     return shown, page
 
 
-def _filtered(call: Call, resources: list[Json]) -> list[Json]:
+def filtered(call: Call, resources: list[Json]) -> list[Json]:
+    """The resources for which every `property` of the query holds."""
     found = list(resources)
     for text in call.request.every("property"):
         try:
@@ -72,10 +73,8 @@ def _paged(call: Call, found: list[Json]) -> tuple[list[Json], Json, Any]:
 
 def _limit(call: Call, orderby: str | None) -> int:
     text = call.request.first("limit")
-    if text is None:
-        return CAP
-    if orderby is None:
-        refuse_registry(call.world, problem.INVALID, "limit is to be used with orderby only")
+    if text is None or orderby is None:
+        return CAP  # a limit alone means nothing; the community client sends it nevertheless
     if not text.isdecimal() or int(text) > LARGEST_LIMIT:
         refuse_registry(call.world, problem.INVALID, f"limit must be 0 to {LARGEST_LIMIT}, not {text}")
     return int(text)

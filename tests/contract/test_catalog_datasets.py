@@ -89,6 +89,13 @@ def test_the_flag_makes_a_data_source_which_another_dataset_may_name(prod: Calle
     assert prod.send("GET", f"{CATALOG}/dataSources/{'0' * 24}").status == 404
 
 
+def test_the_flag_is_taken_in_any_case(prod: Caller, body: Json) -> None:
+    path = f"{CATALOG}/dataSets"
+
+    assert prod.send("POST", path, body, query=[("requestDataSource", "True")]).status == 201
+    assert prod.send("POST", path, body, query=[("requestDataSource", "False")]).status == 400
+
+
 def test_a_dataset_without_a_data_source_is_refused(prod: Caller, emulator: Emulator, body: Json) -> None:
     reply = prod.send("POST", f"{CATALOG}/dataSets", body)
 

@@ -70,6 +70,15 @@ def test_the_second_forms_are_paged(prod: Caller, body: Json) -> None:
     assert listed(prod, "xdm-v2-id").json["results"] == [created["@id"]]
 
 
+def test_lists_of_descriptors_are_filtered_too(prod: Caller, body: Json) -> None:
+    prod.send("POST", PATH, body)
+    headers = {"accept": f"{PREFIX}xdm-v2+json"}
+
+    for wanted, count in (("xdm:descriptorIdentity", 1), ("xdm:alternateDisplayInfo", 0)):
+        page = prod.send("GET", PATH, query=[("property", f"@type=={wanted}")], headers=headers).json
+        assert page["_page"]["count"] == count
+
+
 def test_descriptors_want_their_own_media_types(prod: Caller, body: Json) -> None:
     created = prod.send("POST", PATH, body).json
 
