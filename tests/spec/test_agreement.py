@@ -1,0 +1,51 @@
+"""What the spec is judged by and what the emulator serves were written apart from one contract: they must agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowledger.emulator.flow_specs import connection_specs
+from flowledger.emulator.paypal import TABLES
+from flowledger.emulator.resolve import paths_of, resolve
+from flowledger.emulator.xdm import global_resource
+from flowledger.engine.specfile import load_spec
+from flowledger.steps.sources import SOURCES
+from flowledger.steps.xdm_paths import RESOURCES, offered
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "paypal-products.yaml"
+
+
+@pytest.mark.parametrize("id_", RESOURCES)
+def test_the_bundled_resources_are_those_of_the_registry(id_: str) -> None:
+    live = global_resource(id_)
+    assert live is not None
+    theirs = {path: kind for path, kind in paths_of(resolve(live, global_resource)).items() if kind != "object"}
+    ours = {path: {"integer": "int"}.get(kind, kind) for path, kind in offered(id_, ()).leaves.items()}
+
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_every_source_kind_is_a_connection_spec_with_those_parameters(kind: str) -> None:
+    source = SOURCES[kind]
+    [live] = [spec for spec in connection_specs(drafts=False) if spec["id"] == source.connection_spec_id]
+
+    for auth in source.auths:
+        [found] = [spec["spec"] for spec in live["authSpec"] if spec["name"] == auth.name]
+        assert set(found["properties"]) == {*auth.plain_params, *auth.secret_params}
+        assert set(found["required"]) == {param.name for param in auth.params if param.default is None}
+        assert {
+            name: field["default"] for name, field in found["properties"].items() if "default" in field
+        } == auth.defaults
+
+
+def test_the_starters_columns_are_those_of_its_table() -> None:
+    spec = load_spec(EXAMPLE).spec
+    columns = {column.name: column.type for column in TABLES[spec.source.table]}
+
+    assert {mapping.source for mapping in spec.mappings} <= set(columns)
+    assert spec.source.delta is not None
+    assert columns[spec.source.delta.column] == "date-time"
+    assert all(table in TABLES for kind in SOURCES.values() for table in kind.sample_tables)
