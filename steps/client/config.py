@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # absent from typeshed
 
 from flowledger.errors import NotPermitted
 from flowledger.steps.client.clock import Clock, SystemClock
 from flowledger.steps.client.platform import Credentials, Platform
+from flowledger.steps.client.port import Host
 from flowledger.steps.client.redact import Redactor
 from flowledger.steps.client.secrets import from_command, from_file, split_command
 
@@ -97,13 +99,35 @@ def credentials_from(environ: Mapping[str, str]) -> Credentials:
     return Credentials(client_id=client_id, client_secret=_secret(environ, given[0]), org=org)
 
 
+def proxies_from(environ: Mapping[str, str], places: Places) -> dict[Host, str]:
+    """The proxies for https bases, from HTTPS_PROXY and NO_PROXY in either case. Raises NotPermitted on an odd one."""
+    proxy = environ.get("https_proxy") or environ.get("HTTPS_PROXY")
+    if not proxy:
+        return {}
+    try:
+        parts = urlsplit(proxy)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise NotPermitted("HTTPS_PROXY is not a proxy's URL", hint="like http://proxy.example:3128")
+    direct = {"no": environ.get("no_proxy") or environ.get("NO_PROXY") or ""}
+    bases = {Host.PLATFORM: places.platform, Host.IMS: places.ims}
+    return {
+        host: proxy
+        for host, base in bases.items()
+        if base.startswith("https:") and not proxy_bypass_environment(urlsplit(base).netloc, direct)
+    }
+
+
 def platform_from_env(
     environ: Mapping[str, str], *, sandbox: str | None = None, clock: Clock | None = None
 ) -> Platform:
     """A platform over HTTP, as the environment describes it.
 
     `sandbox` outranks FLOWLEDGER_SANDBOX, whose default is "prod". `FLOWLEDGER_CA_FILE` names certificates to trust
-    beside the system's. Raises NotPermitted, naming every missing variable at once.
+    beside the system's; HTTPS_PROXY and NO_PROXY are honoured, for https bases only.
+    Raises NotPermitted, naming every missing variable at once.
     """
     from flowledger.steps.client.http import HttpPort  # lazily: aiohttp costs a third of a second
 
@@ -117,6 +141,7 @@ def platform_from_env(
         ims_url=places.ims,
         clock=clock,
         ca_file=environ.get("FLOWLEDGER_CA_FILE") or None,
+        proxies=proxies_from(environ, places),
     )
     return Platform(port, credentials, sandbox=where, clock=clock, redactor=Redactor(), base_url=places.platform)
 

@@ -1,13 +1,14 @@
 """The platform over HTTP: aiohttp, made to send once, before its deadline, and to say how far a call got.
 
-Three things of aiohttp's insides are relied on, each with a test of its own: a session's `_retry_connection` keeps it
-from repeating a call on a new connection; `ClientRequest.send` is called once the connection stands; and requests are
-written through the `transport` of the connection's protocol.
+Four things of aiohttp's insides are relied on, each with a test of its own: a session's `_retry_connection` keeps it
+from repeating a call on a new connection; `ClientRequest.send` is called once the connection stands; requests are
+written through the `transport` of the connection's protocol; and `ClientResponse.start` reads up to the headers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 import struct
@@ -147,14 +148,30 @@ class _OnceRequest(ClientRequest):
         call.take(protocol.transport)
         call.check_deadline()
         protocol.transport = _Gate(call, protocol, protocol.transport)
-        return await super().send(conn)
+        try:
+            return await super().send(conn)
+        except BaseException:
+            call.give_up()
+            raise
+
+
+class _AbandonedAtOnce(ClientResponse):
+    """A response that is aborted, not closed, when it fails: aiohttp would first say goodbye to a TLS peer."""
+
+    async def start(self, connection: Connection) -> ClientResponse:
+        try:
+            return await super().start(connection)
+        except BaseException:
+            _CALL.get().give_up()
+            raise
 
 
 class HttpPort:
     """The port over HTTP/1.1. `base_url` and `ims_url` have no slash at the end; `clock` reads the send deadlines.
 
-    Certificates are checked against the system's store and, if given, `ca_file`. Proxies in the environment are not
-    used: see docs. Raises NotPermitted if `ca_file` cannot be used.
+    Certificates are checked against the system's store and, if given, `ca_file`. `proxies` are asked for a tunnel to
+    an https base, inside which TLS is ours end to end, so that a proxy sees host names and no credentials; a plain
+    http base never goes through one. Raises NotPermitted if `ca_file` cannot be used.
     """
 
     def __init__(
@@ -164,11 +181,13 @@ class HttpPort:
         ims_url: str | None = None,
         clock: Clock,
         ca_file: str | None = None,
+        proxies: Mapping[Host, str] | None = None,
         connections: int = CONNECTIONS,
         largest_body: int = bodies.LARGEST,
     ) -> None:
         self._bases = {Host.PLATFORM: base_url.rstrip("/"), Host.IMS: (ims_url or base_url).rstrip("/")}
         self._clock = clock
+        self._proxies = {host: url for host, url in (proxies or {}).items() if self._bases[host].startswith("https:")}
         self._tls = _tls(ca_file) if any(base.startswith("https:") for base in self._bases.values()) else None
         self._connections = connections
         self._largest_body = largest_body
@@ -216,13 +235,22 @@ class HttpPort:
         _CALL.set(call)
         session = self._session or self._open()
         async with session.request(
-            call.request.method, url, headers=headers, data=data, allow_redirects=False
+            call.request.method,
+            url,
+            headers=headers,
+            data=data,
+            allow_redirects=False,
+            proxy=self._proxies.get(call.request.host),
         ) as response:
             self._gate_works = self._gate_works or call.handed_over
             call.headers = _headers_of(response)
             call.status = response.status
             call.unpacking = bodies.Unpacking(call.headers.get("content-encoding", ""), limit=self._largest_body)
-            body = await call.unpacking.read(response.content.iter_any())
+            try:
+                body = await call.unpacking.read(response.content.iter_any())
+            except BaseException:
+                call.give_up()
+                raise
         if call.unpacking.unknown_encoding:
             value, json_fault = None, f"packed as {call.unpacking.unknown_encoding}, which was not asked for"
         else:
@@ -268,6 +296,7 @@ class HttpPort:
         self._session = session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._tls if self._tls is not None else True),
             request_class=_OnceRequest,
+            response_class=_AbandonedAtOnce,
             cookie_jar=aiohttp.DummyCookieJar(),  # a balancer's cookie would tie runs to each other
             headers={hdrs.USER_AGENT: "flowledger", hdrs.ACCEPT_ENCODING: "gzip"},
             skip_auto_headers=(hdrs.CONTENT_TYPE,),
@@ -305,4 +334,5 @@ def _words(error: BaseException) -> str:
     said = str(error)
     cause = error.__cause__
     inner = str(cause) if cause is not None and str(cause) not in said else ""
-    return f"{type(error).__name__}: {'; '.join(part for part in (said, inner) if part)}".rstrip(": ")
+    words = f"{type(error).__name__}: {'; '.join(part for part in (said, inner) if part)}".rstrip(": ")
+    return re.sub(r"//[^/@\s]+@", "//", words)  # a proxy's URL may hold a password
