@@ -112,28 +112,24 @@ def _went_wrong(entry: Entry) -> bool:
 
 
 def _last_call(step: str, entries: Sequence[Entry]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """The last call of the step and its answer; without a step, the last call that went wrong."""
-    for entry in reversed(entries):
-        if step and entry.step != step:
-            continue
-        if not step and not _went_wrong(entry):
-            continue
+    """The step's last effect and its answer, or its last read if it has sent none; without a step, the last failure."""
+    ours = [entry for entry in reversed(entries) if (entry.step == step if step else _went_wrong(entry))]
+    for entry in ours:
         if entry.kind == "intent_recorded":
-            return _sent(entry, entry.doc), _answered(entry.pair, entry.paired_doc)
-        if entry.kind == "outcome_recorded" and entry.paired_doc is not None:
-            return _sent(entry, entry.paired_doc, entry.pair), _answered(entry.number, entry.doc)
+            return _sent(entry), _answered(entry.pair, entry.paired_doc)
+    for entry in ours:
         if entry.kind == "read_answered":
-            return _sent(entry, entry.doc), _answered(entry.number, entry.doc)
+            return _sent(entry), _answered(entry.number, entry.doc)
         if entry.kind == "token_fetched":
             call = {"method": "POST", "path": "/ims/token/v3"}
             return {"event": entry.number, "at": entry.at, "call": call}, _answered(entry.number, entry.doc)
     return None, None
 
 
-def _sent(entry: Entry, doc: Mapping[str, Any], number: int = 0) -> dict[str, Any]:
-    sent = {"event": number or entry.number, "at": float(doc.get("at") or 0.0), "call": doc.get("call")}
-    if doc.get("attempt"):
-        sent |= {"attempt": doc["attempt"], "marker": doc.get("marker", "")}
+def _sent(entry: Entry) -> dict[str, Any]:
+    sent = {"event": entry.number, "at": entry.at, "call": entry.doc.get("call")}
+    if entry.attempt:
+        sent |= {"attempt": entry.attempt, "marker": entry.doc.get("marker", "")}
     return sent
 
 
@@ -164,6 +160,9 @@ def _known(ledger: Ledger, entries: Sequence[Entry], clock: Clock) -> list[str]:
                 f"{record.name}: attempt {last.number} was answered and did nothing"
                 + (f": {last.code} {last.text}".rstrip() if last.code or last.text else "")
             )
+        reads = [entry for entry in entries if entry.step == record.name and entry.kind == "read_answered"]
+        if record.attempts and not record.done and reads and _went_wrong(reads[-1]):
+            known.append(f"the last read for {record.name} failed too: {reads[-1].text}")
         if record.needs_last_look:
             known.append(f"{record.name} was sent again after an unanswered attempt: a last look for a twin is due")
     if ledger.duplicates:

@@ -147,6 +147,7 @@ def provision(
     try:
         report = asyncio.run(_drive(run, ledger, drive, journal=journal, local=local and not was_done, voice=voice))
     except FlowledgerError as error:
+        error.hint = error.hint or f"flowledger explain {run}"
         if as_json:
             print_json(run_document(error, run, journal))
         raise Answered(error) from error
