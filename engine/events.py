@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 Json = Any
@@ -25,7 +26,8 @@ class Event:
     def doc(self, *, at: float, mono: float) -> dict[str, Json]:
         """The document that goes into the journal."""
         doc: dict[str, Json] = {"kind": self.kind, "at": at, "mono": mono}
-        doc.update((spec.name, getattr(self, spec.name)) for spec in fields(self))
+        for name in _field_names(type(self)):
+            doc[name] = getattr(self, name)
         return doc
 
 
@@ -197,4 +199,9 @@ def event_of(doc: Mapping[str, Json]) -> Event | None:
     cls = KINDS.get(str(doc.get("kind")))
     if cls is None:
         return None
-    return cls(**{spec.name: doc[spec.name] for spec in fields(cls) if spec.name in doc})
+    return cls(**{name: doc[name] for name in _field_names(cls) if name in doc})
+
+
+@cache
+def _field_names(cls: type[Event]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls))

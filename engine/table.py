@@ -64,16 +64,18 @@ ROWS: Final[tuple[Row, ...]] = tuple(
     for step, branch, source, dest, needs in TUTORIAL
 )
 BRANCHES: Final[tuple[str, ...]] = tuple(dict.fromkeys(row.branch for row in ROWS))
+_BY_BRANCH: Final = {branch: tuple(row for row in ROWS if row.branch == branch) for branch in BRANCHES}
+_BY_STEP: Final = {row.step.name: row for row in ROWS}
 
 
 def rows_of(branch: str) -> tuple[Row, ...]:
     """The transitions of one branch, in order."""
-    return tuple(row for row in ROWS if row.branch == branch)
+    return _BY_BRANCH[branch]
 
 
 def row_of(step: str) -> Row:
     """The transition of a step, by the step's name."""
-    return next(row for row in ROWS if row.step.name == step)
+    return _BY_STEP[step]
 
 
 def stages(spec: Spec) -> dict[str, int]:
