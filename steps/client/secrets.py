@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from flowledger.errors import NotPermitted, SpecError
+from flowledger.errors import NotPermitted
 from flowledger.steps.spec import SecretRef
 
 COMMAND_TIMEOUT: Final = 30.0  # seconds; a vault that asks a person has to be unlocked before
@@ -20,12 +20,9 @@ def resolve(ref: SecretRef, environ: Mapping[str, str] | None = None, *, timeout
     """The secret that `ref` points to, without the newline at its end.
 
     `environ` defaults to the process's; a command gets it too, runs without a shell, and has `timeout` seconds. Raises
-    NotPermitted, naming the reference, if there is nothing usable; SpecError if the reference is not exactly one.
+    NotPermitted, naming the reference, if there is nothing usable.
     """
     environ = os.environ if environ is None else environ
-    named = [name for name in ("env", "file", "command") if getattr(ref, name) is not None]
-    if len(named) != 1:
-        raise SpecError(f"a secret needs exactly one of env, file and command, not {named or 'none'}")
     if ref.env is not None:
         return from_environment(ref.env, environ)
     if ref.file is not None:
@@ -46,7 +43,7 @@ def from_file(name: str) -> str:
     try:
         with Path(name).expanduser().open("rb") as file:
             raw = file.read(LARGEST + 1)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # no home for "~"; a NUL in the name
         why = getattr(error, "strerror", None) or "not readable"
         raise NotPermitted(f"the secret file {name} cannot be read: {why}", hint="check its path and mode") from None
     return _usable(raw, f"the secret file {name}")
