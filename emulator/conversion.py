@@ -127,9 +127,9 @@ def preview_mapping_set(call: Call) -> Response:
 
 
 def validate_expression(call: Call) -> Response:
-    """POST /languages/el/validate: bare true or false."""
+    """POST /languages/el/validate: bare true or false. The community client sends the text itself, not nested."""
     outer = call.body.get("expression") if isinstance(call.body, dict) else None
-    text = outer.get("expression") if isinstance(outer, dict) else None
+    text = outer.get("expression") if isinstance(outer, dict) else outer
     if not isinstance(text, str):
         bad('The body must be {"expression":{"expression":"..."}}')
     try:

@@ -372,3 +372,10 @@ def test_an_expression_is_well_formed_or_not(prod: Caller, expression: str, good
     reply = prod.send("POST", f"{CONVERSION}/languages/el/validate", {"expression": {"expression": expression}})
 
     assert (reply.status, reply.json) == (200, good)
+
+
+def test_an_expression_may_come_without_its_wrapper(prod: Caller) -> None:
+    reply = prod.send("POST", f"{CONVERSION}/languages/el/validate", {"expression": "concat(a"})
+
+    assert (reply.status, reply.json) == (200, False)
+    assert prod.send("POST", f"{CONVERSION}/languages/el/validate", {"expression": 1}).status == 400
