@@ -16,6 +16,8 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
+import orjson
+
 Json = Any
 
 _EXACT: Final = frozenset({
@@ -38,6 +40,15 @@ _IN_TEXT = re.compile(
 _BEARER = re.compile(r"\b(?P<key>bearer|basic)(?P<between>\s+)(?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
 _SHORTEST_IN_TEXT: Final = 4  # shorter values are replaced only where they are the whole text
 
+# Without one of these in a JSON text that is lower case and bare of punctuation, none of its keys is a secret's, and
+# without one of the second tuple in a text the patterns above cannot match. Cheaper by far than looking at each string.
+_STEMS: Final = (
+    "secret", "token", "pass", "pwd", "authorization", "cookie", "jwt", "sig", "accountkey", "accesskey", "privatekey",
+    "encryptionkey", "serviceaccountkey", "credential", "connectionstring", "sasuri", "bearer", "basic",
+)  # fmt: skip
+_STEMS_IN_TEXT: Final = ("secret", "token", "passw", "pwd", "key", "bearer", "basic")
+_PUNCTUATION: Final = {ord(char): None for char in map(chr, range(128)) if not char.isalnum()}
+
 
 class Redactor:
     """Replaces secrets in JSON values and in texts. One for a process: secrets are registered as they are resolved."""
@@ -45,7 +56,9 @@ class Redactor:
     def __init__(self, *, salt: bytes | None = None) -> None:
         self._salt = os.urandom(16) if salt is None else salt
         self._secrets: dict[str, str] = {}  # form of a secret -> the secret
-        self._pattern: re.Pattern[str] | None = None
+        self._inside: tuple[str, ...] = ()  # forms to be found inside texts, longest first
+        self._short = False  # whether there is a secret too short for that
+        self._pattern = re.compile(r"(?!)")
 
     def __repr__(self) -> str:
         return f"Redactor({len(set(self._secrets.values()))} secrets)"
@@ -57,11 +70,46 @@ class Redactor:
         for form in _forms(secret):
             self._secrets.setdefault(form, secret)
         # Longest first, or a secret that contains another would be replaced in part only.
-        inside = sorted((form for form in self._secrets if len(form) >= _SHORTEST_IN_TEXT), key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, inside))) if inside else None
+        self._inside = tuple(
+            sorted((form for form in self._secrets if len(form) >= _SHORTEST_IN_TEXT), key=len, reverse=True)
+        )
+        self._short = self._short or len(secret) < _SHORTEST_IN_TEXT
+        self._pattern = re.compile("|".join(map(re.escape, self._inside)) or r"(?!)")
 
     def redact(self, value: Json) -> Json:
-        """A copy of a JSON value without secrets."""
+        """A JSON value without secrets: a copy, or the value itself if there are none in it."""
+        return value if self._surely_clean(value) else self._redacted(value)
+
+    def redact_text(self, text: str) -> str:
+        """A text without secrets: registered values, and what follows a secret's name."""
+        if text in self._secrets:
+            return self._instead("", self._secrets[text])
+        if any(form in text for form in self._inside):
+            text = self._pattern.sub(lambda match: self._instead("", self._secrets[match[0]]), text)
+        lowered = text.lower()
+        if any(stem in lowered for stem in _STEMS_IN_TEXT):
+            if ":" in text or "=" in text:
+                text = _IN_TEXT.sub(self._after_key, text)
+            text = _BEARER.sub(self._after_key, text)
+        return text
+
+    def _surely_clean(self, value: Json) -> bool:
+        """Whether one look at the whole value as text rules out secrets. False when in doubt."""
+        if self._short:
+            return False
+        try:
+            text = orjson.dumps(value).decode()
+        except (TypeError, ValueError):
+            return False
+        # Names are compared without punctuation, so what hides punctuation from the look below is not for it.
+        if not text.isascii() or "\\" in text.replace('\\"', ""):
+            return False
+        if any(form in text for form in self._inside):
+            return False
+        bare = text.lower().translate(_PUNCTUATION)
+        return not any(stem in bare for stem in _STEMS)
+
+    def _redacted(self, value: Json) -> Json:
         if isinstance(value, str):
             return self.redact_text(value)
         if isinstance(value, Mapping):
@@ -70,22 +118,8 @@ class Redactor:
                 for key, item in value.items()
             }
         if isinstance(value, (list, tuple)):
-            return [self.redact(item) for item in value]
+            return [self._redacted(item) for item in value]
         return value
-
-    def redact_text(self, text: str) -> str:
-        """A text without secrets: registered values, and what follows a secret's name."""
-        if text in self._secrets:
-            return self._instead("", self._secrets[text])
-        if self._pattern is not None:
-            text = self._pattern.sub(lambda match: self._instead("", self._secrets[match[0]]), text)
-        # Most texts are ids and titles: a look for what a match must contain is a tenth of the search for it.
-        if ":" in text or "=" in text:
-            text = _IN_TEXT.sub(self._after_key, text)
-        lower = text.lower()
-        if "bearer" in lower or "basic" in lower:
-            text = _BEARER.sub(self._after_key, text)
-        return text
 
     def _under(self, key: str, value: Json) -> Json:
         """The value of a key. A mapping below a secret's name is looked into: it may be a reference or a schema."""
@@ -95,7 +129,7 @@ class Redactor:
                 return text if not text or text.startswith("<redacted") else self._instead(self.redact_text(key), text)
             if isinstance(value, (list, tuple)):
                 return [self._under(key, item) for item in value]
-        return self.redact(value)
+        return self._redacted(value)
 
     def _after_key(self, match: re.Match[str]) -> str:
         return f"{match['key']}{match['between']}{self._instead('', match['value'])}"

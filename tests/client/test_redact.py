@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowledger.steps.client.redact import Redactor, is_secret_key
+from flowledger.steps.client.redact import _ENDINGS, _EXACT, Redactor, is_secret_key
 
 SECRET = 'pa"ss/wörd+1 & \\more'
 
@@ -156,6 +156,33 @@ def test_no_json_value_carries_a_registered_secret_out(value: object, secret: st
     kept = json.dumps(redactor.redact({"a": [value, f"x{secret}y"], f"k{secret}": value}), ensure_ascii=False)
     assert secret not in kept
     assert json.dumps(secret, ensure_ascii=False)[1:-1] not in kept
+
+
+odd_keys = st.sampled_from([*_EXACT, *_ENDINGS]).flatmap(
+    lambda name: st.lists(st.sampled_from('_-. \\n\\té·"'), max_size=3).map(
+        lambda marks: "".join(a + b for a, b in zip(name.upper(), [*marks, *[""] * len(name)], strict=False))
+    )
+)
+odd_values = st.recursive(
+    st.text(max_size=8) | st.integers() | st.sampled_from(["Bearer abcdefghij", 'say "token=abcdefgh"', "pwd=x", "é"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(odd_keys | st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(value=odd_values, registered=st.lists(st.text(min_size=1, max_size=9), max_size=2))
+def test_the_quick_look_never_lets_through_what_the_thorough_one_replaces(value: object, registered: list[str]) -> None:
+    redactor = Redactor(salt=b"s")
+    for secret in registered:
+        redactor.register(secret)
+    assert redactor.redact(value) == redactor._redacted(value)
+
+
+def test_most_bodies_are_cleared_by_the_quick_look() -> None:
+    redactor = Redactor(salt=b"s")
+    redactor.register("some-registered-secret")
+    body = {"id": "1", "etag": '"0a00"', "items": [{"name": "Product_Id", "type": "string"}], "_links": {"next": None}}
+    assert redactor.redact(body) is body
 
 
 def test_key_names_are_compared_without_case_and_punctuation() -> None:
