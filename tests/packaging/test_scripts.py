@@ -187,6 +187,13 @@ def test_a_second_start_runs_no_pip_and_an_interrupted_set_up_is_mended(newcomer
         assert package.is_dir()
         assert (environment / "ready").is_file()
 
+    provisioned = newcomer.runs("scripts/demo")
+    assert provisioned.returncode == 0, provisioned.stderr
+    assert "Journal: .flowledger/demo/journal" in provisioned.stdout
+    again = newcomer.runs("scripts/demo")
+    assert again.returncode == 0, again.stderr
+    assert "nothing to do" in (again.stdout + again.stderr).lower()
+
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
