@@ -42,12 +42,12 @@ _SHORTEST_IN_TEXT: Final = 4  # shorter values are replaced only where they are 
 
 # Without one of these in a JSON text that is lower case and bare of punctuation, none of its keys is a secret's, and
 # without one of the second tuple in a text the patterns above cannot match. Cheaper by far than looking at each string.
-_STEMS: Final = (
-    "secret", "token", "pass", "pwd", "authorization", "cookie", "jwt", "sig", "accountkey", "accesskey", "privatekey",
-    "encryptionkey", "serviceaccountkey", "credential", "connectionstring", "sasuri", "bearer", "basic",
-)  # fmt: skip
+_STEMS: Final = tuple(
+    b"secret token pass pwd authorization cookie jwt sig accountkey accesskey privatekey encryptionkey "
+    b"serviceaccountkey credential connectionstring sasuri bearer basic".split()
+)
 _STEMS_IN_TEXT: Final = ("secret", "token", "passw", "pwd", "key", "bearer", "basic")
-_PUNCTUATION: Final = {ord(char): None for char in map(chr, range(128)) if not char.isalnum()}
+_PUNCTUATION: Final = bytes(code for code in range(128) if not chr(code).isalnum())
 
 
 class Redactor:
@@ -57,6 +57,8 @@ class Redactor:
         self._salt = os.urandom(16) if salt is None else salt
         self._secrets: dict[str, str] = {}  # form of a secret -> the secret
         self._inside: tuple[str, ...] = ()  # forms to be found inside texts, longest first
+        self._inside_bytes: tuple[bytes, ...] = ()
+        self._shortest = 0  # the length of the shortest of them
         self._short = False  # whether there is a secret too short for that
         self._pattern = re.compile(r"(?!)")
 
@@ -73,6 +75,8 @@ class Redactor:
         self._inside = tuple(
             sorted((form for form in self._secrets if len(form) >= _SHORTEST_IN_TEXT), key=len, reverse=True)
         )
+        self._inside_bytes = tuple(form.encode("utf-8", "surrogatepass") for form in self._inside)
+        self._shortest = len(self._inside[-1]) if self._inside else 0
         self._short = self._short or len(secret) < _SHORTEST_IN_TEXT
         self._pattern = re.compile("|".join(map(re.escape, self._inside)) or r"(?!)")
 
@@ -84,7 +88,7 @@ class Redactor:
         """A text without secrets: registered values, and what follows a secret's name."""
         if text in self._secrets:
             return self._instead("", self._secrets[text])
-        if any(form in text for form in self._inside):
+        if len(text) >= self._shortest and any(form in text for form in self._inside):
             text = self._pattern.sub(lambda match: self._instead("", self._secrets[match[0]]), text)
         lowered = text.lower()
         if any(stem in lowered for stem in _STEMS_IN_TEXT):
@@ -98,15 +102,15 @@ class Redactor:
         if self._short:
             return False
         try:
-            text = orjson.dumps(value).decode()
+            text = orjson.dumps(value)
         except (TypeError, ValueError):
             return False
         # Names are compared without punctuation, so what hides punctuation from the look below is not for it.
-        if not text.isascii() or "\\" in text.replace('\\"', ""):
+        if not text.isascii() or b"\\" in text.replace(b'\\"', b""):
             return False
-        if any(form in text for form in self._inside):
+        if any(form in text for form in self._inside_bytes):
             return False
-        bare = text.lower().translate(_PUNCTUATION)
+        bare = text.lower().translate(None, _PUNCTUATION)
         return not any(stem in bare for stem in _STEMS)
 
     def _redacted(self, value: Json) -> Json:
