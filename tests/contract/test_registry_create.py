@@ -249,6 +249,13 @@ def test_a_reference_deep_inside_a_field_must_exist_too(prod: Caller) -> None:
     assert "https://ns.adobe.com/xdm/common/unheard-of" in reply.json["detail"]
 
 
+def test_a_reference_in_a_definition_that_nothing_uses_must_exist_too(prod: Caller) -> None:
+    body = group_body(own_fields(name={"type": "string"}))
+    body["definitions"]["unused"] = {"allOf": [{"$ref": "https://ns.adobe.com/xdm/common/unheard-of"}]}
+
+    assert create(prod, "fieldgroups", body).code == "XDM-1500-400"
+
+
 @pytest.mark.parametrize("name", ["product", "_othertenant"])
 def test_a_custom_field_outside_the_tenant_namespace_is_refused(prod: Caller, name: str) -> None:
     reply = create(prod, "fieldgroups", group_body({name: {"type": "object", "properties": {}}}))
