@@ -15,6 +15,7 @@ from flowledger.engine.specyaml import Place, Tree, parse, read_text
 from flowledger.errors import SpecError
 from flowledger.steps.spec import Spec
 
+_MOST_TURNS = 5  # short forms within short forms within a misspelt key
 _WHERE_TO_READ = "docs/spec.md describes every key; `flowledger init paypal` writes a spec that works"
 
 
@@ -102,9 +103,12 @@ class _Places:
 
     def as_written(self, path: KeyPath) -> KeyPath:
         """The path in the file of a path of the model."""
-        for length in range(len(path), 0, -1):
-            if (start := self.written.get(path[:length])) is not None and start != path[:length]:
-                return (*self.as_written(start), *path[length:])
+        for _ in range(_MOST_TURNS):
+            lengths = range(len(path), 0, -1)
+            start = next((path[:length] for length in lengths if path[:length] in self.written), None)
+            if start is None or self.written[start] == start:
+                break
+            path = (*self.written[start], *path[len(start) :])
         return path
 
     def line_of(self, fault: Fault) -> str:

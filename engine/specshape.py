@@ -227,7 +227,7 @@ class _Shaper(Values):
                     self.findings.fault(at, "has no fields", "name at least one, like `name: string`, or leave it out")
                 for key, inner in part.items():
                     name = key if isinstance(key, str) else str(key)
-                    walk(inner, (*at, name), f"{prefix}.{name}" if prefix else name, depth + 1)
+                    walk(inner, (*at, name), f"{prefix}.{name}" if depth else name, depth + 1)
                 return
             canonical: KeyPath = (*path, prefix)
             self.written.setdefault(canonical, at)

@@ -376,3 +376,39 @@ def test_warnings_have_their_place(write: Callable[[str], Path], changed: Change
 
 def test_a_right_model_has_neither_faults_nor_warnings(changed: Changed) -> None:
     assert judge(Spec.model_validate(spec_from_mapping(changed({})).model_dump())) == ()
+
+
+# -- models that a program has built: what the file's reader would have caught is caught again
+
+
+@pytest.mark.parametrize(
+    ("where", "change", "says"),
+    [
+        ("source", {"kind": "stripe"}, "source.kind: 'stripe' is not known; it is one of paypal"),
+        (
+            "source",
+            {"connection": BaseConnection(auth="Basic", params={"clientId": "x"})},
+            "source.connection.auth: 'Basic'",
+        ),
+        ("target", {"class_": "profile"}, "target.class: 'profile' is not the id of a class"),
+        ("target", {"field_groups": (PROFILE,)}, f"target.field_groups[0]: {PROFILE} is a class, not a field group"),
+        ("target", {"field_groups": ("acme",)}, "target.field_groups[0]: 'acme' is not the id of a field group"),
+        ("schedule", {"start": "tomorrow"}, "schedule.start: 'tomorrow' is not a start"),
+    ],
+)
+def test_a_model_that_was_built_wrong_is_refused(
+    changed: Changed, where: str, change: dict[str, Any], says: str
+) -> None:
+    spec = spec_from_mapping(changed({}))
+
+    with pytest.raises(SpecError) as caught:
+        judge(spec.model_copy(update={where: getattr(spec, where).model_copy(update=change)}))
+
+    assert says in one(caught.value.faults)
+
+
+def test_names_may_be_long_but_not_without_end(faults_of: Faults) -> None:
+    assert "is longer than 500 characters" in one(faults_of({"source.table": "x" * 501}))
+    assert "is longer than 500 characters" in one(
+        faults_of({"target.fields": {"x" * 501: "string"}, "mappings": {"a": "_id"}})
+    )

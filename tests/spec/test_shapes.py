@@ -289,6 +289,18 @@ def test_something_missing_is_placed_at_the_key_it_is_missing_under(write: Calla
     ]
 
 
+def test_own_fields_without_a_name_are_told_and_not_mixed_up(faults_of: Faults) -> None:
+    fields = {"": {"": "strng", "a": "strng"}, "a": {"": "strng"}}
+
+    faults = faults_of({"target.fields": fields, "mappings": {"a": "_id"}})
+
+    assert [fault.split(": ")[0] for fault in faults if "strng" in fault] == [
+        "target.fields..",
+        "target.fields..a",
+        "target.fields.a.",
+    ]
+
+
 @pytest.mark.parametrize("value", [None, 7, "name: x", ["name"]])
 def test_what_is_no_mapping_is_no_spec(value: Any) -> None:
     with pytest.raises(SpecError, match="the spec must be a mapping"):
