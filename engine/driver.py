@@ -88,7 +88,10 @@ class Driver:
             results = await asyncio.gather(*tasks, return_exceptions=True)
         errors = [result for result in results if isinstance(result, BaseException)]
         if errors:
-            raise _worst(errors)
+            worst = _worst(errors)
+            if isinstance(worst, asyncio.CancelledError):
+                run.check()  # nobody cancelled us: these are the calls that we gave up when the grace was over
+            raise worst
 
     # Drift
 
