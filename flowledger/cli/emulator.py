@@ -65,7 +65,7 @@ def start(
 
 
 async def _serve(options: object, *, port: int, state: Path | None, seed: int) -> int:
-    from flowledger.cli.signals import until_signal
+    from flowledger.cli.signals import first_signal
     from flowledger.emulator.core import Emulator
     from flowledger.emulator.options import Options
     from flowledger.emulator.server import serve
@@ -87,8 +87,10 @@ async def _serve(options: object, *, port: int, state: Path | None, seed: int) -
                 f"port {port} cannot be bound: {os.strerror(error.errno or 0)}", hint="give another --port, or 0"
             ) from error
         try:
-            print(f"Ready. {server.url}", flush=True)
-            await until_signal()
+            # Before the line is printed: whoever reads it may stop us at once.
+            with first_signal() as came:
+                print(f"Ready. {server.url}", flush=True)
+                await came
         finally:
             await server.close()
     finally:

@@ -69,7 +69,7 @@ def apply(
             loaded.spec, journal=journal, platform=platform, on_event=on_event, halt=halt, lock_timeout=seconds
         )
 
-    return provision(run, ledger, drive, journal=journal, local=local, as_json=as_json, voice=voice)
+    return provision(run, ledger, drive, journal=journal, local=local, patience=seconds, as_json=as_json, voice=voice)
 
 
 def resume(
@@ -112,7 +112,7 @@ def resume(
             run, journal=journal, platform=platform, start=when, on_event=on_event, halt=halt, lock_timeout=seconds
         )
 
-    return provision(run, ledger, drive, journal=journal, local=local, as_json=as_json, voice=voice)
+    return provision(run, ledger, drive, journal=journal, local=local, patience=seconds, as_json=as_json, voice=voice)
 
 
 def register(app: typer.Typer) -> None:
@@ -136,16 +136,29 @@ def register(app: typer.Typer) -> None:
 
 
 def provision(
-    run: str, ledger: Ledger | None, drive: Drive, *, journal: Path, local: bool, as_json: bool, voice: Voice
+    run: str,
+    ledger: Ledger | None,
+    drive: Drive,
+    *,
+    journal: Path,
+    local: bool,
+    patience: float,
+    as_json: bool,
+    voice: Voice,
 ) -> int:
-    """Drive a run with signals and progress, tell what came of it, and return the exit code."""
+    """Drive a run with signals and progress, tell what came of it, and return the exit code.
+
+    `patience`: seconds that the run may wait for the journal's lock.
+    """
     from flowledger.cli.failure import run_document
     from flowledger.cli.show import place, print_json, report_lines
     from flowledger.engine.ledger import RunState
 
     was_done = ledger is not None and ledger.state is RunState.PROVISIONED
     try:
-        report = asyncio.run(_drive(run, ledger, drive, journal=journal, local=local and not was_done, voice=voice))
+        report = asyncio.run(
+            _drive(run, ledger, drive, journal=journal, local=local and not was_done, patience=patience, voice=voice)
+        )
     except FlowledgerError as error:
         error.hint = error.hint or f"flowledger explain {run}"
         if as_json:
@@ -162,7 +175,16 @@ def provision(
     return report.exit_code
 
 
-async def _drive(run: str, ledger: Ledger | None, drive: Drive, *, journal: Path, local: bool, voice: Voice) -> Report:
+async def _drive(
+    run: str,
+    ledger: Ledger | None,
+    drive: Drive,
+    *,
+    journal: Path,
+    local: bool,
+    patience: float,
+    voice: Voice,
+) -> Report:
     from flowledger.cli.local import local_platform, state_beside
     from flowledger.cli.progress import progress_for
     from flowledger.cli.signals import stopping_on_signals
@@ -175,6 +197,13 @@ async def _drive(run: str, ledger: Ledger | None, drive: Drive, *, journal: Path
         platform = None
         if local:
             platform = await stack.enter_async_context(local_platform(state_beside(journal), os.environ))
+        if patience > 1 and not voice.quiet:
+
+            def tell_of_waiting() -> None:
+                if not progress.seen:
+                    typer.echo(f"waiting for the journal {journal}: another process holds it", err=True)
+
+            stack.callback(asyncio.get_running_loop().call_later(1.0, tell_of_waiting).cancel)
         return await drive(platform, progress.on_event, halt)
 
 

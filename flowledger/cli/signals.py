@@ -43,8 +43,9 @@ def stopping_on_signals(halt: Halt, *, begun: Callable[[], bool], run: str) -> I
             loop.remove_signal_handler(number)
 
 
-async def until_signal() -> str:
-    """Wait for SIGINT or SIGTERM; returns its name. For servers."""
+@contextmanager
+def first_signal() -> Iterator[asyncio.Future[str]]:
+    """Inside, in a running loop: a future of the name of the first SIGINT or SIGTERM. For servers."""
     loop = asyncio.get_running_loop()
     came: asyncio.Future[str] = loop.create_future()
 
@@ -55,7 +56,7 @@ async def until_signal() -> str:
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
     try:
-        return await came
+        yield came
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)

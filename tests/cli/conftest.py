@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -105,6 +106,15 @@ class RunningEmulator:
 
     def fault(self, route: str, kind: str, **details: Any) -> None:
         self.ask("POST", "faults", {"route": route, "kind": kind, **details})
+
+    def wait_for_call(self, method: str, path: str) -> None:
+        """Return once such a call has arrived: it has taken effect, answered or not."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            calls = self.ask("GET", "requests?limit=1000")["requests"]
+            if any(call["method"] == method and call["path"].endswith(path) for call in calls):
+                return
+        raise AssertionError(f"no {method} {path} ever arrived")
 
     def create(self, path: str, body: Any) -> Any:
         """A create by somebody else, who knows nothing of flowledger."""
