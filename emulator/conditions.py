@@ -95,10 +95,13 @@ def sort_by(
         objects.sort(key=lambda found: sort_key(value_of(found, name)), reverse=field.startswith("-"))
 
 
-def wildcard(pattern: str) -> re.Pattern[str]:
-    """`*` stands for anything, `**` for a star (platform-api.md §3.2)."""
+def wildcard(pattern: str) -> Callable[[str], bool]:
+    """Tells whether a text fits: `*` stands for anything, `**` for a star (platform-api.md §3.2)."""
+    if "*" not in pattern:
+        return pattern.__eq__
     parts = [".*".join(re.escape(piece) for piece in literal.split("*")) for literal in pattern.split("**")]
-    return re.compile(re.escape("*").join(parts), re.DOTALL)
+    compiled = re.compile(re.escape("*").join(parts), re.DOTALL)
+    return lambda text: compiled.fullmatch(text) is not None
 
 
 def _text(value: Any) -> str:

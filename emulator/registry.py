@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -31,9 +32,6 @@ def read_stats(call: Call) -> Response:
     world, sandbox = call.world, call.sandbox
     listed = {kind: world.listed(kind, sandbox) for kind in ("schemas", "fieldgroups", "datatypes", "classes")}
     everything = [found for objects in listed.values() for found in objects]
-    usage: dict[str, list[Json]] = {}
-    for schema in listed["schemas"]:
-        usage.setdefault(schema["meta:class"], []).append(_brief(schema))
     counts = {("mixins" if kind == "fieldgroups" else kind): len(objects) for kind, objects in listed.items()}
     return json_response(
         200,
@@ -43,14 +41,22 @@ def read_stats(call: Call) -> Response:
             "counts": {**counts, "unions": 0},
             "recentlyCreatedResources": _latest(everything, "repo:createdDate"),
             "recentlyUpdatedResources": _latest(everything, "repo:lastModifiedDate"),
-            "classUsage": usage,
+            "classUsage": _usage(listed["schemas"]),
         },
     )
 
 
 def _latest(objects: list[Json], date: str) -> list[Json]:
-    newest = sorted(objects, key=lambda found: -found["meta:registryMetadata"][date])
-    return [_brief(found) for found in newest[:RECENT]]
+    newest = heapq.nlargest(RECENT, objects, key=lambda found: found["meta:registryMetadata"][date])
+    return [_brief(found) for found in newest]
+
+
+def _usage(schemas: list[Json]) -> dict[str, list[Json]]:
+    """Which schemas use a class: the latest schemas only, so that the answer stays short."""
+    usage: dict[str, list[Json]] = {}
+    for schema in schemas[-RECENT:]:
+        usage.setdefault(schema["meta:class"], []).append(_brief(schema))
+    return usage
 
 
 def _brief(found: Json) -> Json:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
+
+from flowledger.emulator.xdm import global_resource
 
 Json = dict[str, Any]
 LookUp = Callable[[str], Json | None]
 
 UNMERGED = ("allOf", "definitions", "properties", "$ref")
 PEOPLE_WORDS = ("title", "description")
+_NESTED = frozenset({*UNMERGED, "items"})
 
 
 class RefUnknown(LookupError):
@@ -24,9 +27,10 @@ class MergeConflict(ValueError):
 def resolve(resource: Json, look_up: LookUp) -> Json:
     """The resource as `xed-full` shows it: `allOf` and `$ref` merged into `properties`.
 
-    `look_up` finds a resource by `$id`. Raises RefUnknown and MergeConflict.
+    `look_up` finds a resource by `$id`. Values are shared with the resource: to be read, never changed in place.
+    Raises RefUnknown and MergeConflict.
     """
-    resolved = {key: copy.deepcopy(value) for key, value in resource.items() if key not in UNMERGED}
+    resolved = {key: value for key, value in resource.items() if key not in UNMERGED}
     resolved["properties"] = _properties(resource, resource, look_up, (str(resource.get("$id", "")),))
     return resolved
 
@@ -82,7 +86,10 @@ def _properties(node: Json, root: Json, look_up: LookUp, seen: tuple[str, ...]) 
     merged: Json = {}
     if isinstance(node.get("$ref"), str):
         target, home, trail = _target(node["$ref"], root, look_up, seen)
-        _merge(merged, _properties(target, home, look_up, trail), "")
+        if target.get("meta:containerId") == "global":
+            merged.update(_adobes_properties(target["$id"]))
+        else:
+            merged.update(_properties(target, home, look_up, trail))
     own = node.get("properties")
     if isinstance(own, dict):
         _merge(merged, {name: _field(field, root, look_up, seen) for name, field in own.items()}, "")
@@ -91,9 +98,20 @@ def _properties(node: Json, root: Json, look_up: LookUp, seen: tuple[str, ...]) 
     return merged
 
 
+@cache
+def _adobes_properties(id: str) -> Json:
+    """The properties of a global resource: those never change, and refer to global ones only."""
+    target = global_resource(id)
+    if target is None:
+        raise RefUnknown(id)
+    return _properties(target, target, global_resource, (id,))
+
+
 def _field(field: Json, root: Json, look_up: LookUp, seen: tuple[str, ...]) -> Json:
     """One field, resolved."""
-    kept = {key: copy.deepcopy(value) for key, value in field.items() if key not in UNMERGED}
+    if not _NESTED & field.keys():
+        return field
+    kept = {key: value for key, value in field.items() if key not in UNMERGED}
     inside = _properties(field, root, look_up, seen)
     if inside or "properties" in field or "allOf" in field:
         kept.setdefault("type", "object")
@@ -130,7 +148,9 @@ def _merge(into: Json, more: Json, path: str) -> None:
         if ours != theirs:
             raise MergeConflict(f"{here}: {ours} and {theirs}")
         if ours == "object":
-            _merge(into[name].setdefault("properties", {}), field.get("properties", {}), f"{here}.")
+            both = dict(into[name].get("properties", {}))
+            _merge(both, field.get("properties", {}), f"{here}.")
+            into[name] = {**into[name], "properties": both}
 
 
 def _type_of(field: Json) -> str:

@@ -140,7 +140,12 @@ def global_resources() -> dict[str, dict[str, Json]]:
 
 def global_resource(id: str) -> Json | None:
     """A resource of the global container by its `$id`, whatever its kind."""
-    return next((found[id] for found in global_resources().values() if id in found), None)
+    return _by_id().get(id)
+
+
+@cache
+def _by_id() -> dict[str, Json]:
+    return {id: resource for found in global_resources().values() for id, resource in found.items()}
 
 
 def _profile() -> tuple[str, Json]:
