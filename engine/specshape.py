@@ -83,7 +83,7 @@ class _Shaper(Values):
         }
 
     def connection(self, value: Any, path: KeyPath, kind: str) -> tuple[dict[str, Any], AuthSpec | None]:
-        keys = self.mapping(value, path, ("id", "auth", "params"))
+        keys = _given(self.mapping(value, path, ("id", "auth", "params")))
         made: dict[str, Any] = {"params": {}}
         if "id" in keys:
             made["id"] = self.text(keys["id"], (*path, "id"), "")
@@ -113,6 +113,7 @@ class _Shaper(Values):
         if not self.findings.sound(path) or set(keys) != {str(key) for key in value}:
             self.findings.bad.add(path)
             return "?"
+        keys = _given(keys)
         if len(keys) != 1:
             self.findings.fault(path, "a reference to a secret has exactly one of env, file and command")
             return "?"
@@ -339,3 +340,8 @@ class _Shaper(Values):
             if found is not None:
                 made[key] = found
         return made
+
+
+def _given(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that have a value: a dumped model has `null` for what it does not say."""
+    return {key: value for key, value in keys.items() if value is not None}
