@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Mapping
@@ -30,7 +29,7 @@ _HEAD: Final = re.compile(
     rb'"t":("(?:[^"\\]|\\.)*+")(?:,"run":("(?:[^"\\]|\\.)*+"))?,"doc":(?=\{)'
 )
 START: Final = b'{"crc":"'
-_LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
+_LONG_NUMBER: Final = re.compile(rb"[:,\[]-?[0-9]{19}")
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS
 
 
@@ -83,9 +82,15 @@ def _plain(value: object) -> object:
 
 def _check_numbers(doc: Json) -> None:
     todo: list[Json] = [doc]
-    while todo:
-        value = todo.pop()
-        if isinstance(value, float):
+    for value in todo:  # which grows meanwhile
+        kind = type(value)
+        if kind is str or kind is bool or value is None:
+            continue
+        if kind is dict:
+            todo.extend(value.values())
+        elif kind is list:
+            todo.extend(value)
+        elif isinstance(value, float):
             if not math.isfinite(value):
                 raise UsageError(f"this document cannot be journaled: {value} is not JSON")
         elif isinstance(value, int):
@@ -95,8 +100,6 @@ def _check_numbers(doc: Json) -> None:
             todo.extend(value.values())
         elif isinstance(value, list | tuple):
             todo.extend(value)
-        elif dataclasses.is_dataclass(value):
-            raise UsageError("this document cannot be journaled: a dataclass is not JSON")
 
 
 def body_of(table: str, run: str | None, encoded_doc: bytes) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowledger.journal import InlineCommitter, Journal, SimulatedFileSystem, body_fields
@@ -74,7 +74,7 @@ def test_the_beginning_of_a_large_body_is_taken_from_what_was_redacted() -> None
     assert fields["body_start"].startswith('{"access_token":"***"')
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "surrogatepass"))))
 def test_any_bytes_can_be_journaled(body: bytes) -> None:
     try:

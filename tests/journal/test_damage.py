@@ -159,6 +159,9 @@ def test_a_torn_end_is_kept_aside_and_named(
     assert recovered.kept_in == f"{SEGMENT.name}.torn-{torn_at}"
     assert disk.content(Path("/j") / recovered.kept_in) == written[torn_at:-4]
     assert "orders" in str(recovered)
+    disk.cut_power(lambda n: 0)  # what was kept is on the medium before the segment is cut
+    assert disk.content(Path("/j") / recovered.kept_in) == written[torn_at:-4]
+    journal = open_on_disk()
     assert journal.db.insert({"n": 9}) == 7
     disk.kill()
     assert open_on_disk().recovered is None

@@ -1,4 +1,4 @@
-"""Appends at the same time share a sync; a cancelled caller changes nothing; each caller is told what became of its own."""
+"""Appends at the same time share a sync; a cancelled caller changes nothing; each caller is told of its own."""
 
 from __future__ import annotations
 

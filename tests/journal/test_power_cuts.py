@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -132,7 +132,9 @@ class BadDisk(RuleBasedStateMachine):
 
 
 TestBadDisk = BadDisk.TestCase
-TestBadDisk.settings = settings(max_examples=200, stateful_step_count=20, deadline=None)
+TestBadDisk.settings = settings(
+    max_examples=200, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 def _story(model: Model) -> None:

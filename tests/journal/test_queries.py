@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tinydb import Query, TinyDB, where
 from tinydb.storages import MemoryStorage
@@ -43,7 +43,7 @@ queries = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(documents, max_size=12), st.lists(queries, min_size=1, max_size=4))
 def test_every_query_answers_as_stock_tinydb_does(docs: list[dict[str, Any]], asked: list[Any]) -> None:
     stock = TinyDB(storage=MemoryStorage)

@@ -1,0 +1,207 @@
+"""A durable append of the journal against a raw append + fdatasync and against stock TinyDB, at 10² to 10⁵ events.
+
+    python benchmarks/journal.py [--dir DIR] [--rounds N] [--most EVENTS] [--profile]
+
+All contenders are measured in turn within each round, on the same disk, so that its moods meet all of them alike.
+Medians; the ratios are to the raw append of the same row. Stock TinyDB rewrites its file at each insert, so at 10⁴ and
+10⁵ only a handful of its inserts on a file that was filled beforehand is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import json
+import os
+import pstats
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from tinydb import TinyDB
+
+from flowledger.journal import InlineCommitter, Journal
+
+BURST = 25  # appends of one contender in a row, before the next one's turn
+FLEET = 100  # runs that append at the same time
+
+
+def event(n: int) -> dict[str, Any]:
+    """An event of about the size of an outcome: 700 bytes."""
+    return {
+        "kind": "outcome_recorded/1",
+        "at": 1_600_000_000.5 + n,
+        "mono": 1234.5 + n,
+        "step": "create_source_connection",
+        "attempt": 1,
+        "outcome": "done",
+        "answer": {
+            "reach": "answered",
+            "status": 201,
+            "headers": {"content-type": "application/json", "x-request-id": f"req-{n:032d}", "etag": '"0500abcd"'},
+            "body": {"id": f"{n:08d}-1111-4222-8333-444455556666", "etag": '"0500abcd-0000-0200-0000-5e7bb8210000"'},
+            "duration_ms": 187.25,
+        },
+        "outputs": {"id": f"{n:08d}-1111-4222-8333-444455556666", "note": "x" * 120},
+        "code": "",
+        "text": "",
+        "request_id": f"req-{n:032d}",
+    }
+
+
+class Raw:
+    """The floor: the same bytes, one write, one fdatasync."""
+
+    def __init__(self, place: Path, events: int) -> None:
+        self.fd = os.open(place / "raw", os.O_RDWR | os.O_CREAT, 0o600)
+        self.line = json.dumps({"run": "run-000001", "doc": event(0)}, separators=(",", ":")).encode() + b"\n"
+        # As long as a record of the journal, of which head and checksum are a part.
+        self.line = self.line[:-1] + b" " * 70 + b"\n"
+        self.at = 0
+        block = self.line * 1000
+        for _ in range(events // 1000):
+            self.at += os.pwrite(self.fd, block, self.at)
+        for _ in range(events % 1000):
+            self.at += os.pwrite(self.fd, self.line, self.at)
+        os.fdatasync(self.fd)
+
+    def append(self) -> None:
+        self.at += os.pwrite(self.fd, self.line, self.at)
+        os.fdatasync(self.fd)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+def fill(journal: Journal, events: int) -> None:
+    """Events of many runs, a thousand to a sync."""
+    for start in range(0, events, 1000):
+        journal.db.insert_multiple(
+            [{"run": f"run-{n % 1000:06d}", **event(n)} for n in range(start, min(start + 1000, events))]
+        )
+
+
+def timed(append: Callable[[], object], times: int) -> list[float]:
+    """Seconds of each call."""
+    taken = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        append()
+        taken.append(time.perf_counter() - begin)
+    return taken
+
+
+async def timed_async(append: Callable[[], Coroutine[Any, Any, object]], times: int) -> list[float]:
+    """Seconds of each awaited call, one after another, in one loop."""
+    taken = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        await append()
+        taken.append(time.perf_counter() - begin)
+    return taken
+
+
+async def fleet(journal: Journal, doc: dict[str, Any]) -> float:
+    """Seconds per append when many runs append at the same time."""
+    begin = time.perf_counter()
+    await asyncio.gather(*(journal.append(f"run-{n:06d}", doc) for n in range(FLEET)))
+    return (time.perf_counter() - begin) / FLEET
+
+
+def stock(place: Path, events: int) -> TinyDB:
+    """Stock TinyDB on a file that has so many documents, synced as it does by itself at each insert."""
+    table = {str(n + 1): {"run": f"run-{n % 1000:06d}", **event(n)} for n in range(events)}
+    (place / "stock.json").write_text(json.dumps({"_default": table}))
+    return TinyDB(place / "stock.json")
+
+
+def measure(place: Path, events: int, rounds: int) -> dict[str, float]:
+    """Medians in seconds, at one size."""
+    taken: dict[str, list[float]] = {}
+    raw = Raw(place, events)
+    by_thread = Journal.open(place / "thread")
+    inline = Journal.open(place / "inline", committer=InlineCommitter())
+    fill(by_thread, events)
+    fill(inline, events)
+    doc = event(events)
+    in_run = {"run": "run-000001", **doc}
+    loop = asyncio.new_event_loop()
+    for _ in range(rounds):
+        taken.setdefault("raw", []).extend(timed(raw.append, BURST))
+        taken.setdefault("insert", []).extend(timed(lambda: by_thread.db.insert(in_run), BURST))
+        taken.setdefault("append", []).extend(
+            loop.run_until_complete(timed_async(lambda: by_thread.append("run-000001", doc), BURST))
+        )
+        taken.setdefault("inline", []).extend(
+            loop.run_until_complete(timed_async(lambda: inline.append("run-000001", doc), BURST))
+        )
+        taken.setdefault("fleet", []).append(loop.run_until_complete(fleet(by_thread, doc)))
+    loop.close()
+    by_thread.close()
+    inline.close()
+    begin = time.perf_counter()
+    Journal.open(place / "thread").close()
+    taken["open"] = [time.perf_counter() - begin]
+    database = stock(place, events)
+    few = BURST if events <= 1000 else 3
+    floor = timed(raw.append, BURST)
+    taken["tinydb"] = timed(lambda: database.insert(in_run), few)
+    taken["raw"].extend(floor)
+    database.close()
+    raw.close()
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def profile(place: Path) -> None:
+    """Where the time of an insert goes."""
+    with Journal.open(place / "profiled") as journal:
+        fill(journal, 10_000)
+        doc = {"run": "run-000001", **event(1)}
+        profiler = cProfile.Profile()
+        profiler.enable()
+        for _ in range(2000):
+            journal.db.insert(doc)
+        profiler.disable()
+    pstats.Stats(profiler).sort_stats("tottime").print_stats(14)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dir", type=Path, help="where to write (a fresh directory within); default: the present one")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--most", type=int, default=100_000, help="the largest number of events")
+    parser.add_argument("--profile", action="store_true", help="profile inserts instead")
+    asked = parser.parse_args()
+    place = Path(tempfile.mkdtemp(prefix="bench-journal-", dir=asked.dir or Path.cwd()))
+    try:
+        if asked.profile:
+            profile(place)
+            return
+        columns = ("raw", "insert", "append", "inline", "fleet", "tinydb")
+        print("median µs an append (ratio to raw append + fdatasync of the same row)")
+        print(f"{'events':>8} " + " ".join(f"{name:>18}" for name in columns) + f" {'open, ms':>10}")
+        events = 100
+        while events <= asked.most:
+            (place / str(events)).mkdir()
+            found = measure(place / str(events), events, asked.rounds)
+            cells = (f"{found[name] * 1e6:,.0f} ({found[name] / found['raw']:,.2f})" for name in columns)
+            print(f"{events:>8} " + " ".join(f"{cell:>18}" for cell in cells) + f" {found['open'] * 1e3:>10,.0f}")
+            shutil.rmtree(place / str(events))
+            events *= 10
+        print(
+            f"raw: the same bytes, one write, one fdatasync. insert: journal.db.insert. append: await journal.append, "
+            f"one run.\ninline: the same without a thread. fleet: {FLEET} runs at once, per append. tinydb: stock, "
+            "its own fsync. open: read it all."
+        )
+    finally:
+        shutil.rmtree(place)
+
+
+if __name__ == "__main__":
+    main()
