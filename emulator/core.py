@@ -102,6 +102,7 @@ class Emulator:
         self._store.clear()
         self.faults.load()
         self.late.load()
+        self.world.restart_ids()
         self._log.clear()
         self._handled = 0
         self._start = self._count_start()
@@ -113,14 +114,24 @@ class Emulator:
     def _serve(self, request: Request) -> Response:
         self._handled += 1
         request_id = request.headers.get("x-request-id") or self._new_request_id()
-        request = replace(request, headers={**request.headers, "x-request-id": request_id})
+        request = Request(
+            method=request.method,
+            raw_path=request.raw_path,
+            query=request.query,
+            headers={**request.headers, "x-request-id": request_id},
+            body=request.body,
+        )
         found = self._router.find(request.method, request.raw_path)
         template = found.template if isinstance(found, Match) else ""
         fault = self.faults.strike(request.method, unquote(request.raw_path), template, request.body)
         response = self._answer(request, found) if fault is None else self._answer_with(fault, request, found)
         delay_ms = self.options.latency_ms + self.faults.latency_ms + (fault.delay_ms if fault else 0)
-        response = replace(
-            response, headers={**response.headers, "x-request-id": request_id}, delay=response.delay + delay_ms / 1000
+        response = Response(
+            status=response.status,
+            body=response.body,
+            headers={**response.headers, "x-request-id": request_id},
+            delivery=response.delivery,
+            delay=response.delay + delay_ms / 1000,
         )
         self._note(request, response, fault)
         return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 PROVIDER = "0ed90a81-07f4-4586-8190-b40eccef1c5a"
@@ -125,8 +126,9 @@ RUN: dict[str, Any] = {
 }
 
 
+@cache
 def flow_specs(*, drafts: bool) -> list[dict[str, Any]]:
-    """The flow specs. `drafts`: whether they say that drafts are supported (the published ones do not)."""
+    """The flow specs, to be read. `drafts`: whether they say that drafts are supported (the published ones do not)."""
     attributes: dict[str, Any] = {"isSourceFlow": True, "flacValidationSupported": True, "frequency": "batch"}
     transformations = [{"name": "Copy", "spec": COPY}, {"name": "Mapping", "spec": MAPPING}]
     return [
@@ -148,8 +150,9 @@ def flow_specs(*, drafts: bool) -> list[dict[str, Any]]:
     ]
 
 
+@cache
 def connection_specs(*, drafts: bool) -> list[dict[str, Any]]:
-    """The connection specs that the emulator can serve: PayPal and the data lake."""
+    """The connection specs that the emulator can serve, to be read: PayPal and the data lake."""
     return [
         {
             "id": PAYPAL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flowledger.emulator.flow_rules import fault
@@ -90,13 +91,19 @@ def is_transient(obj: dict[str, Any], now_ms: int) -> bool:
 
 
 def read(call: Call, kind: str, key: str) -> dict[str, Any]:
-    """The object as it is shown now. Raises Refused with 404 when this sandbox has none of that id."""
-    return presented(kind, stored(call, kind, key), call.world.now_ms())
+    """The object as it is shown now, to be read. Raises Refused with 404 when this sandbox has none of that id."""
+    return presented(kind, _found(call, kind, key, call.world.store.peek), call.world.now_ms())
 
 
 def stored(call: Call, kind: str, key: str) -> dict[str, Any]:
-    """The object as it is kept. Raises Refused with 404."""
-    found = call.world.store.get(kind, call.sandbox, key)
+    """A copy of the object as it is kept, to be changed. Raises Refused with 404."""
+    return _found(call, kind, key, call.world.store.get)
+
+
+def _found(
+    call: Call, kind: str, key: str, look_up: Callable[[str, str, str], dict[str, Any] | None]
+) -> dict[str, Any]:
+    found = look_up(kind, call.sandbox, key)
     if found is None:
         fault(404, "FLOW-1439", f"The requested {kind} resource {key} is not found.")
     return found
@@ -106,7 +113,7 @@ def inherited(call: Call, kind: str, item: dict[str, Any]) -> dict[str, Any]:
     """The item with what it takes over from the objects that it refers to."""
     store, sandbox = call.world.store, call.sandbox
     if kind in ("sourceConnections", "targetConnections"):
-        base = store.get("connections", sandbox, str(item.get("baseConnectionId")))
+        base = store.peek("connections", sandbox, str(item.get("baseConnectionId")))
         if base is not None:
             reference = {"id": base["id"], "connectionSpec": base["connectionSpec"]}
             item["inheritedAttributes"] = {"baseConnection": reference}

@@ -67,7 +67,7 @@ def issue_token(call: Call) -> Response:
 
 def client_of(world: World, token: str) -> str | None:
     """The client id that the token was issued to, or None when it is unknown, expired or revoked."""
-    kept = world.store.get(TOKENS, EVERYWHERE, _fingerprint(token))
+    kept = world.store.peek(TOKENS, EVERYWHERE, _fingerprint(token))
     if kept is None or kept["expires_ms"] <= world.now_ms():
         return None
     return str(kept["client_id"])

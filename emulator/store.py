@@ -16,8 +16,8 @@ CREATE TABLE IF NOT EXISTS objects (
     kind TEXT NOT NULL, sandbox TEXT NOT NULL, id TEXT NOT NULL,
     place INTEGER NOT NULL, made_ms INTEGER NOT NULL, gone_ms INTEGER, body BLOB NOT NULL,
     PRIMARY KEY (kind, sandbox, place)
-);
-CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, body BLOB NOT NULL);
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 """
 
 GRAVEYARD_MS = 3_600_000  # how long a deleted object is remembered, so that lagging lists can still show it
@@ -76,11 +76,16 @@ class Store:
 
     def get(self, kind: str, sandbox: str, id: str) -> dict[str, Any] | None:
         """A copy of the object, or None. Changing the copy changes nothing until it is put back."""
-        kept = self._kept.get((kind, sandbox), {}).get(id)
-        if kept is None:
+        found = self.peek(kind, sandbox, id)
+        if found is None:
             return None
-        copied: dict[str, Any] = orjson.loads(orjson.dumps(kept.body))
+        copied: dict[str, Any] = orjson.loads(orjson.dumps(found))
         return copied
+
+    def peek(self, kind: str, sandbox: str, id: str) -> dict[str, Any] | None:
+        """The object itself, or None. Shared with the store: to be read, never changed in place."""
+        kept = self._kept.get((kind, sandbox), {}).get(id)
+        return None if kept is None else kept.body
 
     def delete(self, kind: str, sandbox: str, id: str) -> bool:
         """Remove the object. False when there is none."""

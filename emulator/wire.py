@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+import orjson
 
 
 class Delivery(StrEnum):
@@ -49,8 +50,9 @@ class Response:
 
 def json_response(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Response:
     """An answer with a JSON body."""
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    return Response(status=status, body=body, headers={"content-type": "application/json", **(headers or {})})
+    return Response(
+        status=status, body=orjson.dumps(value), headers={"content-type": "application/json", **(headers or {})}
+    )
 
 
 class Refused(Exception):

@@ -12,6 +12,9 @@ from flowledger.emulator.options import Options
 from flowledger.emulator.store import Store
 from flowledger.emulator.wire import Request, Response
 
+DRAWN = "drawn"  # the note of how many ids may have been drawn
+BLOCK = 1000  # ids are written down as drawn in blocks, before the first of a block is used: one write for many
+
 
 class PlatformTime:
     """The emulator's time in milliseconds: the injected clock, or the due moment of a late commit being applied."""
@@ -36,7 +39,7 @@ class PlatformTime:
 
 
 class World:
-    """What all services share. Ids come from a seed and a kept counter: the same calls make the same ids."""
+    """What all services share. Ids come from a seed and a kept count: the same calls make the same ids."""
 
     def __init__(
         self, store: Store, options: Options, time: PlatformTime, *, seed: int = 0, lag_ms: Callable[[str], int]
@@ -47,6 +50,12 @@ class World:
         self._time = time
         self._seed = seed
         self._lag_ms = lag_ms
+        self._next = 0
+        self.restart_ids()
+
+    def restart_ids(self) -> None:
+        """Go on after the last id that the store knows to be drawn."""
+        self._next = self.store.note(DRAWN) or 0
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch, by the emulator's clock."""
@@ -71,8 +80,10 @@ class World:
         return self.store.as_listed(kind, sandbox, at_ms=self.now_ms(), lag_ms=self._lag_ms(kind))
 
     def _draw(self) -> str:
-        number = (self.store.note("drawn") or 0) + 1
-        self.store.write_note("drawn", number)
+        number = self._next
+        if number >= (self.store.note(DRAWN) or 0):
+            self.store.write_note(DRAWN, number + BLOCK)
+        self._next += 1
         return hashlib.sha512(f"{self._seed}:{number}".encode()).hexdigest()
 
 
