@@ -145,6 +145,8 @@ class _OnceRequest(ClientRequest):
     async def send(self, conn: Connection) -> ClientResponse:
         call = _CALL.get()
         protocol: Any = conn.protocol
+        if protocol is None or protocol.transport is None or protocol.transport.is_closing():
+            raise aiohttp.ClientConnectionError("the connection closed before it was used")
         call.take(protocol.transport)
         call.check_deadline()
         protocol.transport = _Gate(call, protocol, protocol.transport)

@@ -16,6 +16,8 @@ from flowledger.steps.client.redact import Redactor
 
 SCOPE: Final = "openid,session,AdobeID,read_organizations,additional_info.projectedProductContext"  # §1.2
 RENEW_AHEAD: Final = 500.0  # seconds before the end, as the community client does (§1.2)
+RENEW_AGAIN: Final = 30.0  # seconds between attempts to renew a token that is still good
+TOKEN_TIMEOUT: Final = 30.0  # seconds
 LARGEST_SECONDS: Final = 1_000_000  # an `expires_in` beyond is milliseconds (§1.2)
 WRITES: Final = frozenset({"POST", "PUT", "PATCH"})
 
@@ -149,6 +151,7 @@ class Platform:
                 method="POST",
                 path=TOKEN,
                 host=Host.IMS,
+                timeout=TOKEN_TIMEOUT,
                 form={
                     "grant_type": "client_credentials",
                     "client_id": self._credentials.client_id,
@@ -162,6 +165,10 @@ class Platform:
         if isinstance(text, str) and text and text.isascii() and text.isprintable():
             self.redactor.register(text)
             self._token = _token(text, body.get("expires_in"), began)
+        elif self._token is not None:
+            # Still good for a while: IMS's trouble must not slow each call down until then.
+            later = min(self.clock.monotonic() + RENEW_AGAIN, self._token.ends_at)
+            self._token = replace(self._token, renew_at=later)
         return self._without_secrets(answer)
 
     def _without_secrets(self, answer: Answer) -> Answer:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from flowledger.errors import NotPermitted
@@ -669,6 +670,24 @@ async def test_the_gate_sees_the_first_write_of_this_aiohttp() -> None:
             port._gate_works = False
             assert (await port.send(request)).ok
             assert port._gate_works
+
+
+async def test_a_connection_that_closed_before_it_was_used_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.everything()
+
+    connect = aiohttp.TCPConnector.connect
+
+    async def connect_and_lose(self: Any, *args: Any, **options: Any) -> Any:
+        connection = await connect(self, *args, **options)
+        assert connection.transport is not None
+        connection.transport.abort()
+        return connection
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", connect_and_lose)
+    answer = await answer_to(handler, POST)
+    assert answer.reach is Reach.NOT_SENT
+    assert "closed before it was used" in answer.trouble
 
 
 # TLS and proxies

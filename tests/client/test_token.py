@@ -170,6 +170,20 @@ async def test_a_failing_early_renewal_is_no_error_while_the_token_lives(
         await platform.ready()
 
 
+async def test_a_failing_early_renewal_is_not_tried_again_at_every_call(
+    platform: Platform, port: ScriptedPort, clock: HandClock
+) -> None:
+    await platform.ready()
+    port.ims = lambda: Answer(reach=Reach.SENT, trouble="reset")
+    clock.now += 86_000
+    for _ in range(5):
+        await platform.ready()
+    assert port.tokens == 2
+    clock.now += 31
+    await platform.ready()
+    assert port.tokens == 3
+
+
 async def test_a_refusal_says_why_and_not_with_what(platform: Platform, port: ScriptedPort) -> None:
     port.ims = lambda: body(
         400,
