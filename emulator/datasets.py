@@ -10,6 +10,7 @@ import orjson
 
 from flowledger.emulator.catalog_query import bad, page_of, shown
 from flowledger.emulator.conditions import flag
+from flowledger.emulator.depth import too_deep
 from flowledger.emulator.identity import sandbox_id, user_of
 from flowledger.emulator.jsonpatch import PatchFault, apply_patch
 from flowledger.emulator.problem import refuse, service_problem
@@ -103,7 +104,7 @@ def patch_data_set(call: Call) -> Response:
             patched = apply_patch(previous, call.body)
         except PatchFault as fault:
             bad(f"JSON Patch: {fault}")
-    elif isinstance(call.body, dict):
+    elif isinstance(call.body, dict) and not too_deep(call.body):
         patched = {**previous, **call.body}
     else:
         bad("The body must be a JSON object: the part of the dataset that changes")
@@ -113,7 +114,7 @@ def patch_data_set(call: Call) -> Response:
 def deep_patch_data_set(call: Call) -> Response:
     """PATCH /v2/dataSets/{id}: a partial object, merged at every depth."""
     previous = _matching(call)
-    if not isinstance(call.body, dict):
+    if not isinstance(call.body, dict) or too_deep(call.body):
         bad("The body must be a JSON object: the part of the dataset that changes")
     return _change(call, previous, _merged(previous, call.body))
 
@@ -178,8 +179,8 @@ def _matching(call: Call) -> Json:
 
 def _checked(call: Call, body: Any) -> Json:
     """A whole dataset as sent. Raises Refused with 400."""
-    if not isinstance(body, dict):
-        bad("The body must be a JSON object: a dataset")
+    if not isinstance(body, dict) or too_deep(body):
+        bad("The body must be a JSON object, not nested too deeply: a dataset")
     if not isinstance(body.get("name"), str) or not body["name"]:
         bad("A dataset needs a name")
     reference = body.get("schemaRef")

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from flowledger.emulator import registry_problem as problem
 from flowledger.emulator.accept import AcceptInvalid, check_descriptor_look_up, descriptor_form
+from flowledger.emulator.depth import too_deep
 from flowledger.emulator.registry_compose import look_up_in
 from flowledger.emulator.registry_list import BASE, filtered, page_of
 from flowledger.emulator.registry_problem import NOT_FOUND, refuse_registry
@@ -102,7 +103,7 @@ def _existing(call: Call) -> Json:
 def _checked(call: Call) -> Json:
     """The body, if its schema and its field exist."""
     world, body = call.world, call.body
-    if not isinstance(body, dict) or not str(body.get("@type", "")).startswith(TYPES):
+    if not isinstance(body, dict) or too_deep(body) or not str(body.get("@type", "")).startswith(TYPES):
         refuse_registry(world, problem.INVALID, f"A descriptor needs an @type that begins with {TYPES}")
     look_up = look_up_in(world, call.sandbox)
     schema = look_up(str(body.get("xdm:sourceSchema", "")))

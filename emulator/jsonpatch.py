@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from flowledger.emulator.depth import too_deep
+
 Json = Any
 
 
@@ -14,8 +16,8 @@ class PatchFault(ValueError):
 
 def apply_patch(document: Json, operations: Json) -> Json:
     """A new document with all operations applied in order (RFC 6902). Raises PatchFault; then nothing is changed."""
-    if not isinstance(operations, list):
-        raise PatchFault("a JSON Patch is an array of operations")
+    if not isinstance(operations, list) or too_deep(operations):
+        raise PatchFault("a JSON Patch is an array of operations, not nested too deeply")
     patched = copy.deepcopy(document)
     for number, operation in enumerate(operations):
         if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):

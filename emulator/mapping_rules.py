@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
+from flowledger.emulator.depth import too_deep
 from flowledger.emulator.expressions import LONGEST, Malformed, NotComputed, attribute, parse, value_of
 from flowledger.emulator.identity import user_of
 from flowledger.emulator.paths import destination_of, resolved_schema, schema_of
@@ -74,8 +75,8 @@ def stored_form(call: Call, *, previous: Json | None = None) -> Json:
 
 def checked_set(body: Any) -> Json:
     """The body as a mapping set whose parts have the right types. Raises Refused with 400."""
-    if not isinstance(body, dict):
-        bad("The body must be a JSON object: a mapping set")
+    if not isinstance(body, dict) or too_deep(body):
+        bad("The body must be a JSON object, not nested too deeply: a mapping set")
     mappings = body.get("mappings")
     if not isinstance(mappings, list) or not mappings or not all(isinstance(entry, dict) for entry in mappings):
         bad("A mapping set needs mappings, an array of at least one object")

@@ -11,6 +11,7 @@ import orjson
 
 from flowledger.emulator import registry_problem as problem
 from flowledger.emulator import xdm
+from flowledger.emulator.depth import too_deep
 from flowledger.emulator.identity import sandbox_id, sandbox_type, tenant_of, user_of
 from flowledger.emulator.registry_problem import refuse_registry
 from flowledger.emulator.resolve import LookUp, MergeConflict, RefUnknown, references, resolve
@@ -119,8 +120,8 @@ def id_of(alt_id: str) -> str:
 
 
 def _check_form(kind: str, body: Any, world: World) -> None:
-    if not isinstance(body, dict):
-        refuse_registry(world, problem.INVALID, "The body must be a JSON object")
+    if not isinstance(body, dict) or too_deep(body):
+        refuse_registry(world, problem.INVALID, "The body must be a JSON object, not nested too deeply")
     if not isinstance(body.get("title"), str) or not body["title"].strip():
         refuse_registry(world, problem.INVALID, "The resource needs a title")
     if body.get("type") != "object":

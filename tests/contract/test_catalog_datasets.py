@@ -129,6 +129,21 @@ def test_a_body_that_is_no_object_is_refused(prod: Caller, sent: Any) -> None:
     assert create(prod, sent).status == 400
 
 
+def test_a_body_that_nests_too_deeply_is_refused(prod: Caller, body: Json) -> None:
+    id = make(prod, body)
+    deep: Json = {}
+    for _ in range(300):
+        deep = {"a": deep}
+    operations = [{"op": "add", "path": "/deep", "value": deep}]
+    json_patch = {"content-type": "application/json-patch+json"}
+
+    assert create(prod, body | {"deep": deep}).status == 400
+    assert prod.send("PATCH", f"{CATALOG}/dataSets/{id}", {"deep": deep}).status == 400
+    assert prod.send("PATCH", f"{CATALOG}/v2/dataSets/{id}", {"deep": deep}).status == 400
+    assert prod.send("PATCH", f"{CATALOG}/dataSets/{id}", operations, headers=json_patch).status == 400
+    assert read(prod, id)["version"] == "1.0.0"
+
+
 @pytest.mark.parametrize(
     "content_type",
     [MEDIA_TYPE, "application/vnd.adobe.xed+json;version=1", "application/vnd.adobe.xed-full+json; version=1.0"],

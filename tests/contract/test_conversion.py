@@ -154,6 +154,14 @@ def test_a_body_that_is_no_object_is_refused(prod: Caller, sent: Any) -> None:
         assert prod.send("POST", path, sent).status == 400
 
 
+def test_a_body_that_nests_too_deeply_is_refused(prod: Caller, schema: str) -> None:
+    deep: Json = {}
+    for _ in range(300):
+        deep = {"a": deep}
+
+    assert prod.send("POST", PATH, tutorial_body(schema, tags=deep)).status == 400
+
+
 def test_a_write_without_json_as_content_type_is_refused(prod: Caller, schema: str) -> None:
     reply = prod.send("POST", PATH, tutorial_body(schema), without=["content-type"])
 

@@ -240,6 +240,17 @@ def test_a_malformed_resource_is_refused_and_makes_nothing(
     assert emulator.count(kind) == 0
 
 
+def test_a_body_that_nests_too_deeply_is_refused(prod: Caller, emulator: Emulator) -> None:
+    field: Json = {"type": "string"}
+    for _ in range(300):
+        field = {"type": "object", "properties": {"a": field}}
+
+    reply = create(prod, "fieldgroups", group_body(own_fields(deep=field)))
+
+    assert (reply.status, reply.code) == (400, "XDM-1500-400")
+    assert emulator.count("fieldgroups") == 0
+
+
 def test_a_reference_deep_inside_a_field_must_exist_too(prod: Caller) -> None:
     fields = own_fields(address={"$ref": "https://ns.adobe.com/xdm/common/unheard-of"})
 
