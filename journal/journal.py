@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,7 +39,7 @@ class Journal:
     @classmethod
     def open(
         cls,
-        directory: Path,
+        directory: str | PathLike[str],
         *,
         lock_timeout: float = 0.0,
         fs: FileSystem | None = None,
@@ -125,7 +126,7 @@ class JournalReader:
         self.db = JournalDB(follower)
 
     @classmethod
-    def open(cls, directory: Path, *, fs: FileSystem | None = None) -> JournalReader:
+    def open(cls, directory: str | PathLike[str], *, fs: FileSystem | None = None) -> JournalReader:
         """Read the journal in `directory`. Raises NotThere, JournalCorrupt, JournalError."""
         return cls(Follower(Path(directory), fs or OsFileSystem()))
 

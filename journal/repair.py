@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Final
 
@@ -61,23 +62,23 @@ class RepairReport:
     missing: int  # record numbers below the largest that were found nowhere
 
 
-def verify(directory: Path, *, fs: FileSystem | None = None) -> VerifyReport:
+def verify(directory: str | PathLike[str], *, fs: FileSystem | None = None) -> VerifyReport:
     """Read every byte of a journal: checksums, chain, numbering, and each document as JSON. Needs no lock.
 
     Raises NotThere if there is no journal, JournalError for a format that this version does not know.
     """
-    fs, directory = fs or OsFileSystem(), Path(directory)
-    file = open_segment_to_read(fs, directory)
+    fs, place = fs or OsFileSystem(), Path(directory)
+    file = open_segment_to_read(fs, place)
     try:
-        with os_errors(directory):
+        with os_errors(place):
             check_header(file, SEGMENT, to_write=False)
             size, index = file.size(), Index()
             damage = (extend(index, file, size=size) if size else empty_segment()) or _unreadable(index, file, size)
-            names = fs.names(directory)
+            names = fs.names(place)
     finally:
         file.close()
     return VerifyReport(
-        directory=str(directory),
+        directory=str(place),
         file=SEGMENT,
         size=size,
         records=index.count,
@@ -90,22 +91,22 @@ def verify(directory: Path, *, fs: FileSystem | None = None) -> VerifyReport:
     )
 
 
-def repair(directory: Path, to: Path, *, fs: FileSystem | None = None) -> RepairReport:
+def repair(directory: str | PathLike[str], to: str | PathLike[str], *, fs: FileSystem | None = None) -> RepairReport:
     """Write every record that verifies into a new journal in `to`, with a `_repair` record that names what did not.
 
     `to` must not exist or be empty. Records keep their order by number; one that stands there twice is kept once.
     Raises NotThere, UsageError (something is in `to`), DiskFull, JournalError.
     """
-    fs, directory, to = fs or OsFileSystem(), Path(directory), Path(to)
-    file = open_segment_to_read(fs, directory)
+    fs, place, target = fs or OsFileSystem(), Path(directory), Path(to)
+    file = open_segment_to_read(fs, place)
     try:
-        with os_errors(to):
-            if to.resolve() == directory.resolve() or (to.is_dir() and fs.names(to)):
-                raise UsageError(f"{to} is not empty", hint="a repair writes into a new directory, never in place")
-        with os_errors(directory):
+        with os_errors(target):
+            if target.resolve() == place.resolve() or (target.is_dir() and fs.names(target)):
+                raise UsageError(f"{target} is not empty", hint="a repair writes into a new directory, never in place")
+        with os_errors(place):
             check_header(file, SEGMENT, to_write=False)
             found, dropped = _good(file)
-        writer, _ = open_writer(to, fs=fs, committer=InlineCommitter(), lock_timeout=0.0, wall=time.time)
+        writer, _ = open_writer(target, fs=fs, committer=InlineCommitter(), lock_timeout=0.0, wall=time.time)
         try:
             batch: list[Item] = []
             size = 0
@@ -117,15 +118,13 @@ def repair(directory: Path, to: Path, *, fs: FileSystem | None = None) -> Repair
                     writer.insert(batch)
                     batch, size = [], 0
             missing = _missing(found)
-            batch.append(
-                (REPAIR, None, body_of(REPAIR, None, encode_doc(_account(directory, found, dropped, missing))))
-            )
+            batch.append((REPAIR, None, body_of(REPAIR, None, encode_doc(_account(place, found, dropped, missing)))))
             writer.insert(batch)
         finally:
             writer.close()
     finally:
         file.close()
-    return RepairReport(directory=str(directory), to=str(to), kept=len(found), dropped=tuple(dropped), missing=missing)
+    return RepairReport(directory=str(place), to=str(target), kept=len(found), dropped=tuple(dropped), missing=missing)
 
 
 Found = list[tuple[int, int, Record]]  # offset, bytes with LF, record

@@ -272,3 +272,24 @@ async def test_an_append_that_comes_too_late_is_refused_not_forgotten(journal: J
     with pytest.raises(AppendOnlyError, match="closed"):
         journal.db.insert({})
     writer._check_usable = check
+
+
+async def test_a_commit_that_is_broken_off_leaves_nobody_waiting(
+    open_on_disk: OpenJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = open_on_disk()
+    waiting = asyncio.create_task(journal.append("a", {"n": 1}))
+    await asyncio.sleep(0)  # it is queued, and its commit is due in the next tick
+
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flowledger.journal.simulated.SimulatedFile.write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            journal.db.insert({"n": 2})
+
+    with pytest.raises(JournalPoisoned, match="broken off by KeyboardInterrupt"):
+        await asyncio.wait_for(waiting, 30)
+    with pytest.raises(JournalPoisoned):
+        await journal.append("a", {"n": 3})
