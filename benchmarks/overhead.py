@@ -17,8 +17,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -33,8 +34,8 @@ from flowledger.steps.client.platform import Platform
 from flowledger.steps.client.port import Answer, Host, Port, Request
 from flowledger.steps.spec import Spec
 
-sys.path.insert(0, str(Path(__file__).parent))
-from canned import canned_server
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.canned import canned_server
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "paypal-products.yaml"
 STEPS = len(ROWS)
@@ -144,10 +145,10 @@ class Measure:
     cpu: float
 
 
-def measured(work: Callable[[], Awaitable[None]]) -> Measure:
+def measured(work: Callable[[], Coroutine[None, None, None]]) -> Measure:
     """Run a coroutine function once in a loop of its own."""
     cpu, wall = time.process_time(), time.perf_counter()
-    asyncio.run(work())  # type: ignore[arg-type]  # an async function's awaitable is a coroutine
+    asyncio.run(work())
     return Measure(time.perf_counter() - wall, time.process_time() - cpu)
 
 
@@ -185,9 +186,9 @@ def main() -> None:
                 syncs, bares, mine = [], [], []
                 for repeat in range(options.repeats):
                     syncs.append(sync_time(base))
-                    bares.append(measured(lambda runs=runs: bare(url, calls, runs)))
+                    bares.append(measured(partial(bare, url, calls, runs)))
                     folder = base / f"journal-{runs}-{repeat}"
-                    mine.append(measured(lambda folder=folder, runs=runs: ours(url, spec, folder, runs)))
+                    mine.append(measured(partial(ours, url, spec, folder, runs)))
                     shutil.rmtree(folder)
                 steps = STEPS * runs
                 bare_wall, our_wall = (statistics.median(one.wall for one in side) for side in (bares, mine))

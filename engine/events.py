@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any, ClassVar, Literal
 
 Json = Any
@@ -202,6 +201,10 @@ def event_of(doc: Mapping[str, Json]) -> Event | None:
     return cls(**{name: doc[name] for name in _field_names(cls) if name in doc})
 
 
-@cache
 def _field_names(cls: type[Event]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cls))
+    return _FIELD_NAMES[cls.kind]
+
+
+_FIELD_NAMES: Mapping[str, tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields(cls)) for kind, cls in KINDS.items()
+}

@@ -11,6 +11,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -157,12 +158,17 @@ def _timeless(item: Any) -> Any:
     return item
 
 
+def fire(step: str, driver: Driver) -> Coroutine[Any, Any, bool]:
+    """Fire a step's trigger on its lane."""
+    return driver.lanes[row_of(step).branch].fire(step)
+
+
 def finished_by(order: list[str]) -> str:
     """The canonical platform state after firing all steps in that order."""
     world = World()
     states = dict.fromkeys(BRANCHES, "planned")
     for step in order:
-        assert world.at(states, lambda driver, step=step: driver.lanes[row_of(step).branch].fire(step)) is True
+        assert world.at(states, partial(fire, step)) is True
     return world.canonical()
 
 
@@ -197,7 +203,7 @@ class EveryOrder(RuleBasedStateMachine):
         return self.states[row_of(step).branch] == row_of(step).source
 
     def fire(self, step: str) -> bool:
-        return self.world.at(self.states, lambda driver: driver.lanes[row_of(step).branch].fire(step))
+        return self.world.at(self.states, partial(fire, step))
 
     @rule(step=st.sampled_from(STEPS))
     def fire_any(self, step: str) -> None:
@@ -238,7 +244,7 @@ class EveryOrder(RuleBasedStateMachine):
             return
         before = self.world.objects()
         states = {**self.states, row_of(step).branch: row_of(step).source}
-        assert self.world.at(states, lambda driver: driver.lanes[row_of(step).branch].fire(step)) is True
+        assert self.world.at(states, partial(fire, step)) is True
         assert self.world.objects() == before
 
     @invariant()
