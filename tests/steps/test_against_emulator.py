@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flowledger.emulator import Emulator
+from flowledger.emulator.core import Emulator
 from flowledger.engine.table import ROWS
 from flowledger.steps.base_connection import CreateBaseConnection
 from flowledger.steps.client.judge import Verdict, judge, refusal
