@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import orjson
+
 from flowledger.emulator import catalog, control, conversion, flow_service, flow_state, gateway, ims, registry
 from flowledger.emulator.faults import Fault, FaultKind, Faults, When
+from flowledger.emulator.flow_rules import patch_without_secrets, without_secrets
 from flowledger.emulator.late import LateCommit, LateCommits
 from flowledger.emulator.options import Options
 from flowledger.emulator.routing import Match, Router
@@ -177,15 +180,16 @@ class Emulator:
             call = gateway.admit(request, found, self.world)
         except Refused as refused:
             return refused.response
-        self.late.add(
-            LateCommit(
-                due_ms=self.now_ms() + fault.after_ms,
-                request=request,
-                sandbox=call.sandbox,
-                org=call.org,
-                client_id=call.client_id,
+        if not found.template.startswith(gateway.IMS):  # a token that nobody heard of is no effect
+            self.late.add(
+                LateCommit(
+                    due_ms=self.now_ms() + fault.after_ms,
+                    request=replace(request, body=_without_secrets(call, found)),
+                    sandbox=call.sandbox,
+                    org=call.org,
+                    client_id=call.client_id,
+                )
             )
-        )
         return NO_ANSWER
 
     def _settle_late(self) -> None:
@@ -251,3 +255,15 @@ class Emulator:
         start = int(self._store.note("starts") or 0) + 1
         self._store.write_note("starts", start)
         return start
+
+
+def _without_secrets(call: Call, found: Match) -> bytes:
+    """The body as it may be written to disk until it takes effect."""
+    if not found.template.startswith(f"{gateway.FLOW_SERVICE}connections"):
+        return call.request.body
+    match call.body:
+        case dict():
+            return orjson.dumps(without_secrets(call.body))
+        case list():
+            return orjson.dumps(patch_without_secrets(call.body))
+    return call.request.body

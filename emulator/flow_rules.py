@@ -112,11 +112,26 @@ def check_connection(body: dict[str, Any], spec: dict[str, Any]) -> None:
 def without_secrets(body: dict[str, Any]) -> dict[str, Any]:
     """The body with a placeholder for each secret of `auth.params`: they are never kept, so never echoed."""
     auth = body.get("auth")
-    params = auth.get("params") if isinstance(auth, dict) else None
-    if not isinstance(params, dict):
+    if not isinstance(auth, dict):
         return body
-    hidden = {name: PLACEHOLDER if SECRET_NAMES.search(name) else value for name, value in params.items()}
-    return {**body, "auth": {**body["auth"], "params": hidden}}
+    return {**body, "auth": _hidden(auth)}
+
+
+def patch_without_secrets(operations: list[Any]) -> list[Any]:
+    """JSON Patch operations with a placeholder for each secret that they set below `/auth`."""
+    return [
+        {**operation, "value": _hidden({str(operation["path"]).rpartition("/")[2]: operation["value"]}).popitem()[1]}
+        if isinstance(operation, dict) and str(operation.get("path")).startswith("/auth") and "value" in operation
+        else operation
+        for operation in operations
+    ]
+
+
+def _hidden(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _hidden(value) if isinstance(value, dict) else PLACEHOLDER if SECRET_NAMES.search(name) else value
+        for name, value in values.items()
+    }
 
 
 def check_source_connection(call: Call, body: dict[str, Any], spec: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -89,16 +90,31 @@ def test_a_late_commit_survives_a_restart_and_takes_effect_at_its_time(tmp_path:
 def test_no_credentials_are_kept_with_a_late_commit_or_a_token(tmp_path: Path, clock: Any, a_pass: Any) -> None:
     emulator = Emulator(clock=clock, state=tmp_path)
     caller = Caller(emulator)
-    emulator.faults.add("POST /connections", "late", after_ms=5000)
-    caller.send("POST", PATH, a_pass.sink_body())
-    caller.send("POST", PATH, a_pass.paypal_body())
+    made = caller.send("POST", PATH, a_pass.paypal_body()).json
+    for route in ("POST /connections", "PATCH /connections/{id}", "POST /ims/token/v3"):
+        emulator.faults.add(route, "late", after_ms=5000)
+    secret = {"op": "replace", "path": "/auth/params/clientSecret", "value": "the-secret"}
+    whole = {"op": "replace", "path": "/auth/params", "value": a_pass.paypal_body()["auth"]["params"]}
+    late = [
+        caller.send("POST", PATH, a_pass.paypal_body("late")),
+        caller.send("PATCH", f"{PATH}/{made['id']}", [secret, whole], headers={"if-match": made["etag"]}),
+        caller.ask_for_token(),
+    ]
     emulator.close()
 
     kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    again = Emulator(clock=clock, state=tmp_path)
+    waiting = again.world.store.note("late")
+    clock.pass_ms(5000)
 
-    assert kept
-    for secret in (caller.token.encode(), b"the-secret", b"local-secret"):
-        assert secret not in kept
+    assert [reply.delivery for reply in late] == [Delivery.DROPPED] * 3
+    assert len(waiting) == 2
+    bodies = b"".join(b64decode(commit["body"]) for commit in waiting)
+    for credential in (caller.token.encode(), b"the-secret", b"local-secret"):
+        assert credential not in kept + bodies
+    assert again.objects("connections")[0]["etag"] != made["etag"]
+    assert again.count("connections") == 2
+    again.close()
 
 
 def test_faults_keep_their_counts_over_a_restart(tmp_path: Path, clock: Any, a_pass: Any) -> None:
