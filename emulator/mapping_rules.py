@@ -88,7 +88,7 @@ def checked_set(body: Any) -> Json:
     for number, mapping in enumerate(mappings):
         if not isinstance(source_of(mapping), str) or not source_of(mapping) or not destination_of(mapping):
             bad(f"Mapping {number} needs a source and a destination")
-        if mapping.get("sourceType", "ATTRIBUTE") not in SOURCE_TYPES:
+        if str(mapping.get("sourceType", "ATTRIBUTE")) not in SOURCE_TYPES:
             bad(f"Mapping {number} has an unknown sourceType {mapping['sourceType']!r}")
         if source_type_of(mapping) == EXPRESSION and len(source_of(mapping)) > LONGEST:
             bad(f"Mapping {number}: an expression has at most {LONGEST} characters")

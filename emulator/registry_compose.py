@@ -76,7 +76,10 @@ def compose(kind: str, body: Any, call: Call, *, previous: Json | None = None) -
     _check_namespace(kind, body, own_namespace if is_adhoc else f"_{tenant}", is_adhoc, world)
     sent = {key: value for key, value in body.items() if key not in SERVERS_OWN}
     resource: Json = {"$id": id, "meta:altId": alt_id_of(id), "meta:resourceType": RESOURCE_TYPE[kind], **sent}
-    resource["allOf"] = [_part(part, own_namespace if is_adhoc else "", world) for part in body["allOf"]]
+    renamed_to = own_namespace if is_adhoc else ""
+    resource["allOf"] = _parts(body["allOf"], renamed_to, world)
+    if "properties" in body:
+        resource["properties"] = _part({"properties": body["properties"]}, renamed_to, world)["properties"]
     if "definitions" in resource:
         resource["definitions"] = {name: _part(node, "", world) for name, node in body["definitions"].items()}
     _check_references(resource, look_up, world)
@@ -132,6 +135,9 @@ def _check_form(kind: str, body: Any, world: World) -> None:
     definitions = body.get("definitions", {})
     if not isinstance(definitions, dict) or not all(isinstance(node, dict) for node in definitions.values()):
         refuse_registry(world, problem.INVALID, "definitions must be an object of objects")
+    tags = body.get("meta:immutableTags", [])
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        refuse_registry(world, problem.INVALID, "meta:immutableTags must be an array of strings")
     if kind == "fieldgroups":
         extends = body.get("meta:intendedToExtend")
         if not isinstance(extends, list) or not extends or not all(isinstance(entry, str) for entry in extends):
@@ -156,7 +162,7 @@ def _base(kind: str, body: Json, look_up: LookUp, world: World) -> Json | None:
 
 
 def _check_namespace(kind: str, body: Json, namespace: str, is_adhoc: bool, world: World) -> None:
-    nodes = [body, *body["allOf"], *body.get("definitions", {}).values()]
+    nodes = [body, *body.get("definitions", {}).values()]
     for name, field in (pair for node in nodes for pair in _fields(node)):
         if kind == "schemas":
             text = f"Field {name} is defined in the schema itself: custom fields belong in a field group"
@@ -171,12 +177,12 @@ def _check_namespace(kind: str, body: Json, namespace: str, is_adhoc: bool, worl
 
 
 def _fields(node: Json) -> Iterator[tuple[str, Any]]:
+    """Every field that a node puts at the top level of the resource."""
     if isinstance(node.get("properties"), dict):
         yield from node["properties"].items()
-    if "$ref" not in node:
-        for part in node.get("allOf") or ():
-            if isinstance(part, dict) and part is not node and "properties" not in node:
-                yield from _fields(part)
+    for part in node["allOf"] if isinstance(node.get("allOf"), list) else ():
+        if isinstance(part, dict):
+            yield from _fields(part)
 
 
 def _check_names(field: Any, path: str, world: World) -> None:
@@ -186,6 +192,12 @@ def _check_names(field: Any, path: str, world: World) -> None:
                 text = f"Field {path}.{name}: names are of letters, digits, - and _, and do not start with _"
                 refuse_registry(world, problem.INVALID, text)
             _check_names(inner, f"{path}.{name}", world)
+
+
+def _parts(parts: Any, own_namespace: str, world: World) -> list[Json]:
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        refuse_registry(world, problem.INVALID, "allOf must be an array of objects")
+    return [_part(part, own_namespace, world) for part in parts]
 
 
 def _part(part: Json, own_namespace: str, world: World) -> Json:
@@ -199,7 +211,9 @@ def _part(part: Json, own_namespace: str, world: World) -> Json:
             own_namespace if own_namespace and name == "_adhoc" else name: _typed(field, name, world)
             for name, field in properties.items()
         }
-    elif not isinstance(part.get("$ref"), str) and not isinstance(part.get("allOf"), list):
+    if "allOf" in part:
+        typed["allOf"] = _parts(part["allOf"], own_namespace, world)
+    elif "properties" not in part and not isinstance(part.get("$ref"), str):
         refuse_registry(world, problem.INVALID, "Each part of allOf needs $ref or properties")
     return {**typed, "type": "object", "meta:xdmType": "object"}
 
@@ -213,8 +227,10 @@ def _typed(field: Any, path: str, world: World) -> Json:
             refuse_registry(world, problem.INVALID, f"Field {path}: properties must be an object")
         inner = field["properties"].items()
         typed["properties"] = {name: _typed(node, f"{path}.{name}", world) for name, node in inner}
+    if "allOf" in field:
+        typed["allOf"] = _parts(field["allOf"], "", world)
     kind = field.get("type", "object" if {"properties", "$ref", "allOf"} & field.keys() else None)
-    if kind not in XDM_TYPES:
+    if not isinstance(kind, str) or kind not in XDM_TYPES:
         refuse_registry(world, problem.INVALID, f"Field {path} has no known type: {kind!r}")
     if kind == "array":
         typed["items"] = _typed(field.get("items"), f"{path}[]", world)

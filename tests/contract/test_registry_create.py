@@ -225,6 +225,10 @@ def test_a_title_is_free_again_when_its_holder_is_gone(prod: Caller) -> None:
         ("fieldgroups", group_body({}) | {"allOf": [{"$ref": "#/definitions/absent"}]}),
         ("fieldgroups", group_body(own_fields(name={"type": "text"}))),  # no such type
         ("fieldgroups", group_body(own_fields(name={}))),  # no type at all
+        ("fieldgroups", group_body(own_fields(name={"type": ["string"]}))),
+        ("fieldgroups", group_body(own_fields(name={"type": "object", "allOf": {"$ref": PERSON}}))),
+        ("fieldgroups", group_body(own_fields()) | {"allOf": [{"$ref": PERSON, "allOf": "text"}]}),
+        ("schemas", schema_body(PROFILE) | {"meta:immutableTags": "union"}),
         ("fieldgroups", group_body(own_fields(names={"type": "array"}))),  # no items
         ("fieldgroups", group_body(own_fields(_name={"type": "string"}))),  # names do not start with _
         ("fieldgroups", group_body(own_fields(**{"product name": {"type": "string"}}))),
@@ -274,6 +278,39 @@ def test_a_custom_field_outside_the_tenant_namespace_is_refused(prod: Caller, na
     assert reply.status == 400
     assert reply.code in {f"XDM-{number}-400" for number in range(1020, 1025)}
     assert reply.json["title"] == "Namespace validation error"
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        {"properties": {"product": {"type": "string"}}},
+        {"allOf": [{"properties": {"product": {"type": "string"}}}]},
+        {"properties": {}, "allOf": [{"properties": {"product": {"type": "string"}}}]},
+    ],
+)
+def test_no_field_slips_past_the_namespace_through_a_nested_part(prod: Caller, hidden: Json) -> None:
+    in_all_of = group_body(own_fields(name={"type": "string"}))
+    in_all_of["allOf"].append(hidden)
+    in_definition = group_body(own_fields(name={"type": "string"}))
+    in_definition["definitions"]["own"] |= {"allOf": [hidden]}
+
+    assert create(prod, "fieldgroups", in_all_of).code == "XDM-1020-400"
+    assert create(prod, "fieldgroups", in_definition).code == "XDM-1020-400"
+
+
+def test_fields_beside_all_of_are_named_and_typed_like_the_others(prod: Caller) -> None:
+    body = {
+        "title": "raw",
+        "type": "object",
+        "allOf": [{"$ref": ADHOC}],
+        "properties": {"_adhoc": {"type": "object", "properties": {"a": {"type": "string"}}}},
+    }
+
+    created = made(prod, "classes", body)
+
+    (namespace,) = created["properties"]
+    assert namespace == created["meta:datasetNamespace"]
+    assert created["properties"][namespace]["properties"]["a"]["meta:xdmType"] == "string"
 
 
 def test_a_schema_takes_no_field_of_its_own(prod: Caller) -> None:
