@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from flowledger.engine.table import BRANCHES, ROWS, row_of, rows_of
+
+PLANNED: Final = "planned"
 
 
 def mermaid() -> str:
@@ -10,16 +14,17 @@ def mermaid() -> str:
     lines = ["flowchart TB"]
     for branch in BRANCHES:
         lines.append(f"    subgraph {branch}")
-        lines.append("        direction TB")
-        lines.append(f"        {branch}.planned([planned])")
+        lines.append(f"        {_node(branch, PLANNED)}([{PLANNED}])")
         for row in rows_of(branch):
-            lines.append(f"        {branch}.{row.source} -->|{row.step.name}| {branch}.{row.dest}")
+            dest = _node(branch, row.dest)
+            lines.append(f"        {_node(branch, row.source)} -->|{row.step.name}| {dest}[{row.dest}]")
         lines.append("    end")
     for row in ROWS:
-        for need in row.needs:
-            other = row_of(need)
-            lines.append(f"    {other.branch}.{other.dest} -. needed by {row.step.name} .-> {row.branch}.{row.dest}")
-    return "\n".join(_named(line) for line in lines) + "\n"
+        for need in map(row_of, row.needs):
+            lines.append(
+                f"    {_node(need.branch, need.dest)} -.->|before {row.step.name}| {_node(row.branch, row.dest)}"
+            )
+    return "\n".join(lines) + "\n"
 
 
 def table() -> str:
@@ -35,14 +40,6 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _named(line: str) -> str:
-    """Ids of nodes may not hold a dot; what is shown is the state alone."""
-    words = []
-    for word in line.split(" "):
-        branch, dot, state = word.partition(".")
-        if dot and branch in BRANCHES and state:
-            bare = state.partition("([")[0]
-            shape = f"([{bare}])" if bare == "planned" else f"[{bare}]"
-            word = f"{branch}_{bare}{shape}"
-        words.append(word)
-    return " ".join(words)
+def _node(branch: str, state: str) -> str:
+    """A node's id. Every branch begins in the state `planned`; all other states have names of their own."""
+    return f"{branch}_{PLANNED}" if state == PLANNED else state

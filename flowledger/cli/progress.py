@@ -167,7 +167,8 @@ class LiveProgress(Progress):
             return doing, f"{branch.doing}{note}", lasting(self.clock() - branch.since)
         open_needs = [need for need in branch.needs[branch.next] if not self._is_done(need)]
         if open_needs:
-            return waiting, f"{branch.next} waits for {', '.join(open_needs)}", ""
+            more = f" and {len(open_needs) - 1} more" if len(open_needs) > 1 else ""
+            return waiting, f"{branch.next} waits for {open_needs[0]}{more}", ""
         return waiting, f"{branch.next}{dots}", ""
 
     def _is_done(self, step: str) -> bool:
