@@ -18,6 +18,7 @@ Refused = Callable[[str | bytes], SpecError]
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(9)
 )
+DEEP_BY_ALIASES = f"a: &a {'[' * 15}x{']' * 15}\nb: {'[' * 10}*a{']' * 10}\n"
 
 
 @pytest.fixture(params=["CSafeLoader", "SafeLoader"], autouse=True)
@@ -53,6 +54,7 @@ def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         pytest.param(BOMB.encode(), "once its aliases are expanded", id="alias bomb"),
         pytest.param(b"[" * 500_000, "nest", id="deep list"),
         pytest.param(b"a: {" * 100_000, "nest", id="deep mapping"),
+        pytest.param(DEEP_BY_ALIASES.encode(), "levels once its aliases are expanded", id="deep by aliases"),
         pytest.param(b"a: [" + b"1," * 300_000 + b"]", "more than 20000", id="long list"),
         pytest.param(b"x" * ((1 << 20) + 1), "larger than 1 MiB", id="too large"),
     ],
@@ -63,6 +65,13 @@ def test_what_is_no_spec_is_refused_in_one_sentence_and_at_once(refused: Refused
     assert says in error.message
     assert "\n" not in error.message
     assert error.exit_code == 3
+
+
+def test_a_long_file_is_refused_before_it_is_read_to_its_end(refused: Refused) -> None:
+    error = refused("a:\n" + "- 1\n" * 100_000 + "not yaml: [")
+
+    assert "more than 20000 keys and values" in error.message
+    assert "expanded" not in error.message
 
 
 def test_a_hundred_megabytes_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
