@@ -167,7 +167,7 @@ class LiveProgress(Progress):
             return doing, f"{branch.doing}{note}", lasting(self.clock() - branch.since)
         open_needs = [need for need in branch.needs[branch.next] if not self._is_done(need)]
         if open_needs:
-            more = f" and {len(open_needs) - 1} more" if len(open_needs) > 1 else ""
+            more = f" +{len(open_needs) - 1}" if len(open_needs) > 1 else ""
             return waiting, f"{branch.next} waits for {open_needs[0]}{more}", ""
         return waiting, f"{branch.next}{dots}", ""
 
