@@ -202,6 +202,7 @@ def _parts(parts: Any, own_namespace: str, world: World) -> list[Json]:
 
 def _part(part: Json, own_namespace: str, world: World) -> Json:
     """One entry of allOf or definitions, every node typed, and `_adhoc` renamed to the class's own namespace."""
+    _check_ref(part, world)
     typed: Json = dict(part)
     if "properties" in part:
         properties = part["properties"]
@@ -213,7 +214,7 @@ def _part(part: Json, own_namespace: str, world: World) -> Json:
         }
     if "allOf" in part:
         typed["allOf"] = _parts(part["allOf"], own_namespace, world)
-    elif "properties" not in part and not isinstance(part.get("$ref"), str):
+    elif "properties" not in part and "$ref" not in part:
         refuse_registry(world, problem.INVALID, "Each part of allOf needs $ref or properties")
     return {**typed, "type": "object", "meta:xdmType": "object"}
 
@@ -221,6 +222,7 @@ def _part(part: Json, own_namespace: str, world: World) -> Json:
 def _typed(field: Any, path: str, world: World) -> Json:
     if not isinstance(field, dict):
         refuse_registry(world, problem.INVALID, f"Field {path} must be an object")
+    _check_ref(field, world)
     typed: Json = dict(field)
     if "properties" in field:
         if not isinstance(field["properties"], dict):
@@ -235,6 +237,11 @@ def _typed(field: Any, path: str, world: World) -> Json:
     if kind == "array":
         typed["items"] = _typed(field.get("items"), f"{path}[]", world)
     return {**typed, "type": kind, "meta:xdmType": _xdm_type(kind, field)}
+
+
+def _check_ref(node: Json, world: World) -> None:
+    if not isinstance(node.get("$ref", ""), str):
+        refuse_registry(world, problem.INVALID, f"$ref must be a string, not {node['$ref']!r}")
 
 
 def _xdm_type(kind: str, field: Json) -> str:
