@@ -10,7 +10,7 @@ import orjson
 
 from flowledger.emulator import datasets
 from flowledger.emulator.catalog_query import bad
-from flowledger.emulator.datasets import BASE
+from flowledger.emulator.datasets import BASE, KIND, SOURCES
 from flowledger.emulator.problem import service_problem
 from flowledger.emulator.routing import Match, Router
 from flowledger.emulator.wire import Refused, Request, Response, json_response
@@ -20,33 +20,54 @@ Json = dict[str, Any]
 
 ROUTER: Final = Router(datasets.ROUTES)
 READS: Final = "GET"
-VALIDATE_ONLY: Final = {"pragma": "validate-only"}
 NOT_DONE: Final = service_problem(
-    424, "CATALOG-424", "Failed dependency", "Not executed: another call of the batch was refused"
+    424, "CATALOG-424", "Failed dependency", "Not done: another call of the batch was refused"
 )
 
 
 def several_calls(call: Call) -> Response:
     """POST /: 200 with one answer a call, in order, each with its own `code`.
 
-    Writes are first only validated; when one is refused, none is executed and the others answer 424.
+    When a write is refused, those before it are undone, those after it are not made, and both answer 424.
     A later body or resource may name an earlier create's id as `<<id>>`.
     """
     parts = _checked(call.body)
-    rehearsed = [_answer(call, part, {}, rehearse=True) for part in parts]
-    refused = any(_is_write(part) and answer.status >= 400 for part, answer in zip(parts, rehearsed, strict=True))
+    before = _kept(call)
     made: dict[str, str] = {}
-    results = []
-    for part, rehearsal in zip(parts, rehearsed, strict=True):
-        if refused and _is_write(part):
-            answer = rehearsal if rehearsal.status >= 400 else NOT_DONE
-        else:
-            answer = _answer(call, part, made, rehearse=False)
-        body: Any = orjson.loads(answer.body) if answer.body else None
+    answers: list[Response] = []
+    refused = -1
+    for number, part in enumerate(parts):
+        skipped = refused >= 0 and _is_write(part)
+        answer = NOT_DONE if skipped else _answer(call, part, made)
+        answers.append(answer)
         if part["method"].upper() == "POST" and answer.status == 201:
-            made[part["id"]] = str(body[0]).rsplit("/", 1)[1]
-        results.append({"id": part["id"], "code": answer.status, "body": body})
+            made[part["id"]] = str(orjson.loads(answer.body)[0]).rsplit("/", 1)[1]
+        if _is_write(part) and answer.status >= 400 and refused < 0:
+            refused = number
+            _restore(call, before)
+    results = []
+    for number, (part, answer) in enumerate(zip(parts, answers, strict=True)):
+        told = NOT_DONE if number < refused and _is_write(part) else answer
+        results.append({"id": part["id"], "code": told.status, "body": orjson.loads(told.body) if told.body else None})
     return json_response(200, results)
+
+
+Kept = dict[tuple[str, str], Json]
+
+
+def _kept(call: Call) -> Kept:
+    """Everything that a write of a batch could touch, by kind and id."""
+    store = call.world.store
+    return {(kind, found["id"]): found for kind in (KIND, SOURCES) for found in store.all(kind, call.sandbox)}
+
+
+def _restore(call: Call, before: Kept) -> None:
+    store, after = call.world.store, _kept(call)
+    for kind, id in after.keys() - before.keys():
+        store.delete(kind, call.sandbox, id)
+    for (kind, id), found in before.items():
+        if after.get((kind, id)) is not found:
+            store.put(kind, call.sandbox, id, found)
 
 
 def _checked(body: Any) -> list[Json]:
@@ -65,8 +86,7 @@ def _is_write(part: Json) -> bool:
     return str(part["method"]).upper() != READS
 
 
-def _answer(call: Call, part: Json, made: dict[str, str], *, rehearse: bool) -> Response:
-    """Make one call of the batch, or only validate it. A delete has nothing to validate."""
+def _answer(call: Call, part: Json, made: dict[str, str]) -> Response:
     method = part["method"].upper()
     resource, body = _named(part["resource"], made), part.get("body")
     if made and body is not None:
@@ -75,13 +95,11 @@ def _answer(call: Call, part: Json, made: dict[str, str], *, rehearse: bool) -> 
     found = ROUTER.find(method, f"{BASE}/{path.lstrip('@').strip('/')}")
     if not isinstance(found, Match):
         return service_problem(404, "CATALOG-404", "Not found", f"There is no {method} {path}")
-    if rehearse and (method in (READS, "DELETE") or "<<" in resource):
-        return Response(status=200)
     request = Request(
         method=method,
         raw_path=path,
         query=tuple(parse_qsl(query, keep_blank_values=True)),
-        headers={**call.request.headers, **(part.get("headers") or {}), **(VALIDATE_ONLY if rehearse else {})},
+        headers={**call.request.headers, **(part.get("headers") or {})},
     )
     try:
         return found.handler(replace(call, request=request, params=found.params, body=body))

@@ -11,6 +11,7 @@ from flowledger.emulator.core import Emulator
 
 PROFILE = "https://ns.adobe.com/xdm/context/profile"
 CREATES = "/dataSets?requestDataSource=true"
+WITH_SOURCE = [("requestDataSource", "true")]
 
 Json = dict[str, Any]
 
@@ -51,6 +52,28 @@ def test_a_refused_write_leaves_the_others_undone(prod: Caller, emulator: Emulat
     assert codes["bad"] == 400
     assert codes["good"] == 424
     assert emulator.count("dataSets") == 0
+
+
+def test_what_was_written_before_a_refusal_is_undone(prod: Caller, emulator: Emulator, body: Json) -> None:
+    ids = []
+    for name in ("kept", "changed"):
+        reply = prod.send("POST", f"{CATALOG}/dataSets", body | {"name": name}, query=WITH_SOURCE)
+        ids.append(reply.json[0].rpartition("/")[2])
+    before = {id: prod.send("GET", f"{CATALOG}/dataSets/{id}").json for id in ids}
+    calls = [
+        {"id": "made", "resource": CREATES, "method": "POST", "body": body},
+        {"id": "patched", "resource": f"/dataSets/{ids[1]}", "method": "PATCH", "body": {"name": "new"}},
+        {"id": "deleted", "resource": f"/dataSets/{ids[0]}", "method": "DELETE"},
+        {"id": "refused", "resource": f"/dataSets/{ids[0]}", "method": "PATCH", "body": {"name": "gone"}},
+        {"id": "after", "resource": CREATES, "method": "POST", "body": body},
+        {"id": "read", "resource": f"/dataSets/{ids[0]}", "method": "GET"},
+    ]
+
+    codes = [entry["code"] for entry in prod.send("POST", f"{CATALOG}/", calls).json]
+
+    assert codes == [424, 424, 424, 404, 424, 200]
+    assert {id: prod.send("GET", f"{CATALOG}/dataSets/{id}").json for id in ids} == before
+    assert emulator.count("dataSets") == emulator.count("dataSources") == 2
 
 
 def test_a_later_call_may_name_what_an_earlier_one_made(prod: Caller, emulator: Emulator, body: Json) -> None:
