@@ -6,16 +6,17 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from flowledger.errors import FlowledgerError
 
 Verb = Callable[..., "int | None"]
+T = TypeVar("T")
 
 JournalOption = Annotated[
     Path,
@@ -169,3 +170,10 @@ def _paragraphs(*, notes: str, example: str, exit_codes: str) -> str:
     parts.append("\b\nExample:\n" + "\n".join(f"  $ {line}" for line in example.splitlines()))
     parts.append(f"Exit codes: {exit_codes}")
     return "\n\n".join(parts)
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end; loads asyncio only then, which help can do without."""
+    import asyncio
+
+    return asyncio.run(work)

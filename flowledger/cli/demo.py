@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowledger.cli.command import Voice, command
+from flowledger.cli.command import Voice, command, run_async
 
 if TYPE_CHECKING:
     from flowledger.engine.ledger import Ledger
@@ -41,7 +40,7 @@ def demo(
     was_done = ledger is not None and ledger.state is RunState.PROVISIONED
     if not was_done and not voice.quiet:
         typer.echo(f"Provisioning {place(path)} on an emulator of its own ({place(folder / 'emulator')}).", err=True)
-    report = asyncio.run(_provision(spec, ledger, journal=journal, folder=folder, was_done=was_done, voice=voice))
+    report = run_async(_provision(spec, ledger, journal=journal, folder=folder, was_done=was_done, voice=voice))
     print_lines(report_lines(report.to_json()))
     if was_done:
         print("Nothing to do: the run is provisioned, and the platform was not asked.")

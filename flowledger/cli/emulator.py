@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flowledger.cli import faults
-from flowledger.cli.command import command
+from flowledger.cli.command import command, run_async
 
 app = typer.Typer(
     help="A local stand-in for Adobe: IMS, Schema Registry, Catalog, Flow Service and Conversion on one loopback port.",
@@ -61,7 +60,7 @@ def start(
         sandboxes=tuple(sandbox) if sandbox else ("prod", "dev"),
         token_lifetime_s=token_lifetime,
     )
-    return asyncio.run(_serve(options, port=port, state=state, seed=seed))
+    return run_async(_serve(options, port=port, state=state, seed=seed))
 
 
 async def _serve(options: object, *, port: int, state: Path | None, seed: int) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
 from typing import Annotated, Any
 
 import typer
@@ -212,6 +210,9 @@ def _base(url: str) -> str:
 
 def _control(url: str, method: str, path: str, body: Any = None) -> Any:
     """Ask a running emulator's control route. Raises UsageError, NotThere or Unreachable."""
+    import urllib.error
+    import urllib.request
+
     import orjson
 
     base = _base(url)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Callable, Coroutine
@@ -12,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowledger.cli.command import DEFAULT_JOURNAL, Answered, JournalOption, JsonOption, RunArgument, Voice, command
+from flowledger.cli.command import (
+    DEFAULT_JOURNAL,
+    Answered,
+    JournalOption,
+    JsonOption,
+    RunArgument,
+    Voice,
+    command,
+    run_async,
+)
 from flowledger.errors import FlowledgerError, UsageError
 
 if TYPE_CHECKING:
@@ -156,7 +164,7 @@ def provision(
 
     was_done = ledger is not None and ledger.state is RunState.PROVISIONED
     try:
-        report = asyncio.run(
+        report = run_async(
             _drive(run, ledger, drive, journal=journal, local=local and not was_done, patience=patience, voice=voice)
         )
     except FlowledgerError as error:
@@ -198,6 +206,7 @@ async def _drive(
         if local:
             platform = await stack.enter_async_context(local_platform(state_beside(journal), os.environ))
         if patience > 1 and not voice.quiet:
+            import asyncio
 
             def tell_of_waiting() -> None:
                 if not progress.seen:

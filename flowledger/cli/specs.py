@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from contextlib import AsyncExitStack
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, JsonOption, command
+from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, JsonOption, command, run_async
 from flowledger.cli.provision import LocalOption, SpecArgument, known_ledger
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ def plan(
     if offline or (ledger is not None and ledger.state is RunState.PROVISIONED):
         planned = plan_of(loaded.spec, ledger)
     else:
-        planned = asyncio.run(_planned(loaded.spec, ledger, journal=journal, local=local))
+        planned = run_async(_planned(loaded.spec, ledger, journal=journal, local=local))
     if as_json:
         print_json({**planned.to_json(), "journal": str(journal)})
     else:
