@@ -49,8 +49,9 @@ class CreateTargetSchema(RegistryResource):
         if missing:
             raise NotThere(
                 f"not in the Schema Registry of sandbox {ctx.sandbox}: {', '.join(missing)}",
-                hint="correct target.class or target.field_groups, or create them there, "
-                f"then `flowledger resume {ctx.run}`",
+                hint="create them there, "
+                f"then `flowledger resume {ctx.run}`; or correct target.class or target.field_groups "
+                "and apply the spec under a new run name",
             )
         faults = [
             fault
