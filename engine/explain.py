@@ -217,7 +217,7 @@ def _next(ledger: Ledger) -> str:
         hint = ledger.stopped.hint
         # A drift's hint leads here; from here on it is for the person to decide.
         if not hint.startswith("flowledger explain"):
-            return hint
+            return hint.replace("`flowledger resume`", f"flowledger resume {ledger.run}")
     if any(record.drift for record in ledger.steps.values()):
         return (
             f"put back what was changed, then flowledger resume {ledger.run}; what is gone for good needs a run of "

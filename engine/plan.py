@@ -8,10 +8,13 @@ from typing import Any, Final
 
 from flowledger.engine.ledger import Ledger, RunState, StepRecord
 from flowledger.engine.table import ROWS, Row, chain, row_of, stages
+from flowledger.steps.sink import FindOrCreateSink
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Call, How, Settled
 
 SCHEMA_VERSION = 1
+_SINK: Final = FindOrCreateSink.name
+_SINK_NOTE: Final = "created only if the sandbox has none"
 TOKEN_CALL: Final = "POST /ims/token/v3"  # noqa: S105 - a path, no password
 
 
@@ -130,8 +133,8 @@ def _planned(
         calls = tuple(call for call in calls if not call.effect)
     elif not calls:
         note = "not needed by this spec"
-    elif row.step.name == "find_or_create_sink":
-        note = "created only if the sandbox has none"
+    elif row.step.name == _SINK:
+        note = _SINK_NOTE
     return PlannedStep(
         branch=row.branch,
         step=row.step.name,
@@ -259,7 +262,7 @@ def _todo(row: Row, spec: Spec) -> Action:
         do="send" if effect else "read",
         branch=row.branch,
         step=row.step.name,
-        text=", then ".join(named) + (" (after a look, if it is to be shared)" if len(calls) > 1 and effect else ""),
+        text=", then ".join(named) + (f" ({_SINK_NOTE})" if row.step.name == _SINK else ""),
         calls=named,
     )
 

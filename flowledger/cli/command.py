@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -95,7 +94,7 @@ def command(
 def guarded(verb: Callable[[], int | None], *, debug: bool, as_json: bool) -> int:
     """Run a verb and return its exit code; every failure is told once, a traceback only if asked for."""
     from flowledger.cli.failure import error_document, tell, tell_bug
-    from flowledger.cli.show import print_json
+    from flowledger.cli.show import drop_stdout, print_json
 
     try:
         code = verb() or 0
@@ -110,8 +109,7 @@ def guarded(verb: Callable[[], int | None], *, debug: bool, as_json: bool) -> in
         tell(error, debug=debug)
         return error.exit_code
     except BrokenPipeError:
-        # The reader (`| head`) has seen enough. Nothing may be flushed into the pipe again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()  # the reader (`| head`) has seen enough
         return 0
     except KeyboardInterrupt:
         return 130

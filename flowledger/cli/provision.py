@@ -168,7 +168,7 @@ def provision(
             _drive(run, ledger, drive, journal=journal, local=local and not was_done, patience=patience, voice=voice)
         )
     except FlowledgerError as error:
-        error.hint = error.hint or f"flowledger explain {run}"
+        error.hint = named(error.hint, run) or f"flowledger explain {run}"
         if as_json:
             print_json(run_document(error, run, journal))
         raise Answered(error) from error
@@ -230,6 +230,11 @@ def show_resume_plan(run: str, journal: Path, *, as_json: bool) -> int:
     else:
         print("\n".join(resume_plan_lines(plan)))
     return 0
+
+
+def named(hint: str, run: str) -> str:
+    """A hint with the run's name in it, where whoever gave it could not know the name."""
+    return hint.replace("`flowledger resume`", f"flowledger resume {run}")
 
 
 def known_ledger(run: str, journal: Path) -> Ledger | None:

@@ -17,7 +17,15 @@ def print_json(document: Any) -> None:
     import orjson
 
     text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode("utf-8", "replace")
-    print(text, flush=True)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        drop_stdout()  # the reader has gone; what the verb ends with is not its concern
+
+
+def drop_stdout() -> None:
+    """Send stdout nowhere from here on, so that nothing is flushed into a closed pipe at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_json_line(document: Any) -> None:

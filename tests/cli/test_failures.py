@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -234,3 +236,20 @@ def test_init_overwrites_nothing_unless_told_to(program: Any) -> None:
     assert program("init", "paypal", "--force").code == 0
     assert program("validate", "paypal-products.yaml").code == 0
     told(program("init", "paypol"), 2, "paypal")
+
+
+def test_a_reader_that_has_gone_does_not_turn_a_failure_into_a_success(program: Any) -> None:
+    shown = subprocess.run(
+        [f"set -o pipefail; {sys.executable} -m flowledger status nobody --json | true"],
+        shell=True, executable="/bin/bash", env=program.env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert shown.returncode == 5
+    assert "Traceback" not in shown.stderr
+    assert "BrokenPipe" not in shown.stderr
+
+
+def test_a_hint_names_the_run_to_resume(connected: Any) -> None:
+    spec = connected.spec((r"attempts: 6", "attempts: 1"))
+    ran = connected("apply", spec, env={"FLOWLEDGER_BASE_URL": "http://127.0.0.1:1"})
+    assert "flowledger resume paypal-products" in ran.err.partition("next: ")[2]
+    assert "flowledger resume paypal-products" in connected("explain", "paypal-products").out.partition("Next: ")[2]
