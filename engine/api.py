@@ -19,7 +19,7 @@ from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, RunState, ledger_of
 from flowledger.engine.report import Report, report_of
 from flowledger.engine.run import OnEvent, Run
-from flowledger.engine.specfile import load_spec, spec_diff, spec_from_mapping
+from flowledger.engine.specfile import judge, load_spec, spec_diff, spec_from_mapping
 from flowledger.errors import (
     FlowledgerError,
     InDoubt,
@@ -288,6 +288,7 @@ def draw_nonce(chance: random.Random) -> str:
 
 def _spec_of(spec: SpecLike) -> Spec:
     if isinstance(spec, Spec):
+        judge(spec)
         return spec
     if isinstance(spec, Mapping):
         return spec_from_mapping(spec)

@@ -11,7 +11,7 @@ import pytest
 
 from flowledger.engine import api
 from flowledger.engine.ledger import RunState
-from flowledger.errors import FlowledgerError, JournalHeld, NotThere
+from flowledger.errors import FlowledgerError, JournalHeld, NotThere, SpecError
 from flowledger.steps.client.inprocess import InProcessPort, Moment
 from flowledger.steps.client.port import Request
 from flowledger.testing import platform_in_process, run_in_virtual_time
@@ -132,3 +132,10 @@ def test_every_error_is_of_one_tree() -> None:
     ours = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, Exception)]
     assert len(ours) > 15
     assert all(issubclass(item, FlowledgerError) for item in ours)
+
+
+def test_a_spec_that_a_program_built_is_judged_before_anything_is_journaled(bench: Any) -> None:
+    twice = bench.spec.model_copy(update={"mappings": (*bench.spec.mappings, bench.spec.mappings[0])})
+    with pytest.raises(SpecError):
+        bench.apply(twice)
+    assert bench.documents() == []
