@@ -187,7 +187,8 @@ def check_references(call: Call, flow: dict[str, Any], spec: dict[str, Any]) -> 
         fault(400, "CONNECTOR-1307", "The connection spec of the target connection must be the data lake's")
     if source["connectionSpec"]["id"] not in spec["sourceConnectionSpecIds"]:
         fault(400, "FLOW-1413", f"{spec['name']} does not take sources of this connection spec")
-    data_set_id = (target.get("params") or {}).get("dataSetId")
+    params = target.get("params")
+    data_set_id = params.get("dataSetId") if isinstance(params, dict) else None
     data_set = _data_set(call.world, call.sandbox, data_set_id)
     _check_mapping(call, flow, data_set)
 
@@ -234,9 +235,10 @@ def whole_number(value: Any) -> int | None:
     return None
 
 
-def mapping_of(flow: dict[str, Any]) -> Any:
-    """The id of the mapping set that a flow names, or None."""
-    return _params_of(flow, "Mapping").get("mappingId")
+def connections_of(flow: dict[str, Any], side: str) -> list[str]:
+    """The ids of a flow's source or target connections; a draft may hold anything in their place."""
+    ids = flow.get(f"{side}ConnectionIds")
+    return [one for one in ids if isinstance(one, str)] if isinstance(ids, list) else []
 
 
 def _require(body: dict[str, Any], *names: str) -> None:

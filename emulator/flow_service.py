@@ -16,6 +16,7 @@ from flowledger.emulator.flow_rules import (
     check_source_connection,
     check_target_connection,
     connection_spec_of,
+    connections_of,
     fault,
     flow_spec_of,
     wants_draft,
@@ -150,13 +151,14 @@ def _check_deletable(call: Call, kind: str, item: dict[str, Any]) -> None:
         return
     flows = store.all("flows", sandbox)
     if kind != "connections":
-        users = [flow["id"] for flow in flows if key in (flow.get(f"{kind[:-1]}Ids") or [])]
+        side = kind.removesuffix("Connections")
+        users = [flow["id"] for flow in flows if key in connections_of(flow, side)]
         if users:
             fault(400, "FLOW-1447", f"Active flows contain {key}: {', '.join(users)}")
         return
-    for side in ("sourceConnections", "targetConnections"):
-        based = {one["id"] for one in store.all(side, sandbox) if one.get("baseConnectionId") == key}
-        users = [flow["id"] for flow in flows if based & set(flow.get(f"{side[:-1]}Ids") or [])]
+    for side in ("source", "target"):
+        based = {one["id"] for one in store.all(f"{side}Connections", sandbox) if one.get("baseConnectionId") == key}
+        users = [flow["id"] for flow in flows if based.intersection(connections_of(flow, side))]
         if users:
             fault(400, "FLOW-1418", f"The base connection {key} is used by flows: {', '.join(users)}")
 

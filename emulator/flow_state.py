@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flowledger.emulator.flow_rules import fault
+from flowledger.emulator.flow_rules import connections_of, fault
 from flowledger.emulator.identity import sandbox_id, user_of
 from flowledger.emulator.world import Call, World
 
@@ -120,8 +120,8 @@ def inherited(call: Call, kind: str, item: dict[str, Any]) -> dict[str, Any]:
     elif kind == "flows":
         item["inheritedAttributes"] = {
             "properties": {"isSourceFlow": True},
-            "sourceConnections": _connections(call, "sourceConnections", item.get("sourceConnectionIds")),
-            "targetConnections": _connections(call, "targetConnections", item.get("targetConnectionIds")),
+            "sourceConnections": _connections(call, item, "source"),
+            "targetConnections": _connections(call, item, "target"),
         }
         item["runs"] = f"/runs?property=flowId=={item['id']}"
     return item
@@ -138,10 +138,10 @@ def touch(world: World, sandbox: str, key: str) -> None:
         world.store.put(kind, sandbox, key, obj)
 
 
-def _connections(call: Call, kind: str, ids: Any) -> list[dict[str, Any]]:
-    found = []
-    for key in ids if isinstance(ids, list) else []:
-        connection = call.world.store.get(kind, call.sandbox, str(key))
+def _connections(call: Call, flow: dict[str, Any], side: str) -> list[dict[str, Any]]:
+    found, kind = [], f"{side}Connections"
+    for key in connections_of(flow, side):
+        connection = call.world.store.get(kind, call.sandbox, key)
         if connection is None:
             continue
         described = {"id": connection["id"], "connectionSpec": connection["connectionSpec"]}

@@ -1,0 +1,137 @@
+"""Whatever is sent to Flow Service is answered: with its own refusal, never with a failure of the emulator."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flowledger.emulator.caller import FLOW, Caller
+from flowledger.emulator.core import Emulator
+from flowledger.emulator.options import Options
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+FEW = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a JSON value."""
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, child in children for place in places(child, (*path, key)))]
+
+
+def with_put(value: Any, place: tuple[Any, ...], new: Any) -> Any:
+    if not place:
+        return new
+    changed = copy.deepcopy(value)
+    node = changed
+    for key in place[:-1]:
+        node = node[key]
+    node[place[-1]] = new
+    return changed
+
+
+@pytest.mark.parametrize("mode", ["whole", "draft"])
+@pytest.mark.parametrize("collection", ["connections", "sourceConnections", "targetConnections", "flows"])
+@FEW
+@given(data=st.data())
+def test_any_body_in_place_of_any_part_is_answered(
+    pass_of: Callable[[Caller], Any], clock: Any, collection: str, mode: str, data: Any
+) -> None:
+    caller = Caller(Emulator(clock=clock, options=Options(draft_mode_supported=True)))
+    ready = pass_of(caller).upto_flow()
+    ready.make_flow()
+    bodies = {
+        "connections": ready.paypal_body,
+        "sourceConnections": ready.source_body,
+        "targetConnections": ready.target_body,
+        "flows": ready.flow_body,
+    }
+    body = bodies[collection]()
+    place = data.draw(st.sampled_from(places(body)))
+    sent = with_put(body, place, data.draw(ANYTHING))
+
+    reply = caller.send("POST", f"{FLOW}/{collection}", sent, query=[("mode", "draft")] if mode == "draft" else [])
+
+    assert reply.status in (201, 400, 404)
+    assert reply.code.startswith(("FLOW-", "CONNECTOR-")) == (reply.status != 201)
+    if reply.status == 201:
+        path = f"{FLOW}/{collection}/{reply.json['id']}"
+        assert caller.send("GET", path).status == 200
+        assert caller.send("GET", f"{FLOW}/flows", query=[("property", "scheduleParams.interval==30")]).status == 200
+        assert caller.send("POST", f"{path}/action", query=[("op", "publish")]).status in (200, 400, 404)
+        assert caller.send("POST", f"{FLOW}/flows", using(ready, collection, reply.json["id"])).status in (201, 400)
+        assert caller.send("DELETE", f"{FLOW}/connections/{ready.base}").code == "FLOW-1418-400"
+        assert caller.send("DELETE", path).status in (204, 400)
+
+
+def using(ready: Any, collection: str, key: str) -> Any:
+    """The body of a flow, built on what was just made where it can be."""
+    body = ready.flow_body()
+    if f"{collection[:-1]}Ids" in body:
+        body[f"{collection[:-1]}Ids"] = [key]
+    return body
+
+
+@pytest.mark.parametrize("collection", ["connections", "sourceConnections", "targetConnections", "flows"])
+@FEW
+@given(data=st.data())
+def test_any_patch_is_answered(pass_of: Callable[[Caller], Any], clock: Any, collection: str, data: Any) -> None:
+    emulator = Emulator(clock=clock)
+    prod = Caller(emulator)
+    ready = pass_of(prod).upto_flow()
+    flow = ready.make_flow()
+    ids = {"connections": ready.base, "sourceConnections": ready.source, "targetConnections": ready.target}
+    path = f"{FLOW}/{collection}/{ids.get(collection, flow)}"
+    before = emulator.objects(collection)
+    (item,) = prod.send("GET", path).items
+    pointers = ["/" + "/".join(map(str, place)) for place in places(item) if place]
+    operation = {
+        "op": data.draw(st.sampled_from(["add", "replace", "remove", "test", "move"])),
+        "path": data.draw(st.sampled_from([*pointers, "/new", "/new/deep", "/transformations/-", "", "x"]) | st.text()),
+        "value": data.draw(ANYTHING),
+    }
+    operations = data.draw(st.sampled_from([[operation], [operation, operation], operation, [operation["value"]]]))
+
+    reply = prod.send("PATCH", path, operations, headers={"if-match": item["etag"]})
+
+    assert reply.status in (200, 400, 404)
+    assert reply.code.startswith(("FLOW-", "CONNECTOR-")) == (reply.status != 200)
+    assert prod.send("GET", path).status == 200
+    if reply.status != 200:
+        assert emulator.objects(collection) == before
+
+
+@FEW
+@given(
+    query=st.lists(
+        st.tuples(
+            st.sampled_from(["property", "limit", "orderby", "count", "continuationToken"]),
+            st.text(max_size=12)
+            | st.builds(
+                lambda field, operator, value: f"{field}{operator}{value}",
+                st.sampled_from(["name", "createdAt", "params.tableName", "connectionSpec.id", "data"]),
+                st.sampled_from(["==", "!=", "<", ">=", "~", "="]),
+                st.text(max_size=5),
+            ),
+        ),
+        max_size=3,
+    )
+)
+def test_any_query_is_answered(a_pass: Any, prod: Caller, query: list[tuple[str, str]]) -> None:
+    if not a_pass.base:
+        a_pass.upto_flow().make_flow()
+    for collection in ("connections", "sourceConnections", "flows"):
+        reply = prod.send("GET", f"{FLOW}/{collection}", query=query)
+        assert reply.status in (200, 400)
+        assert reply.code.startswith("FLOW-") == (reply.status == 400)
