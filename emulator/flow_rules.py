@@ -173,6 +173,15 @@ def check_base_exists(call: Call, body: dict[str, Any]) -> None:
         fault(404, "FLOW-1439", f"connections not found with id = [{base}]")
 
 
+def check_flow_shape(flow: dict[str, Any]) -> None:
+    """What even a draft must have right: transformations, when there are any, are objects with params."""
+    listed = flow.get("transformations", [])
+    if not isinstance(listed, list) or not all(
+        isinstance(part, dict) and isinstance(part.get("params", {}), dict) for part in listed
+    ):
+        fault(400, "CONNECTOR-1000", "transformations must be a list of objects with name and params")
+
+
 def check_flow(call: Call, flow: dict[str, Any], spec: dict[str, Any]) -> None:
     """Everything that §4.7 lists for a flow that is no draft, in its order."""
     check_references(call, flow, spec)

@@ -13,6 +13,7 @@ from flowledger.emulator.flow_rules import (
     check_base_exists,
     check_connection,
     check_flow,
+    check_flow_shape,
     check_source_connection,
     check_target_connection,
     connection_spec_of,
@@ -66,6 +67,7 @@ def create_flow(call: Call) -> Response:
     body = body_of(call)
     spec = flow_spec_of(call, body)
     draft = wants_draft(call, spec)
+    check_flow_shape(body)
     if not draft:
         check_flow(call, body, spec)
     return _created(call, "flows", body, draft=draft)

@@ -7,6 +7,7 @@ from typing import Any
 from flowledger.emulator.flow_rules import (
     check_connection,
     check_flow,
+    check_flow_shape,
     check_references,
     check_schedule,
     check_source_connection,
@@ -37,6 +38,8 @@ def update(kind: str) -> Handler:
             state = presented(kind, obj, now_ms)["state"]
             fault(400, NOT_NOW.get(state, "FLOW-1416"), f"{obj['id']} cannot be updated while it is {state}")
         changed = _patched(call.body, kind, obj)
+        if kind == "flows":
+            check_flow_shape(changed)
         if changed["state"] != "draft":
             _check_changed(call, kind, obj, changed)
         if kind == "connections":

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowledger.emulator.caller import FLOW, Caller
+from flowledger.emulator.caller import CONVERSION, FLOW, Caller
 from flowledger.emulator.core import Emulator
 from flowledger.emulator.options import Options
 
@@ -72,6 +72,7 @@ def test_any_body_in_place_of_any_part_is_answered(
         assert caller.send("POST", f"{path}/action", query=[("op", "publish")]).status in (200, 400, 404)
         assert caller.send("POST", f"{FLOW}/flows", using(ready, collection, reply.json["id"])).status in (201, 400)
         assert caller.send("DELETE", f"{FLOW}/connections/{ready.base}").code == "FLOW-1418-400"
+        assert caller.send("DELETE", f"{CONVERSION}/mappingSets/{ready.mapping_set}").status == 400
         assert caller.send("DELETE", path).status in (204, 400)
 
 

@@ -110,6 +110,8 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("target of the source's spec", with_paypals_target, "CONNECTOR-1307-400"),
     ("target without dataset", with_a_target_without_dataset, "CONNECTOR-1325-400"),
     ("dataset deleted", with_a_deleted_dataset, "CONNECTOR-1325-400"),
+    ("transformation a string", put("transformations", ["Copy"]), "CONNECTOR-1000-400"),
+    ("params a list", put("transformations", [{"name": "Mapping", "params": []}]), "CONNECTOR-1000-400"),
     ("no transformations", drop("transformations"), "CONNECTOR-1328-400"),
     ("no mapping", without_mapping, "CONNECTOR-1328-400"),
     ("mapping without params", mapping(), "CONNECTOR-1370-400"),
