@@ -33,7 +33,6 @@ class _Change:
     offset: int
     data: bytes  # empty for a cut, which sets the size to `offset`
     cut: bool = False
-    forgotten: bool = False  # a sync that was to write it failed
 
 
 @dataclass(slots=True, eq=False)
@@ -43,7 +42,14 @@ class _Node:
     seen: bytearray = field(default_factory=bytearray)
     durable: bytearray = field(default_factory=bytearray)
     pending: list[_Change] = field(default_factory=list)
+    forgotten: dict[int, tuple[int, int]] = field(default_factory=dict)  # by block: start and end of what a sync lost
     locked: bool = False
+
+    def cut_forgotten(self, size: int) -> None:
+        """What lies beyond `size` is gone for good."""
+        self.forgotten = {
+            block: (start, min(end, size)) for block, (start, end) in self.forgotten.items() if start < size
+        }
 
 
 @dataclass(slots=True, eq=False)
@@ -119,23 +125,28 @@ class SimulatedFileSystem:
                 self._settle(node, choose)
 
     def _settle(self, node: _Node, choose: Choose) -> None:
-        """Blocks of pending writes survive one by one; sizes follow from what survived, holes are zeros."""
+        """Blocks survive one by one; sizes follow from what survived, holes are zeros."""
         content = node.durable
-        for change in node.pending:
+        forgotten = [_Change(start, bytes(node.seen[start:end])) for start, end in node.forgotten.values()]
+        for change in forgotten + node.pending:
             if change.cut:
                 if choose(2):
                     del content[change.offset :]
                 continue
-            end = change.offset + len(change.data)
-            at = change.offset
-            while at < end:
-                stop = min((at // self.block + 1) * self.block, end)
+            for start, end in self._blocks(change.offset, change.offset + len(change.data)).values():
                 if choose(2):
-                    _put(content, at, change.data[at - change.offset : stop - change.offset])
-                at = stop
-            if len(content) < end and choose(2):
-                content.extend(bytes(end - len(content)))
-        node.seen, node.durable, node.pending = bytearray(content), bytearray(content), []
+                    _put(content, start, change.data[start - change.offset : end - change.offset])
+            missing = change.offset + len(change.data) - len(content)
+            if missing > 0 and choose(2):
+                content.extend(bytes(missing))
+        node.seen, node.durable, node.pending, node.forgotten = bytearray(content), bytearray(content), [], {}
+
+    def _blocks(self, start: int, end: int) -> dict[int, tuple[int, int]]:
+        """The part of `start:end` that lies in each block."""
+        return {
+            block: (max(start, block * self.block), min(end, (block + 1) * self.block))
+            for block in range(start // self.block, -(-end // self.block))
+        }
 
     # -- the port ----------------------------------------------------------------------------------------------
 
@@ -197,7 +208,7 @@ class SimulatedFileSystem:
     def replace_content(self, path: Path, data: bytes) -> None:
         """Put other bytes on the medium, as rot or a careless hand would."""
         node = self._names(path.parent).seen[path.name]
-        node.seen, node.durable, node.pending = bytearray(data), bytearray(data), []
+        node.seen, node.durable, node.pending, node.forgotten = bytearray(data), bytearray(data), [], {}
 
     # -- within ------------------------------------------------------------------------------------------------
 
@@ -287,21 +298,21 @@ class SimulatedFile:
         with self._call("truncate"):
             del self._node.seen[size:]
             self._node.pending.append(_Change(size, b"", cut=True))
+            self._node.cut_forgotten(size)
 
     def sync(self) -> None:
         call = self._call("sync")
         node = self._node
         if call.failure is not None and not call.failure.done:
-            for change in node.pending:
-                change.forgotten = True
+            self._forget()
             raise OSError(call.failure.error, os.strerror(call.failure.error))
         with call:
             for change in node.pending:
                 if change.cut:
                     del node.durable[change.offset :]
-                elif not change.forgotten:
+                else:
                     _put(node.durable, change.offset, change.data)
-            node.pending = [change for change in node.pending if change.forgotten and not change.cut]
+            node.pending = []
 
     def close(self) -> None:
         if not self._closed:
@@ -313,9 +324,28 @@ class SimulatedFile:
         self.close()
 
     def _apply(self, data: bytes, offset: int) -> None:
-        if data:
-            _put(self._node.seen, offset, data)
-            self._node.pending.append(_Change(offset, data))
+        node = self._node
+        if not data:
+            return
+        _put(node.seen, offset, data)
+        start, end = offset, offset + len(data)
+        for block in self._fs._blocks(offset, end):
+            if block in node.forgotten:  # touched again, it will be written whole
+                first, last = node.forgotten.pop(block)
+                start, end = min(start, first), max(end, last)
+        node.pending.append(_Change(start, bytes(node.seen[start:end])))
+
+    def _forget(self) -> None:
+        """A sync failed: what it was to write counts as clean from now on. A change of size is not forgotten."""
+        node = self._node
+        for change in node.pending:
+            if change.cut:
+                node.cut_forgotten(change.offset)
+                continue
+            for block, (start, end) in self._fs._blocks(change.offset, change.offset + len(change.data)).items():
+                first, last = node.forgotten.get(block, (start, end))
+                node.forgotten[block] = min(start, first), max(end, last)
+        node.pending = [change for change in node.pending if change.cut]
 
     def _call(self, what: str) -> _Call:
         if self._closed or self._generation != self._fs._generation:

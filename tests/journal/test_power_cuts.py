@@ -133,7 +133,7 @@ class BadDisk(RuleBasedStateMachine):
 
 TestBadDisk = BadDisk.TestCase
 TestBadDisk.settings = settings(
-    max_examples=200, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=150, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
