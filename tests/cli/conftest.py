@@ -61,6 +61,26 @@ class Program:
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 
+    def into_closed_pipe(self, *arguments: str) -> Ran:
+        """A call whose standard output nobody reads any more."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            done = subprocess.run(
+                self.line(arguments),
+                cwd=self.folder,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=writer,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        finally:
+            os.close(writer)
+        return Ran(done.returncode, "", done.stderr)
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self.line(arguments),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -239,13 +237,9 @@ def test_init_overwrites_nothing_unless_told_to(program: Any) -> None:
 
 
 def test_a_reader_that_has_gone_does_not_turn_a_failure_into_a_success(program: Any) -> None:
-    shown = subprocess.run(
-        [f"set -o pipefail; {sys.executable} -m flowledger status nobody --json | true"],
-        shell=True, executable="/bin/bash", env=program.env, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert shown.returncode == 5
-    assert "Traceback" not in shown.stderr
-    assert "BrokenPipe" not in shown.stderr
+    ran = program.into_closed_pipe("status", "nobody", "--json")
+    told(ran, 5, "no journal")
+    assert "BrokenPipe" not in ran.err
 
 
 def test_a_hint_names_the_run_to_resume(connected: Any) -> None:

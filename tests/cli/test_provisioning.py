@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 KINDS = {
@@ -46,7 +47,11 @@ def test_a_second_apply_does_nothing_and_asks_nobody(provisioned: Any) -> None:
 def test_apply_local_needs_no_environment_and_keeps_its_platform_beside_the_journal(program: Any) -> None:
     ran = program("apply", program.spec(), "--local")
     assert ran.code == 0, ran.err
-    assert (program.folder / "emulator" / "emulator.sqlite").exists()
+    state = program.folder / "emulator"
+    assert (state / "emulator.sqlite").exists()
+    shutil.rmtree(state)
+    assert program("apply", "spec.yaml", "--local").code == 0
+    assert not state.exists(), "no emulator is started where there is nothing to do"
 
 
 def test_a_run_that_was_killed_is_resumed_by_apply_and_by_resume(connected: Any, emulator: Any) -> None:
