@@ -49,6 +49,8 @@ class Condition:
 
     def holds(self, item: dict[str, Any]) -> bool:
         """Whether the item passes. A field that it does not have equals nothing."""
+        if self.operator == "==" and isinstance(plain := item.get(self.path[0]), str):  # most filters, quickly
+            return len(self.path) == 1 and plain in self.values
         found = [_text(value) for value in _values_at(item, self.path)]
         match self.operator:
             case "==":

@@ -24,7 +24,7 @@ from flowledger.emulator.flow_rules import (
     without_secrets,
 )
 from flowledger.emulator.flow_specs import PAYPAL, connection_specs, flow_specs
-from flowledger.emulator.flow_state import KINDS, SERVER_FIELDS, begin, inherited, presented, read, shown
+from flowledger.emulator.flow_state import DERIVED, KINDS, SERVER_FIELDS, begin, inherited, presented, read, shown
 from flowledger.emulator.flow_update import act, publish_only, update
 from flowledger.emulator.gateway import FLOW_SERVICE
 from flowledger.emulator.wire import Refused, Response, json_response
@@ -121,7 +121,9 @@ def list_objects(kind: str) -> Handler:
     def handler(call: Call) -> Response:
         options, now_ms = call.world.options, call.world.now_ms()
         conditions = conditions_of(call.request, kind)
-        items = [presented(kind, obj, now_ms) for obj in call.world.listed(kind, call.sandbox)]
+        stored_alike = [condition for condition in conditions if condition.path[0] not in DERIVED]
+        kept = matching(call.world.listed(kind, call.sandbox), stored_alike)  # before the costlier presentation
+        items = [presented(kind, obj, now_ms) for obj in kept]
         if options.newest_first:
             items.reverse()
         if any(condition.path[0] == "inheritedAttributes" for condition in conditions):

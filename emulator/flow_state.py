@@ -17,6 +17,7 @@ SERVER_FIELDS = frozenset(  # what callers cannot set
         *("lastRunDetails", "runs"),
     }
 )
+DERIVED = frozenset({"state", "etag", "version", "lastOperation", "inheritedAttributes"})  # not shown as they are kept
 OPERATION = "_operation"  # kept beside the object's fields, never shown
 UNTIL_THEN = {"create": "pending", "update": "updating", "enable": "enabling", "disable": "disabling"}
 
