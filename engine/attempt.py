@@ -79,6 +79,30 @@ async def attempt(run: Run, step: Step, ctx: StepContext) -> None:
 
 async def _send_once(run: Run, step: Step, ctx: StepContext) -> Answer:
     """One intent, one send, one outcome."""
+    async with run.platform.slots:
+        run.check()
+        answer, number = await _intend_and_send(run, step, ctx)
+    redactor = run.platform.redactor
+    outcome, outputs, why = _outcome(step, answer)
+    fault = fault_of(answer)
+    await run.keep(
+        OutcomeRecorded(
+            step=step.name,
+            attempt=number,
+            outcome=outcome,
+            answer=answer_doc(answer, redactor),
+            outputs=outputs,
+            code=fault.code,
+            text=redactor.redact_text(why or fault.text),
+            request_id=fault.request_id,
+        )
+    )
+    run.log.debug("call answered", step=step.name, attempt=number, status=answer.status, outcome=outcome)
+    return answer
+
+
+async def _intend_and_send(run: Run, step: Step, ctx: StepContext) -> tuple[Answer, int]:
+    """Write the intent, send, and answer with the attempt's number. Whatever is to be waited for comes before."""
     redactor = run.platform.redactor
     number = len(run.ledger.step(step.name).attempts) + 1
     request = step.request(ctx)
@@ -106,22 +130,7 @@ async def _send_once(run: Run, step: Step, ctx: StepContext) -> Answer:
             )
         )
         raise
-    outcome, outputs, why = _outcome(step, answer)
-    fault = fault_of(answer)
-    await run.keep(
-        OutcomeRecorded(
-            step=step.name,
-            attempt=number,
-            outcome=outcome,
-            answer=answer_doc(answer, redactor),
-            outputs=outputs,
-            code=fault.code,
-            text=redactor.redact_text(why or fault.text),
-            request_id=fault.request_id,
-        )
-    )
-    run.log.debug("call answered", step=step.name, attempt=number, status=answer.status, outcome=outcome)
-    return answer
+    return answer, number
 
 
 def _outcome(step: Step, answer: Answer) -> tuple[Outcome, Outputs | None, str]:

@@ -76,7 +76,8 @@ class StepContext:
         while True:
             run.check()
             await run.ready(self._step)
-            answer = await run.platform.send(request)
+            async with run.platform.slots:
+                answer = await run.platform.send(request)
             run.note(
                 ReadAnswered(
                     step=self._step.name,

@@ -21,6 +21,8 @@ TOKEN_TIMEOUT: Final = 30.0  # seconds
 LARGEST_SECONDS: Final = 1_000_000  # an `expires_in` beyond is milliseconds (§1.2)
 WRITES: Final = frozenset({"POST", "PUT", "PATCH"})
 
+AT_ONCE: Final = 100  # calls under way at the same time, as many as the HTTP port has connections
+
 OnToken = Callable[[Answer], Awaitable[None]]
 
 
@@ -44,7 +46,9 @@ class _Token:
 class Platform:
     """Adds what the gateway wants to each call: token, key, org, sandbox (§1.3). Repeats nothing.
 
-    `sandbox` and `org` say where every call goes; `base_url` is what people and journals call the platform by.
+    `sandbox` and `org` say where every call goes; `base_url` is what people and journals call the platform by. `slots`
+    is what a caller holds around a call: whoever waits there has not begun one, so that the wait for a connection is
+    over before an intent is written and its send deadline runs (protocol rules 2 and 14).
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Platform:
         self._port = port
         self._credentials = credentials
         self._token: _Token | None = None
+        self.slots = asyncio.Semaphore(AT_ONCE)
         self._refused: str | None = None  # the last token that a 401 was answered to
         self._flight: asyncio.Task[Answer] | None = None
         redactor.register(credentials.client_secret)
