@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,10 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+
+# What has an option of its own, or (the secret) is never taken from a flag.
+OWN = ("latency_ms", "flow_ready_ms", "tenant", "org", "token_lifetime_s", "client_secret")
 
 
 def start(
@@ -43,6 +47,10 @@ def start(
         int, typer.Option("--token-lifetime", metavar="S", min=1, help="How long a token lives, in seconds.")
     ] = 86399,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides the ids that are given out.")] = 0,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="Any other choice of the emulator (see below); repeat it."),
+    ] = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT. Prints one line, "Ready. URL", once calls are answered.
 
@@ -59,8 +67,33 @@ def start(
         org=org,
         sandboxes=tuple(sandbox) if sandbox else ("prod", "dev"),
         token_lifetime_s=token_lifetime,
+        **further_options(option or []),
     )
     return run_async(_serve(options, port=port, state=state, seed=seed))
+
+
+def further_options(wanted: list[str]) -> dict[str, Any]:
+    """NAME=VALUE pairs as fields of the emulator's Options. Raises UsageError."""
+    from dataclasses import fields
+
+    from flowledger.emulator.options import Options
+    from flowledger.errors import UsageError
+
+    defaults = {field.name: getattr(Options(), field.name) for field in fields(Options) if field.name not in OWN}
+    plain = {name: type(value) for name, value in defaults.items() if isinstance(value, (bool, int, str))}
+    chosen: dict[str, Any] = {}
+    for text in wanted:
+        name, equals, value = text.partition("=")
+        kind = plain.get(name)
+        values = {"true": True, "false": False}
+        if not equals or kind is None:
+            raise UsageError(
+                f"{text!r} is no option of the emulator", hint=f"NAME is one of {', '.join(sorted(plain))}"
+            )
+        if (kind is bool and value not in values) or (kind is int and not value.isdecimal()):
+            raise UsageError(f"{name} is not {value!r}", hint="true or false" if kind is bool else "a whole number")
+        chosen[name] = values[value] if kind is bool else kind(value)
+    return chosen
 
 
 async def _serve(options: object, *, port: int, state: Path | None, seed: int) -> int:
@@ -97,9 +130,19 @@ async def _serve(options: object, *, port: int, state: Path | None, seed: int) -
     return 0
 
 
+NOTES = """\b
+--option takes what has no option of its own, among it
+  strict_sandbox=true          every service wants x-sandbox-name
+  unique_flow_names=true       a second object of one name is refused
+  lax_delete=true              what is in use may be deleted
+  connection_test_result=false the source's credentials do not work
+  flow_fails=TEXT              a new flow ends as failed, with this reason
+  page_size=N, page_maximum=N  how many objects a list shows"""
+
 command(
     app,
     "start",
+    notes=NOTES,
     summary="Serve until SIGTERM or SIGINT.",
     example="flowledger emulator start --port 8480 --state .flowledger/emulator",
     exit_codes="0 stopped by a signal, 2 the port is taken, 6 the state is in use.",

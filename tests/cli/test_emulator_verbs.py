@@ -108,3 +108,31 @@ def test_control_verbs_talk_to_emulators_only(program: Any) -> None:
         assert "loopback" in ran.err
     assert program("emulator", "faults", "list").code == 2
     assert program("emulator", "faults", "list", "--url", "http://127.0.0.1:1").code == 75
+
+
+def test_every_choice_of_the_emulator_can_be_made(program: Any) -> None:
+    from flowledger.cli.emulator import further_options
+    from flowledger.emulator.options import Options
+
+    chosen = further_options(["strict_sandbox=true", "page_size=7", "flow_fails=out of luck"])
+    options = Options(**chosen)
+    assert (options.strict_sandbox, options.page_size, options.flow_fails) == (True, 7, "out of luck")
+    for text in ("strict_sandbox=maybe", "page_size=many", "nonsense=1", "page_size", "tenant=x", "client_secret=x"):
+        ran = program("emulator", "start", "--option", text)
+        assert ran.code == 2, text
+        assert "next: " in ran.err
+
+
+def test_a_flow_that_ends_as_failed_is_told_with_its_reason(program: Any) -> None:
+    process = program.start("emulator", "start", "--port", "0", "--option", "flow_fails=out of luck")
+    url = process.stdout.readline().removeprefix("Ready. ").strip()
+    credentials = {"CLIENT_ID": "local-client", "CLIENT_SECRET": "local-secret", "ORG_ID": "LOCAL@AdobeOrg"}
+    program.env |= {f"FLOWLEDGER_{name}": value for name, value in credentials.items()}
+    ran = program("apply", program.spec(), env={"FLOWLEDGER_BASE_URL": url})
+    explained = program("explain", "paypal-products")
+    process.terminate()
+    process.communicate(timeout=30)
+    assert ran.code == 1, ran.err
+    assert "out of luck" in ran.err
+    assert "Step: await_flow" in explained.out
+    assert "out of luck" in explained.out

@@ -1,0 +1,89 @@
+"""On a terminal of 80 columns: progress in place, questions, and a report that fits."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+from typing import Any
+
+COLUMNS = 80
+
+
+def on_terminal(program: Any, *arguments: str, answer: str = "", **env: str) -> tuple[int, str]:
+    """A call whose three streams are one terminal; `answer` is typed once a question mark is shown."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+    process = subprocess.Popen(
+        program.line(arguments),
+        cwd=program.folder,
+        env={**program.env, "TERM": "xterm", **env},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    shown = b""
+    try:
+        while True:
+            try:
+                piece = os.read(master, 65536)
+            except OSError:  # Linux's word for the end: nobody has the terminal open any more
+                break
+            if not piece:
+                break
+            shown += piece
+            if answer and b"?" in shown:
+                os.write(master, answer.encode())
+                answer = ""
+    finally:
+        os.close(master)
+    return process.wait(timeout=30), shown.decode()
+
+
+def lines_of(shown: str) -> list[str]:
+    """What a person saw, without the codes that move the cursor and colour."""
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    return [line for line in re.split(r"[\r\n]+", plain) if line.strip()]
+
+
+def test_progress_and_report_fit_a_terminal_of_80_columns(program: Any) -> None:
+    code, shown = on_terminal(program, "apply", program.spec(), "--local", NO_COLOR="1")
+    lines = lines_of(shown)
+    assert code == 0, shown
+    assert max(map(len, lines)) <= COLUMNS
+    assert any(re.match(r" ✓ source +5/5 create_source_connection", line) for line in lines)
+    assert any("create_flow" in line and "created" in line for line in lines)
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", shown), "NO_COLOR was not heeded"
+
+
+def test_every_page_about_a_run_fits_a_terminal_of_80_columns(provisioned: Any) -> None:
+    for arguments in (("status", "paypal-products"), ("runs",), ("history", "paypal-products"), ("journal", "verify"),
+                      ("explain", "paypal-products"), ("resume", "paypal-products")):  # fmt: skip
+        code, shown = on_terminal(provisioned, *arguments)
+        assert code == 0, shown
+        too_long = [line for line in lines_of(shown) if len(line) > COLUMNS and str(provisioned.folder) not in line]
+        assert not too_long, arguments
+
+
+def test_a_question_is_asked_on_a_terminal_and_a_no_changes_nothing(provisioned: Any, emulator: Any) -> None:
+    before = emulator.counts
+    code, shown = on_terminal(provisioned, "emulator", "reset", answer="n\n")
+    assert code == 2
+    assert "nothing was changed" in shown
+    assert emulator.counts == before
+    code, shown = on_terminal(provisioned, "emulator", "reset", answer="y\n")
+    assert code == 0, shown
+    assert set(emulator.counts.values()) == {0}
+
+
+def test_a_question_can_be_left_without_an_answer(provisioned: Any, emulator: Any) -> None:
+    before = emulator.counts
+    code, shown = on_terminal(provisioned, "emulator", "reset", answer="\x04")
+    assert code != 0
+    assert "Traceback" not in shown
+    assert emulator.counts == before
