@@ -1,8 +1,8 @@
 """A durable append of the journal against a raw append + fdatasync and against stock TinyDB, at 10² to 10⁵ events.
 
-    python benchmarks/journal.py [--dir DIR] [--rounds N] [--most EVENTS] [--profile]
+    python benchmarks/journal.py [--dir DIR] [--appends N] [--most EVENTS] [--profile]
 
-All contenders are measured in turn within each round, on the same disk, so that its moods meet all of them alike.
+All contenders are measured in turn, append by append and in changing order, so that the disk's moods meet them alike.
 Medians; the ratios are to the raw append of the same row. Stock TinyDB rewrites its file at each insert, so at 10⁴ and
 10⁵ only a handful of its inserts on a file that was filled beforehand is measured.
 """
@@ -15,11 +15,12 @@ import cProfile
 import json
 import os
 import pstats
+import random
 import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from tinydb import TinyDB
 
 from flowledger.journal import InlineCommitter, Journal
 
-BURST = 25  # appends of one contender in a row, before the next one's turn
 FLEET = 100  # runs that append at the same time
 
 
@@ -96,13 +96,19 @@ def timed(append: Callable[[], object], times: int) -> list[float]:
     return taken
 
 
-async def timed_async(append: Callable[[], Coroutine[Any, Any, object]], times: int) -> list[float]:
-    """Seconds of each awaited call, one after another, in one loop."""
-    taken = []
+async def in_turn(appends: Mapping[str, Callable[[], Any]], times: int) -> dict[str, list[float]]:
+    """Seconds of each call (awaited if it is to be), one contender after another, each time in another order."""
+    taken: dict[str, list[float]] = {name: [] for name in appends}
+    order = list(appends)
+    chance = random.Random(1)
     for _ in range(times):
-        begin = time.perf_counter()
-        await append()
-        taken.append(time.perf_counter() - begin)
+        chance.shuffle(order)
+        for name in order:
+            begin = time.perf_counter()
+            result = appends[name]()
+            if asyncio.iscoroutine(result):
+                await result
+            taken[name].append(time.perf_counter() - begin)
     return taken
 
 
@@ -120,9 +126,8 @@ def stock(place: Path, events: int) -> TinyDB:
     return TinyDB(place / "stock.json")
 
 
-def measure(place: Path, events: int, rounds: int) -> dict[str, float]:
+def measure(place: Path, events: int, appended: int) -> dict[str, float]:
     """Medians in seconds, at one size."""
-    taken: dict[str, list[float]] = {}
     raw = Raw(place, events)
     by_thread = Journal.open(place / "thread")
     inline = Journal.open(place / "inline", committer=InlineCommitter())
@@ -131,16 +136,14 @@ def measure(place: Path, events: int, rounds: int) -> dict[str, float]:
     doc = event(events)
     in_run = {"run": "run-000001", **doc}
     loop = asyncio.new_event_loop()
-    for _ in range(rounds):
-        taken.setdefault("raw", []).extend(timed(raw.append, BURST))
-        taken.setdefault("insert", []).extend(timed(lambda: by_thread.db.insert(in_run), BURST))
-        taken.setdefault("append", []).extend(
-            loop.run_until_complete(timed_async(lambda: by_thread.append("run-000001", doc), BURST))
-        )
-        taken.setdefault("inline", []).extend(
-            loop.run_until_complete(timed_async(lambda: inline.append("run-000001", doc), BURST))
-        )
-        taken.setdefault("fleet", []).append(loop.run_until_complete(fleet(by_thread, doc)))
+    appends: dict[str, Callable[[], Any]] = {
+        "raw": raw.append,
+        "insert": lambda: by_thread.db.insert(in_run),
+        "append": lambda: by_thread.append("run-000001", doc),
+        "inline": lambda: inline.append("run-000001", doc),
+    }
+    taken = loop.run_until_complete(in_turn(appends, appended))
+    taken["fleet"] = [loop.run_until_complete(fleet(by_thread, doc)) for _ in range(10)]
     loop.close()
     by_thread.close()
     inline.close()
@@ -148,10 +151,7 @@ def measure(place: Path, events: int, rounds: int) -> dict[str, float]:
     Journal.open(place / "thread").close()
     taken["open"] = [time.perf_counter() - begin]
     database = stock(place, events)
-    few = BURST if events <= 1000 else 3
-    floor = timed(raw.append, BURST)
-    taken["tinydb"] = timed(lambda: database.insert(in_run), few)
-    taken["raw"].extend(floor)
+    taken["tinydb"] = timed(lambda: database.insert(in_run), 25 if events <= 1000 else 3)
     database.close()
     raw.close()
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
@@ -174,7 +174,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dir", type=Path, help="where to write (a fresh directory within); default: the present one")
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--appends", type=int, default=500, help="appends of each contender that are timed")
     parser.add_argument("--most", type=int, default=100_000, help="the largest number of events")
     parser.add_argument("--profile", action="store_true", help="profile inserts instead")
     asked = parser.parse_args()
@@ -189,7 +189,7 @@ def main() -> None:
         events = 100
         while events <= asked.most:
             (place / str(events)).mkdir()
-            found = measure(place / str(events), events, asked.rounds)
+            found = measure(place / str(events), events, asked.appends)
             cells = (f"{found[name] * 1e6:,.0f} ({found[name] / found['raw']:,.2f})" for name in columns)
             print(f"{events:>8} " + " ".join(f"{cell:>18}" for cell in cells) + f" {found['open'] * 1e3:>10,.0f}")
             shutil.rmtree(place / str(events))
