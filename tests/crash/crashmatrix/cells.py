@@ -1,0 +1,252 @@
+"""The cells of the matrix: which step, which deaths, which fate; how one is run and what must hold at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from crashmatrix.fates import REQUEST_FATES, Commits, Knows, LookUpFate, RequestFate
+from crashmatrix.points import POINTS, Crash, CrashPoint
+from crashmatrix.traps import EFFECTS
+from crashmatrix.world import Died, World
+from flowledger.engine.ledger import Ledger, RunState, ledger_of
+from flowledger.engine.report import Report
+from flowledger.engine.table import ROWS, row_of
+from flowledger.errors import FlowledgerError, JournalError, Rejected, TryLater
+
+MADE_ONCE: Final = {
+    "classes": 1, "schemas": 2, "fieldgroups": 1, "dataSets": 1, "connections": 2, "sourceConnections": 1,
+    "targetConnections": 1, "mappingSets": 1, "flows": 1,
+}  # fmt: skip
+LOOKS_A_WINDOW: Final = 6  # at once, four while the window is open, and the one after its end that decides
+SPARE_SITTINGS: Final = 3  # more than the deaths: the platform's own refusal ends one, patience may end others
+
+# Titles are unique in the registry: what comes a second time is refused there, whoever sends it.
+TITLE_UNIQUE: Final = frozenset(
+    {"create_adhoc_class", "create_adhoc_schema", "create_field_group", "create_target_schema"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """Deaths, one after the other, in one step's life; the fate of its first call that gets so far; its look-ups'."""
+
+    step: str
+    fate: RequestFate
+    crashes: tuple[Crash, ...] = ()
+    look_up: LookUpFate | None = None
+
+    def __str__(self) -> str:
+        looks = f"; look-up: {self.look_up.name}" if self.look_up else ""
+        deaths = ", then ".join(map(str, self.crashes)) or "no death"
+        return f"{self.step}: {self.fate.name}{looks}; {deaths}"
+
+
+def can_happen(point: CrashPoint, fate: RequestFate) -> bool:
+    """Whether a run in which the step's first call meets this fate passes this point of that step.
+
+    A trap stays armed until it is met, so that what a second attempt passes counts too.
+    """
+    in_doubt = fate.knows is Knows.IN_DOUBT
+    match point.number:
+        case 3:
+            return False  # needs a torn tail first: a pair
+        case 9:
+            return fate.commits is Commits.LATE
+        case 10:
+            return fate.commits is not Commits.LATE or fate.again
+        case 11:
+            return fate.answers or fate.again
+        case 15 | 18:
+            return in_doubt and fate.commits is not Commits.NOW
+        case 16:
+            return in_doubt
+        case 17:
+            return fate.found
+        case 19:
+            return fate.waits in ("back_off", "token")
+        case 20:
+            return fate.again
+        case 21 | 22:
+            return in_doubt and fate.again
+        case _:
+            return point.per_step
+
+
+def single_cells(step: str, point: CrashPoint) -> Iterator[Cell]:
+    """Every cell with one death of this step at this point."""
+    for fate in REQUEST_FATES:
+        if can_happen(point, fate):
+            for death in point.deaths:
+                yield Cell(step=step, fate=fate, crashes=(Crash(point=point.number, step=step, death=death),))
+
+
+def per_step_points() -> list[CrashPoint]:
+    """The points that a step has of its own, and that a first death can be at."""
+    return [point for point in POINTS if point.per_step and point.number != 3]
+
+
+def run_cell(cell: Cell, *, must_hit: bool = True) -> World:
+    """Live through the cell's deaths, resume until the end, and check everything. AssertionError names the cell."""
+    world = World()
+    world.set_fate(cell.step, cell.fate)
+    if cell.look_up is not None:
+        world.set_look_up_fate(cell.step, cell.look_up)
+    try:
+        if cell.look_up is not None and cell.look_up.ends == "conflict":
+            _refuse(world, cell)
+            return world
+        report = to_the_end(world, cell.crashes, down=cell.fate.down)
+        if must_hit:
+            assert world.hits == list(cell.crashes), f"only these deaths were met: {[str(hit) for hit in world.hits]}"
+        check(world, report, cell)
+    except AssertionError as failure:
+        raise AssertionError(f"{cell}: {failure}") from failure
+    return world
+
+
+def to_the_end(world: World, crashes: tuple[Crash, ...], *, down: float = 0.0) -> Report:
+    """Start processes until one ends with the run provisioned; each crash is armed until it has been met."""
+    left = list(crashes)
+    for _ in range(len(crashes) + SPARE_SITTINGS + 1):
+        hits = len(world.hits)
+        outcome = world.sit(left[0] if left else None)
+        if len(world.hits) > hits:
+            left.pop(0)
+        match outcome:
+            case Report():
+                assert outcome.state is RunState.PROVISIONED, outcome.state
+                return outcome
+            case Died() | JournalError():
+                assert len(world.hits) > hits, f"ended by itself: {outcome}"
+                world.time.advance(down)
+            case TryLater() | Rejected():
+                pass
+            case _:
+                raise AssertionError(f"a sitting ended with {type(outcome).__name__}: {outcome}") from outcome
+    raise AssertionError(f"no end after {world.sittings} sittings")
+
+
+def _refuse(world: World, cell: Cell) -> None:
+    """What carries our marker is not what the run needs: every sitting says so, and nothing is made beside it."""
+    left = list(cell.crashes)
+    for _ in range(len(cell.crashes) + 1):
+        hits = len(world.hits)
+        outcome = world.sit(left[0] if left else None)
+        if len(world.hits) > hits:
+            left.pop(0)
+    assert isinstance(outcome, FlowledgerError) and outcome.exit_code == 7, f"no conflict: {outcome!r}"
+    kind = row_of(cell.step).step.kind
+    assert world.made[kind] <= MADE_ONCE[kind], f"{world.made[kind]} {kind} were made"
+
+
+# -- what must hold ------------------------------------------------------------------------------------------------
+
+
+def check(world: World, report: Report, cell: Cell) -> None:
+    """Everything that must hold at the end of a cell."""
+    documents = world.documents()
+    ledger = ledger_of(world.spec.name, documents)
+    ids = {resource.step: resource.id for resource in report.resources}
+    assert set(ids) == set(EFFECTS), f"the report names {sorted(ids)}"
+    _check_objects(world, ledger, cell, ids, report)
+    _check_references(world, ids)
+    _check_acknowledged(world, documents)
+    _check_look_ups(world, ledger, cell)
+    _check_idle(world, report, len(documents))
+
+
+def _check_objects(world: World, ledger: Ledger, cell: Cell, ids: dict[str, str], report: Report) -> None:
+    extras: list[str] = []
+    for row in ROWS:
+        step = row.step
+        if step.name not in ids:
+            continue
+        key = "$id" if step.name in TITLE_UNIQUE else "id"
+        marker = f"fl-{ledger.nonce}-{step.slug}"
+        ours = [str(found[key]) for found in world.emulator.objects(step.kind) if _carries(found, marker)]
+        assert ids[step.name] in ours, f"the journal's {step.label} is not on the platform"
+        extras += [id for id in ours if id != ids[step.name]]
+    reported = set(report.duplicates)
+    if cell.look_up is not None and cell.look_up.ends == "reported":
+        assert set(extras) == reported, f"extra hits {extras} and reported {reported} differ"
+        return
+    if cell.fate.limit:
+        assert set(extras) == reported, f"twins {extras} and reported {reported} differ"
+    elif cell.fate.unseen:
+        # One send, one answer: within a run nothing can notice. What the run did look at, it reports.
+        assert reported <= set(extras)
+        assert len(extras) <= (0 if cell.step in TITLE_UNIQUE else 1), extras
+    else:
+        assert not extras, f"orphans or twins: {extras}"
+        assert not reported, f"reported although there are none: {reported}"
+        scene = 1 if cell.look_up is not None and cell.look_up.scene else 0
+        kind = row_of(cell.step).step.kind
+        wanted = {**MADE_ONCE, kind: MADE_ONCE[kind] + scene}
+        made = {each: world.made[each] for each in MADE_ONCE}
+        assert made == wanted, f"created, in all: {made}"
+
+
+def _carries(found: dict[str, Any], marker: str) -> bool:
+    texts = [found.get("name"), found.get("title"), found.get("description"), *found.get("tags", {}).values()]
+    return any(marker in str(text) for text in texts)
+
+
+_REFERENCES: Final = (
+    # object of           names the object of         in
+    ("create_adhoc_schema", "create_adhoc_class", ("allOf",)),
+    ("create_source_connection", "create_base_connection", ("baseConnectionId",)),
+    ("create_source_connection", "create_adhoc_schema", ("data",)),
+    ("create_target_schema", "create_field_group", ("allOf",)),
+    ("create_dataset", "create_target_schema", ("schemaRef",)),
+    ("create_target_connection", "find_or_create_sink", ("baseConnectionId",)),
+    ("create_target_connection", "create_target_schema", ("data",)),
+    ("create_target_connection", "create_dataset", ("params",)),
+    ("create_mapping_set", "create_target_schema", ("xdmSchema",)),
+    ("create_flow", "create_source_connection", ("sourceConnectionIds",)),
+    ("create_flow", "create_target_connection", ("targetConnectionIds",)),
+    ("create_flow", "create_mapping_set", ("transformations",)),
+)
+
+
+def _check_references(world: World, ids: dict[str, str]) -> None:
+    for holder, named, (field,) in _REFERENCES:
+        found = world.emulator.world.store.peek(row_of(holder).step.kind, "prod", ids[holder])
+        assert found is not None
+        assert f"'{ids[named]}'" in f"{[found[field]]}", f"{holder} does not name the journal's {named} in {field}"
+
+
+def _check_acknowledged(world: World, documents: list[Any]) -> None:
+    kept = {document.doc_id: dict(document) for document in documents}
+    for number, doc in world.acknowledged.items():
+        found = kept.get(number)
+        assert found is not None, f"acknowledged event {number} is lost: {doc['kind']}"
+        found.pop("run", None)
+        assert found["kind"] == doc["kind"] and found["at"] == doc["at"], f"event {number} is another: {found['kind']}"
+
+
+def _check_look_ups(world: World, ledger: Ledger, cell: Cell) -> None:
+    """A sitting looks up what was in doubt when it began and what it sends into doubt; nothing else.
+
+    A step in doubt costs one look-up if its object shows, else at most LOOKS_A_WINDOW before it is sent again; one that
+    was sent again costs one more at the end. (A second list for a second field belongs to the same look-up.)
+    """
+    doubtful = {cell.step} | {step for steps in world.in_doubt_at_start for step in steps}
+    for sitting in range(1, world.sittings + 1):
+        for step in EFFECTS:
+            looks = sum((sitting, step) == look for look in world.looks)
+            episodes = (step in world.in_doubt_at_start[sitting - 1] if sitting <= len(world.in_doubt_at_start) else 0)
+            episodes += len(ledger.step(step).attempts) if step in doubtful else 0
+            assert looks <= LOOKS_A_WINDOW * episodes + 1, f"{step} was looked up {looks} times in sitting {sitting}"
+            assert step in doubtful or not looks, f"{step} was looked up, and never was in doubt"
+
+
+def _check_idle(world: World, report: Report, events: int) -> None:
+    requests = len(world.requests)
+    again = world.sit()
+    assert again == report, f"resuming once more gave {again}"
+    assert len(world.requests) == requests, "resuming once more sent something"
+    assert len(world.documents()) == events, "resuming once more wrote something"
+
+
