@@ -5,6 +5,12 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line on `sys.argv` and exit."""
+    import io
+    import sys
+
     from flowledger.cli.app import app
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an arrow must not end a run on a terminal without UTF-8
     app(prog_name="flowledger")

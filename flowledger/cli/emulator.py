@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flowledger.cli import faults
 from flowledger.cli.command import command, run_async
+
+if TYPE_CHECKING:
+    from flowledger.emulator.options import Options
 
 app = typer.Typer(
     help="A local stand-in for Adobe: IMS, Schema Registry, Catalog, Flow Service and Conversion on one loopback port.",
@@ -96,21 +99,13 @@ def further_options(wanted: list[str]) -> dict[str, Any]:
     return chosen
 
 
-async def _serve(options: object, *, port: int, state: Path | None, seed: int) -> int:
+async def _serve(options: Options, *, port: int, state: Path | None, seed: int) -> int:
+    from flowledger.cli.local import open_emulator
     from flowledger.cli.signals import first_signal
-    from flowledger.emulator.core import Emulator
-    from flowledger.emulator.options import Options
     from flowledger.emulator.server import serve
-    from flowledger.emulator.store import StateInUse
-    from flowledger.errors import JournalHeld, UsageError
+    from flowledger.errors import UsageError
 
-    assert isinstance(options, Options)
-    try:
-        emulator = Emulator(options=options, state=state, seed=seed)
-    except StateInUse as error:
-        raise JournalHeld(
-            f"another emulator keeps its state in {state}: {error}", hint="give another --state"
-        ) from error
+    emulator = open_emulator(state, options=options, seed=seed)
     try:
         try:
             server = await serve(emulator, port=port)

@@ -56,7 +56,7 @@ def query(
         for document in found:
             print_json_line({"number": document.doc_id, **document})
         return 0
-    print("\n".join(history_lines(history_of(found))))
+    print("\n".join(history_lines(history_of(found))) if found else "No such events.")
     return 0
 
 

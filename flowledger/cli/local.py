@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flowledger.emulator.core import Emulator
     from flowledger.steps.client.platform import Platform
 
 CREDENTIALS = {
@@ -32,25 +33,38 @@ def state_beside(journal: Path) -> Path:
     return journal.absolute().parent / "emulator"
 
 
+def open_emulator(state: Path | None, **choices: Any) -> Emulator:
+    """An emulator with these choices (`options`, `seed`), its state kept in `state`.
+
+    Raises JournalHeld when another emulator has that state, UsageError when it cannot be kept there.
+    """
+    import sqlite3
+
+    from flowledger.emulator.core import Emulator
+    from flowledger.emulator.store import StateInUse
+    from flowledger.errors import JournalHeld, UsageError
+
+    try:
+        return Emulator(state=state, **choices)
+    except StateInUse as error:
+        raise JournalHeld(
+            f"another process runs an emulator on {state}: {error}",
+            hint="stop it; or point FLOWLEDGER_BASE_URL at it, and leave --local out",
+        ) from error
+    except (OSError, sqlite3.Error) as error:
+        raise UsageError(f"an emulator cannot keep its state in {state}: {error}", hint="give another place") from error
+
+
 @asynccontextmanager
 async def local_platform(state: Path, environ: Mapping[str, str]) -> AsyncIterator[Platform]:
     """A platform whose emulator lives as long as the block. Only FLOWLEDGER_SANDBOX is taken from `environ`.
 
     Raises JournalHeld when another process has an emulator on this state.
     """
-    from flowledger.emulator.core import Emulator
     from flowledger.emulator.server import serve
-    from flowledger.emulator.store import StateInUse
-    from flowledger.errors import JournalHeld
     from flowledger.steps.client.config import platform_from_env
 
-    try:
-        emulator = Emulator(state=state)
-    except StateInUse as error:
-        raise JournalHeld(
-            f"another process runs an emulator on {state}: {error}",
-            hint="stop it, or point FLOWLEDGER_BASE_URL at it and leave --local out",
-        ) from error
+    emulator = open_emulator(state)
     try:
         server = await serve(emulator)
         try:

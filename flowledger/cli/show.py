@@ -16,9 +16,8 @@ def print_json(document: Any) -> None:
     """One JSON document, indented for people, in one piece."""
     import orjson
 
-    text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode("utf-8", "replace")
     try:
-        print(text, flush=True)
+        _write(orjson.dumps(document, option=orjson.OPT_INDENT_2))
     except BrokenPipeError:
         drop_stdout()  # the reader has gone; what the verb ends with is not its concern
 
@@ -32,7 +31,14 @@ def print_json_line(document: Any) -> None:
     """One document a line, for streams."""
     import orjson
 
-    print(orjson.dumps(document).decode("utf-8", "replace"))
+    _write(orjson.dumps(document))
+
+
+def _write(data: bytes) -> None:
+    """A line of UTF-8, whatever the locale is: JSON has no other encoding."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def print_lines(lines: Iterable[str]) -> None:

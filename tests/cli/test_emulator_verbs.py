@@ -39,6 +39,14 @@ def test_a_second_emulator_on_one_state_is_refused(program: Any) -> None:
     assert "another" in second.err
 
 
+def test_a_place_that_can_keep_no_state_is_refused(program: Any) -> None:
+    (program.folder / "emulator").write_text("a file")
+    for line in (("emulator", "start", "--port", "0", "--state", "emulator"), ("apply", program.spec(), "--local")):
+        ran = program(*line)
+        assert ran.code == 2, ran.err
+        assert "cannot keep its state" in ran.err
+
+
 def test_a_taken_port_is_told(program: Any, emulator: Any) -> None:
     port = emulator.url.rpartition(":")[2]
     ran = program("emulator", "start", "--port", port)
