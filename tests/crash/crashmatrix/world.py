@@ -122,6 +122,7 @@ class World:
         self.sends = 0
         self.made: Counter[str] = Counter()
         self.acknowledged: dict[int, Doc] = {}
+        self.documents: list[Any] = []  # the run's events, as the last process read them at its start
         self.looks: list[tuple[int, str]] = []  # sitting and step of each look-up
         self.in_doubt_at_start: list[set[str]] = []
         self.sittings = 0
@@ -215,7 +216,8 @@ class World:
         try:
             self.stage = "opening"
             journal = Journal.open(DIRECTORY, fs=self.disk, committer=InlineCommitter(), wall=self.time.wall)
-            self.in_doubt_at_start.append(_in_doubt(ledger_of(self.spec.name, journal.events(self.spec.name))))
+            self.documents = journal.events(self.spec.name)
+            self.in_doubt_at_start.append(_in_doubt(ledger_of(self.spec.name, self.documents)))
             self.stage = "running"
             outcome = self._run(journal)
             self.stage = "closing"
@@ -362,13 +364,6 @@ class World:
             put(kind, sandbox, id, obj)
 
         store.put = counted  # type: ignore[method-assign] # the test stands between services and store
-
-    # -- afterwards --------------------------------------------------------------------------------------------
-
-    def documents(self) -> list[Any]:
-        """The run's events, as the next process would read them."""
-        with Journal.open(DIRECTORY, fs=self.disk, committer=InlineCommitter(), wall=self.time.wall) as journal:
-            return journal.events(self.spec.name)
 
 
 def _in_doubt(ledger: Ledger) -> set[str]:
