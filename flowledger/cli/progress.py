@@ -169,7 +169,8 @@ class LiveProgress(Progress):
         if open_needs:
             more = f" +{len(open_needs) - 1}" if len(open_needs) > 1 else ""
             return waiting, f"{branch.next} waits for {open_needs[0]}{more}", ""
-        return waiting, f"{branch.next}{dots}", ""
+        # Reads are journaled when they are answered, so a step may be at work without an event of its own.
+        return (doing if self.seen else waiting), f"{branch.next}{dots}", ""
 
     def _is_done(self, step: str) -> bool:
         return step in self._branch_of[step].done

@@ -100,6 +100,7 @@ def test_live_progress_says_what_a_branch_does_and_what_it_waits_for() -> None:
     assert "create_dataset: in doubt; looking again in 5.6 s" in lines["target"]
     assert "create_mapping_set waits for create_target_schema +1" in lines["mapping"]
     feed(progress, {**ADOPTED, "step": "find_or_create_sink"})
+    assert " › source   0/5 create_base_connection…" in lines["source"]
     assert "✓ sink     1/1 find_or_create_sink" in picture(progress, console)[BRANCHES.index("sink")]
 
 
