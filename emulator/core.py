@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 
@@ -126,7 +125,7 @@ class Emulator:
         )
         found = self._router.find(request.method, request.raw_path)
         template = found.template if isinstance(found, Match) else ""
-        fault = self.faults.strike(request.method, unquote(request.raw_path), template, request.body)
+        fault = self.faults.strike(request.method, request.raw_path, template, request.body)
         response = self._answer(request, found) if fault is None else self._answer_with(fault, request, found)
         delay_ms = self.options.latency_ms + self.faults.latency_ms + (fault.delay_ms if fault else 0)
         response = Response(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
+from urllib.parse import unquote
 
 from flowledger.emulator.store import Store
 
@@ -189,10 +190,11 @@ class Faults:
         """Milliseconds that lists of a kind run behind, or None when no lag was set for it."""
         return self._lag.get(kind, self._lag.get("*"))
 
-    def strike(self, method: str, path: str, template: str, body: bytes) -> Fault | None:
+    def strike(self, method: str, raw_path: str, template: str, body: bytes) -> Fault | None:
         """The fault for this call, counted; None when the call is spared."""
         if not self._faults:
             return None
+        path = unquote(raw_path)
         counted = False
         for fault in self._faults:
             if fault.used_up or not fault.fits(method, path, template, body):

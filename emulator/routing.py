@@ -38,14 +38,15 @@ class Router:
 
     def find(self, method: str, raw_path: str) -> Match | frozenset[str]:
         """The match, or the methods that the path knows (none: no such path)."""
-        segments = [unquote(segment) for segment in raw_path.strip("/").split("/")]
         allowed: set[str] = set()
-        for node, params in self._ends(self._root, segments, {}):
-            if method in node.handlers:
-                handler, template = node.handlers[method]
-                return Match(handler=handler, template=template, params=params)
-            allowed.update(node.handlers)
-        return frozenset(allowed)
+        segments = raw_path.strip("/").split("/")
+        if "%" in raw_path:
+            segments = [unquote(segment) for segment in segments]
+        found = _search(self._root, segments, 0, method, allowed)
+        if found is None:
+            return frozenset(allowed)
+        handler, template, params = found
+        return Match(handler=handler, template=template, params=params)
 
     def _add(self, method: str, template: str, handler: Handler) -> None:
         node = self._root
@@ -58,14 +59,26 @@ class Router:
             raise ValueError(f"two handlers for {method} {template}")
         node.handlers[method] = (handler, template)
 
-    def _ends(self, node: _Node, segments: list[str], params: dict[str, str]) -> Iterable[tuple[_Node, dict[str, str]]]:
-        if not segments:
-            if node.handlers:
-                yield node, params
-            return
-        first, rest = segments[0], segments[1:]
-        if first in node.fixed:
-            yield from self._ends(node.fixed[first], rest, params)
+
+def _search(
+    node: _Node, segments: list[str], at: int, method: str, allowed: set[str]
+) -> tuple[Handler, str, dict[str, str]] | None:
+    """The first end below `node` that serves the method; `allowed` gathers the methods of the others."""
+    if at == len(segments):
+        if method in node.handlers:
+            return (*node.handlers[method], {})
+        allowed.update(node.handlers)
+        return None
+    segment = segments[at]
+    fixed = node.fixed.get(segment)
+    if fixed is not None:
+        found = _search(fixed, segments, at + 1, method, allowed)
+        if found is not None:
+            return found
+    if segment:
         for name, child in node.named.items():
-            if first:
-                yield from self._ends(child, rest, {**params, name: first})
+            found = _search(child, segments, at + 1, method, allowed)
+            if found is not None:
+                found[2][name] = segment
+                return found
+    return None
