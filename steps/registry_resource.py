@@ -70,7 +70,11 @@ class RegistryResource(Step):
         return None if absent(answer) else answer.json
 
     def marked(self, ctx: Context, live: Json) -> bool:
-        return carries(ctx.marker(self), text_or_none(live, "title"), text_or_none(live, "description"))
+        """The description decides: who has our title is exactly what is asked (platform-api.md §9, protocol rule 11).
+
+        Of an object of ours whose description was edited the title still says that it is taken, so none is made twice.
+        """
+        return carries(ctx.marker(self), text_or_none(live, "description"))
 
     def check(self, ctx: Context, live: Json) -> list[Difference]:
         return [
