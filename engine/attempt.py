@@ -12,6 +12,7 @@ from flowledger.engine.reconcile import judge_title, reconcile
 from flowledger.engine.retry import back_off
 from flowledger.engine.run import Run
 from flowledger.errors import TryLater, Unreachable
+from flowledger.steps.answers import usable_id
 from flowledger.steps.client.judge import Verdict, fault_of, judge, refusal, retry_after, title_holder
 from flowledger.steps.client.port import Answer, Reach
 from flowledger.steps.step import Outputs, Step, UnusableAnswer
@@ -138,9 +139,12 @@ def _outcome(step: Step, answer: Answer) -> tuple[Outcome, Outputs | None, str]:
     match judge(answer):
         case Verdict.ACCEPTED:
             try:
-                return "done", step.read(answer), ""
+                outputs = step.read(answer)
             except UnusableAnswer as error:
                 return "in_doubt", None, str(error)
+            if not usable_id(outputs["id"]):
+                return "in_doubt", None, "the answer's id is none that could be asked for"
+            return "done", outputs, ""
         case Verdict.NOT_DONE:
             return "not_done", None, answer.trouble
         case _:

@@ -8,7 +8,8 @@ from flowledger.engine.context import StepContext
 from flowledger.engine.events import LastLookTaken, LookedUp, StepAdopted
 from flowledger.engine.retry import look_ups
 from flowledger.engine.run import Run
-from flowledger.errors import Conflict
+from flowledger.errors import Conflict, Unreachable
+from flowledger.steps.answers import usable_id
 from flowledger.steps.client.judge import fault_of
 from flowledger.steps.client.port import Answer, Json
 from flowledger.steps.step import Step
@@ -59,6 +60,12 @@ async def _look_up(run: Run, step: Step, ctx: StepContext, *, decides: bool) -> 
     seen: list[dict[str, Any]] = []
     live: list[tuple[str, Json]] = []
     for hit in await step.find(ctx):
+        if not usable_id(hit.id):
+            raise Unreachable(
+                f"{run.ledger.run}/{step.name}: a list names {hit.id[:100]!r} with this run's marker, "
+                "which is no id that could be asked for, so nothing in it is believed",
+                hint=f"flowledger resume {run.ledger.run}",
+            )
         there = await step.fetch(ctx, hit.id)
         marked = there is not None and step.marked(ctx, there)
         seen.append({"id": hit.id, "created_at": hit.created_at, "there": there is not None, "marked": marked})

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from flowledger.errors import Unreachable
 from flowledger.steps.client.judge import fault_of
 from flowledger.steps.client.port import Answer, Json
 from flowledger.steps.step import UnusableAnswer
+
+
+# UUIDs, hexadecimal ids and `$id` URLs (platform-api.md §2-§5). Whatever would need an escape in a URL other than the
+# slash, steps up a path or cannot be printed is no id: it comes from something that is broken, or that means harm.
+_ID: Final = re.compile(r"[A-Za-z0-9._~:@/=+-]{1,1000}")
+
+
+def usable_id(value: Json) -> bool:
+    """Whether a value can be the id of an object: kept in the journal, shown, and asked for as part of a path."""
+    return (
+        isinstance(value, str)
+        and _ID.fullmatch(value) is not None
+        and not any(part in (".", "..") for part in value.split("/"))
+    )
 
 
 def needed_text(answer: Answer, key: str) -> str:
