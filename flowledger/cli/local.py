@@ -45,6 +45,8 @@ def open_emulator(state: Path | None, **choices: Any) -> Emulator:
     from flowledger.errors import JournalHeld, UsageError
 
     try:
+        if state is not None:
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds what base connections are given
         return Emulator(state=state, **choices)
     except StateInUse as error:
         raise JournalHeld(

@@ -64,11 +64,11 @@ def apply(
     from flowledger.engine.specfile import load_spec
 
     seconds = seconds_of(lock_timeout)
-    loaded = load_spec(spec, base_url=os.environ.get("FLOWLEDGER_BASE_URL", ""))
+    loaded = load_spec(spec, base_url=aimed_at(local=local))
     run = loaded.spec.name
     ledger = known_ledger(run, journal)
     if ledger is None:  # a start in the past is a fault before the run begins, and history after it
-        loaded = load_spec(spec, now=time.time(), base_url=os.environ.get("FLOWLEDGER_BASE_URL", ""))
+        loaded = load_spec(spec, now=time.time(), base_url=aimed_at(local=local))
     for warning in () if voice.quiet else loaded.warnings:
         typer.echo(f"warning: {warning}", err=True)
 
@@ -230,6 +230,13 @@ def show_resume_plan(run: str, journal: Path, *, as_json: bool) -> int:
     else:
         print("\n".join(resume_plan_lines(plan)))
     return 0
+
+
+def aimed_at(*, local: bool) -> str:
+    """The platform that a run would go to: what is unwise against Adobe is told before it happens."""
+    from flowledger.steps.client.config import ADOBE
+
+    return "" if local else os.environ.get("FLOWLEDGER_BASE_URL", "").strip() or ADOBE
 
 
 def named(hint: str, run: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, JsonOption, command, run_async
-from flowledger.cli.provision import LocalOption, SpecArgument, known_ledger
+from flowledger.cli.provision import LocalOption, SpecArgument, aimed_at, known_ledger
 
 if TYPE_CHECKING:
     from flowledger.engine.ledger import Ledger
@@ -111,7 +111,7 @@ def plan(
     from flowledger.engine.plan import plan_of
     from flowledger.engine.specfile import load_spec
 
-    loaded = load_spec(spec, base_url=os.environ.get("FLOWLEDGER_BASE_URL", ""))
+    loaded = load_spec(spec, base_url=aimed_at(local=local))
     ledger = known_ledger(loaded.spec.name, journal)
     if ledger is not None:
         _refuse_changed(loaded.spec, ledger)

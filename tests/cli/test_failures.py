@@ -247,3 +247,12 @@ def test_a_hint_names_the_run_to_resume(connected: Any) -> None:
     ran = connected("apply", spec, env={"FLOWLEDGER_BASE_URL": "http://127.0.0.1:1"})
     assert "flowledger resume paypal-products" in ran.err.partition("next: ")[2]
     assert "flowledger resume paypal-products" in connected("explain", "paypal-products").out.partition("Next: ")[2]
+
+
+def test_a_settle_window_that_is_too_short_for_adobe_is_warned_of_before_anything_is_sent(program: Any) -> None:
+    ran = program("apply", program.spec())  # no base URL: that is Adobe
+    assert ran.code == 4
+    assert "warning: spec.yaml:" in ran.err
+    assert "made twice" in ran.err
+    assert "warning" in program("plan", "spec.yaml", "--offline").err
+    assert "warning" not in program("plan", "spec.yaml", "--offline", "--local").err

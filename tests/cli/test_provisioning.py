@@ -49,6 +49,8 @@ def test_apply_local_needs_no_environment_and_keeps_its_platform_beside_the_jour
     assert ran.code == 0, ran.err
     state = program.folder / "emulator"
     assert (state / "emulator.sqlite").exists()
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert "warning" not in ran.err
     shutil.rmtree(state)
     assert program("apply", "spec.yaml", "--local").code == 0
     assert not state.exists(), "no emulator is started where there is nothing to do"
