@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
+import structlog
+from typer.testing import CliRunner
+
+from flowledger.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "paypal-products.yaml"
@@ -33,6 +39,18 @@ class Ran:
         return json.loads(self.out)
 
 
+@contextmanager
+def quiet_logging() -> Iterator[None]:
+    """Logging as it was before: a call configures it for its own process, and other tests share this one."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    try:
+        yield
+    finally:
+        logging.root.handlers[:] = handlers
+        logging.root.setLevel(level)
+        structlog.reset_defaults()
+
+
 class Program:
     """Calls flowledger in a folder of its own with an environment of its own."""
 
@@ -46,7 +64,16 @@ class Program:
             "FLOWLEDGER_JOURNAL": str(self.journal),
         }
 
-    def __call__(self, *arguments: str, **more: Any) -> Ran:
+    def __call__(self, *arguments: str, env: Mapping[str, str] | None = None) -> Ran:
+        """A call in this process, which spares a start of Python and makes every warning an error."""
+        nothing: dict[str, str | None] = {name: None for name in os.environ if name.startswith("FLOWLEDGER_")}
+        with chdir(self.folder), quiet_logging():
+            done = CliRunner().invoke(app, arguments, env={**nothing, **self.env, **(env or {})})
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return Ran(done.exit_code, done.stdout, done.stderr)
+
+    def apart(self, *arguments: str, **more: Any) -> Ran:
+        """A call in a process of its own, as people make it."""
         env = self.env | more.pop("env", {})
         done = subprocess.run(
             self.line(arguments),

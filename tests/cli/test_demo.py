@@ -7,14 +7,14 @@ from typing import Any
 
 
 def test_the_demo_provisions_and_the_second_time_there_is_nothing_to_do(program: Any) -> None:
-    first = program("demo")
+    first = program.apart("demo")
     assert first.code == 0, first.err
     assert "create_flow" in first.out
     assert ".flowledger/demo/journal" in first.out
     assert first.out.count("  flowledger ") == 3
     assert not program.journal.exists(), "the demo must not write into the user's journal"
     shutil.rmtree(program.folder / ".flowledger" / "demo" / "emulator")
-    second = program("demo")
+    second = program.apart("demo")
     assert second.code == 0, second.err
     assert "Nothing to do" in second.out
     assert not (program.folder / ".flowledger" / "demo" / "emulator").exists(), "no emulator was started"

@@ -173,7 +173,7 @@ def test_a_full_disk_ends_with_75_and_the_run_can_be_resumed(connected: Any, emu
     def full_after_20_kb() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    ran = connected("apply", spec, preexec_fn=full_after_20_kb)
+    ran = connected.apart("apply", spec, preexec_fn=full_after_20_kb)
     told(ran, 75)
     assert connected("status", "paypal-products").code == 0
     assert connected("apply", spec).code == 0

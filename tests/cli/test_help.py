@@ -90,7 +90,7 @@ def test_help_pays_for_no_library_but_typer() -> None:
 
 
 def test_the_version_is_printed(program: Any) -> None:
-    ran = program("--version")
+    ran = program.apart("--version")
     assert (ran.code, ran.out) == (0, "flowledger 0.1.0\n")
 
 

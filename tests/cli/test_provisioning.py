@@ -12,7 +12,7 @@ KINDS = {
 
 
 def test_apply_provisions_and_says_each_step_with_its_id_and_where_the_journal_is(connected: Any) -> None:
-    ran = connected("apply", connected.spec())
+    ran = connected.apart("apply", connected.spec())
     assert ran.code == 0, ran.err
     assert "provisioned" in ran.out
     assert "create_flow" in ran.out
@@ -45,7 +45,7 @@ def test_a_second_apply_does_nothing_and_asks_nobody(provisioned: Any) -> None:
 
 
 def test_apply_local_needs_no_environment_and_keeps_its_platform_beside_the_journal(program: Any) -> None:
-    ran = program("apply", program.spec(), "--local")
+    ran = program.apart("apply", program.spec(), "--local")
     assert ran.code == 0, ran.err
     state = program.folder / "emulator"
     assert (state / "emulator.sqlite").exists()
@@ -135,7 +135,7 @@ def test_without_flag_and_environment_the_journal_is_in_the_working_directory(co
 
 
 def test_no_secret_and_no_token_is_in_the_journal_or_in_what_is_printed(connected: Any) -> None:
-    ran = connected("apply", connected.spec(), "-vv", "--debug")
+    ran = connected.apart("apply", connected.spec(), "-vv", "--debug")
     whole = ran.out + ran.err + connected("journal", "export", "-").out
     assert ran.code == 0
     for secret in ("local-secret", "a made-up secret", "Bearer ", "eyJ"):

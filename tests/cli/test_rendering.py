@@ -144,7 +144,7 @@ def test_history_tells_events_of_a_later_version_without_failing() -> None:
 def test_a_locale_without_utf_8_loses_an_arrow_and_nothing_else(program: Any) -> None:
     spec = program.spec((r"title: PayPal products", "title: Käufe →"))
     env = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    page = program("plan", spec, "--offline", env=env)
+    page = program.apart("plan", spec, "--offline", env=env)
     assert page.code == 0, page.err
     assert "token \\u2192 create_base_connection" in page.out
-    assert program("validate", spec, "--json", env=env).json["spec"]["target"]["dataset"]["title"] == "Käufe →"
+    assert program.apart("validate", spec, "--json", env=env).json["spec"]["target"]["dataset"]["title"] == "Käufe →"
