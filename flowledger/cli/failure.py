@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flowledger.cli.logs import coloured
+from flowledger.cli.printable import printable
 from flowledger.errors import Drifted, FlowledgerError, JournalCorrupt, JournalHeld, SpecError, StepError
 
 SCHEMA_VERSION = 1
@@ -16,20 +17,20 @@ SCHEMA_VERSION = 1
 def tell(error: FlowledgerError, *, debug: bool = False) -> None:
     """Print an error to stderr: a sentence, each fault on its own line, and the next thing to do."""
     if debug:
-        _say("".join(traceback.format_exception(error)).rstrip())
-    _say(f"{_red('error:')} {error}")
+        _say(_shown("".join(traceback.format_exception(error)).rstrip()))
+    _say(f"{_red('error:')} {_shown(str(error))}")
     for fault in faults_of(error):
         if fault not in str(error):
-            _say(f"  - {fault}")
+            _say(f"  - {_shown(fault)}")
     if error.hint:
-        _say(f"next: {error.hint}")
+        _say(f"next: {_shown(error.hint)}")
 
 
 def tell_bug(error: Exception, *, debug: bool = False) -> None:
     """Print an error that nobody foresaw. The journal is readable after it, as after a kill."""
     if debug:
-        _say("".join(traceback.format_exception(error)).rstrip())
-    _say(f"{_red('error:')} flowledger has a fault of its own: {type(error).__name__}: {error}")
+        _say(_shown("".join(traceback.format_exception(error)).rstrip()))
+    _say(f"{_red('error:')} flowledger has a fault of its own: {type(error).__name__}: {_shown(str(error))}")
     _say("next: run it again with --debug for the traceback, and report it; what was journaled is safe to resume")
 
 
@@ -87,6 +88,10 @@ def run_document(error: FlowledgerError, run: str, journal: Path) -> dict[str, A
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def _shown(text: str) -> str:
+    return printable(text, keep="\n")
 
 
 def _red(text: str) -> str:

@@ -44,7 +44,7 @@ def query(
     Fields: run, kind, at, step, attempt, outcome, code, call.method, call.path, answer.status and so on, as
     `history RUN --event N --json` shows them.
     """
-    from flowledger.cli.show import print_json_line
+    from flowledger.cli.show import print_json_line, shown_documents
     from flowledger.cli.showhistory import history_lines
     from flowledger.engine.history import history_of
     from flowledger.journal import JournalReader
@@ -56,7 +56,7 @@ def query(
         for document in found:
             print_json_line({"number": document.doc_id, **document})
         return 0
-    print("\n".join(history_lines(history_of(found))) if found else "No such events.")
+    print("\n".join(history_lines(history_of(shown_documents(found)))) if found else "No such events.")
     return 0
 
 
@@ -140,6 +140,7 @@ def export(
     import orjson
 
     from flowledger.cli.files import write_new
+    from flowledger.cli.printable import printable_json
     from flowledger.errors import NotThere
     from flowledger.journal import JournalReader
 
@@ -147,7 +148,7 @@ def export(
         if run is not None and run not in reader.runs():
             raise NotThere(f"the journal at {journal} has no run {run!r}", hint="flowledger runs")
         documents = reader.events(run) if run is not None else reader.all()
-        lines = [orjson.dumps({"number": document.doc_id, **document}).decode() for document in documents]
+        lines = [printable_json(orjson.dumps({"number": doc.doc_id, **doc})).decode() for doc in documents]
     text = "".join(f"{line}\n" for line in lines)
     if target == "-":
         sys.stdout.write(text)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
+
+from flowledger.cli.printable import printable, printable_value
 
 if TYPE_CHECKING:
     from flowledger.cli.command import Voice
@@ -23,6 +26,7 @@ def configure_logs(voice: Voice) -> None:
 
     structlog.configure(
         processors=[
+            _shown,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             structlog.dev.ConsoleRenderer(colors=coloured(sys.stderr), pad_event_to=0),
@@ -31,7 +35,21 @@ def configure_logs(voice: Voice) -> None:
         logger_factory=to_stderr,
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(name)s %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Shown("%(asctime)s %(name)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=level)
+
+
+class _Shown(logging.Formatter):
+    """What a platform put into a record cannot steer the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), keep="\n")
+
+
+def _shown(logger: Any, name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG001 - structlog's signature
+    shown: Mapping[str, Any] = printable_value(event)
+    return shown
 
 
 def coloured(stream: Any) -> bool:

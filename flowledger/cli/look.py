@@ -18,6 +18,7 @@ def status(run: RunArgument, journal: JournalOption = DEFAULT_JOURNAL, as_json: 
 
     Needs no lock and no network, and can be asked while the run is being driven. Exits 0 whatever the state is.
     """
+    from flowledger.cli.printable import printable
     from flowledger.cli.show import ago, moment, place, print_json, report_lines
     from flowledger.engine.api import read_status
 
@@ -29,8 +30,9 @@ def status(run: RunArgument, journal: JournalOption = DEFAULT_JOURNAL, as_json: 
         print(line)
     if report.stopped is not None:
         stop = report.stopped
-        print(f"Stopped: {stop.message}" + (f" (request id {stop.request_id})" if stop.request_id else ""))
-        print(f"Next: {stop.hint or f'flowledger explain {run}'}")
+        asked = f" (request id {stop.request_id})" if stop.request_id else ""
+        print(printable(f"Stopped: {stop.message}{asked}"))
+        print(printable(f"Next: {stop.hint or f'flowledger explain {run}'}"))
     elif report.exit_code:
         print(f"Unfinished. Next: flowledger resume {run}")
     print(f"Changed: {moment(report.changed_at)} ({ago(report.changed_at)})")
@@ -95,7 +97,7 @@ def history(
     from flowledger.cli.showhistory import entry_lines, history_lines
     from flowledger.engine.history import entry_of, history_of
 
-    documents, place = _documents(run, journal)
+    documents, place = _documents(run, journal, as_text=not as_json)
     if event is None:
         entries = history_of(documents)
         if as_json:
@@ -123,7 +125,7 @@ def explain(run: RunArgument, journal: JournalOption = DEFAULT_JOURNAL, as_json:
     from flowledger.engine.explain import explain as explain_run
     from flowledger.steps.client.clock import SystemClock
 
-    documents, place = _documents(run, journal)
+    documents, place = _documents(run, journal, as_text=not as_json)
     explanation = explain_run(run, documents, SystemClock())
     if as_json:
         print_json({**explanation.to_json(), "journal": place})
@@ -132,14 +134,19 @@ def explain(run: RunArgument, journal: JournalOption = DEFAULT_JOURNAL, as_json:
     return 0
 
 
-def _documents(run: str, journal: Path) -> tuple[list[Document], str]:
-    """The numbered events of a run, oldest first, and the journal's place. Raises NotThere."""
+def _documents(run: str, journal: Path, *, as_text: bool) -> tuple[list[Document], str]:
+    """The numbered events of a run, oldest first, and the journal's place; `as_text`: as a terminal may show them.
+
+    Raises NotThere.
+    """
+    from flowledger.cli.show import shown_documents
     from flowledger.engine.api import read_ledger
     from flowledger.journal import JournalReader
 
     _, place = read_ledger(run, journal)
     with JournalReader.open(journal) as reader:
-        return reader.events(run), place
+        found = reader.events(run)
+    return (shown_documents(found) if as_text else found), place
 
 
 def register(app: typer.Typer) -> None:

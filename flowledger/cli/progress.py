@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
+from flowledger.cli.printable import printable
 from flowledger.cli.show import fitted, lasting
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Progress:
             return
         if branch.doing != step:
             branch.doing, branch.since = step, now
-        branch.note = note_of(kind, doc)
+        branch.note = printable(note_of(kind, doc))
         self._tell(lambda: self.noticed(step, kind, doc))
 
     def finished(self, step: str, doc: Event, seconds: float) -> None:
@@ -123,7 +124,7 @@ class PlainProgress(Progress):
             self._say(f"{step:{self._wide}}  {note_of(kind, doc)}")
 
     def _say(self, line: str) -> None:
-        print(line.rstrip(), file=self._stream, flush=True)
+        print(printable(line.rstrip()), file=self._stream, flush=True)
 
 
 class LiveProgress(Progress):

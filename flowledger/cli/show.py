@@ -7,9 +7,13 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowledger.cli.logs import coloured
+from flowledger.cli.printable import printable_json, printable_value
+
+if TYPE_CHECKING:
+    from tinydb.table import Document
 
 
 def print_json(document: Any) -> None:
@@ -37,7 +41,7 @@ def print_json_line(document: Any) -> None:
 def _write(data: bytes) -> None:
     """A line of UTF-8, whatever the locale is: JSON has no other encoding."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(data + b"\n")
+    sys.stdout.buffer.write(printable_json(data) + b"\n")
     sys.stdout.buffer.flush()
 
 
@@ -121,6 +125,13 @@ def place(path: str | os.PathLike[str]) -> str:
     return relative if len(relative) < len(text) and not relative.startswith("..") else text
 
 
+def shown_documents(documents: Iterable[Document]) -> list[Document]:
+    """Numbered events as a terminal may show them."""
+    from tinydb.table import Document
+
+    return [Document(printable_value(document), doc_id=document.doc_id) for document in documents]
+
+
 def indented(value: Any, *, by: int = 2) -> str:
     """A JSON value over several lines, indented."""
     import orjson
@@ -131,6 +142,7 @@ def indented(value: Any, *, by: int = 2) -> str:
 
 def report_lines(report: Mapping[str, Any]) -> list[str]:
     """A run's report for people: what it is, each resource with its id and how, and where the journal is."""
+    report = printable_value(report)
     state = str(report["state"])
     lines = [f"{bold(str(report['run']))}  {state}  (sandbox {report['sandbox']} of {report['org']})"]
     resources = report["resources"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from flowledger.cli.printable import printable
 from flowledger.cli.show import bold, dim, indented, moment, table, width
 
 if TYPE_CHECKING:
@@ -34,11 +35,11 @@ def plan_lines(plan: Plan) -> list[str]:
     there = [step for step in plan.steps if step.exists]
     if there:
         lines += ["", "Exists already:"]
-        lines += table((step.step, step.how, step.exists) for step in there)
+        lines += table((step.step, step.how, printable(step.exists)) for step in there)
     notes = [step for step in plan.steps if step.note]
     if notes:
         lines += ["", "Notes:"]
-        lines += table((step.step, step.note) for step in notes)
+        lines += table((step.step, printable(step.note)) for step in notes)
     if not plan.asked:
         lines += ["", "The platform was not asked what exists: only the journal was read."]
     lines += ["", f"Chain: {plan.chain} calls one after another in a whole run, the token included:"]
@@ -67,11 +68,11 @@ def resume_plan_lines(plan: ResumePlan) -> list[str]:
             continue
         lines += ["", f"{title}:"]
         if do == "check":
-            lines += table((action.step, action.id) for action in actions)
+            lines += table((action.step, printable(action.id)) for action in actions)
             continue
         for action in actions:
             lines += textwrap.wrap(
-                f"{action.step}: {action.text}", _columns(), initial_indent="  ", subsequent_indent="    "
+                printable(f"{action.step}: {action.text}"), _columns(), initial_indent="  ", subsequent_indent="    "
             )
     lines += ["", dim("Nothing was sent and nothing was written.")]
     return lines
