@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Final
 
-from crashmatrix.fates import REQUEST_FATES, Commits, Knows, LookUpFate, RequestFate
-from crashmatrix.points import POINTS, Crash, CrashPoint
+from crashmatrix.fates import FATES, LOOK_UP_FATES, REQUEST_FATES, Commits, Knows, LookUpFate, RequestFate
+from crashmatrix.points import POINTS, Crash, CrashPoint, Death
 from crashmatrix.traps import EFFECTS
 from crashmatrix.world import Died, World
 from flowledger.engine.ledger import Ledger, RunState, ledger_of
 from flowledger.engine.report import Report
 from flowledger.engine.table import ROWS, row_of
-from flowledger.errors import FlowledgerError, JournalError, Rejected, TryLater
+from flowledger.errors import Conflict, JournalError, Rejected, TryLater
 
 MADE_ONCE: Final = {
     "classes": 1, "schemas": 2, "fieldgroups": 1, "dataSets": 1, "connections": 2, "sourceConnections": 1,
@@ -35,12 +36,21 @@ class Cell:
     step: str
     fate: RequestFate
     crashes: tuple[Crash, ...] = ()
+    later: tuple[RequestFate, ...] = ()  # what the first call after each death meets
     look_up: LookUpFate | None = None
+    echo_names: bool = True  # whether mapping sets keep the name that they are sent
 
     def __str__(self) -> str:
+        fates = ", then ".join(fate.name for fate in (self.fate, *self.later))
         looks = f"; look-up: {self.look_up.name}" if self.look_up else ""
+        names = "" if self.echo_names else "; names are not kept"
         deaths = ", then ".join(map(str, self.crashes)) or "no death"
-        return f"{self.step}: {self.fate.name}{looks}; {deaths}"
+        return f"{self.step}: {fates}{looks}{names}; {deaths}"
+
+    @property
+    def limit(self) -> bool:
+        """Whether the cell is outside of what can be guaranteed, so that twins must be reported instead."""
+        return any(fate.limit for fate in (self.fate, *self.later))
 
 
 def can_happen(point: CrashPoint, fate: RequestFate) -> bool:
@@ -74,12 +84,104 @@ def can_happen(point: CrashPoint, fate: RequestFate) -> bool:
             return point.per_step
 
 
-def single_cells(step: str, point: CrashPoint) -> Iterator[Cell]:
+def single_cells(step: str, point: CrashPoint, *, echo_names: bool = True) -> Iterator[Cell]:
     """Every cell with one death of this step at this point."""
     for fate in REQUEST_FATES:
         if can_happen(point, fate):
             for death in point.deaths:
-                yield Cell(step=step, fate=fate, crashes=(Crash(point=point.number, step=step, death=death),))
+                crash = Crash(point=point.number, step=step, death=death)
+                yield Cell(step=step, fate=fate, crashes=(crash,), echo_names=echo_names)
+
+
+# One step of each kind: title-unique, silent, found not created, without marker field, and the last of all.
+PAIR_STEPS: Final = (
+    "create_target_schema",
+    "create_dataset",
+    "find_or_create_sink",
+    "create_mapping_set",
+    "create_flow",
+)
+# One fate of each kind that leads to other points: nothing there, there at once, there at the last moment, refused.
+PAIR_FATES: Final = (
+    "lost before commit", "committed, answer lost", "commits at exactly G, listed at exactly L", "429 with Retry-After",
+)  # fmt: skip
+PAIR_DEATHS: Final = (Death.KILLED, Death.KEPT, Death.LOST)
+
+
+def second_deaths(cell: Cell) -> list[Crash]:
+    """Every death of the same step that the sittings after the cell's own death pass: those that can come next."""
+    every = [
+        Crash(point=point.number, step=cell.step, death=death)
+        for point in per_step_points()
+        for death in point.deaths
+        if death in PAIR_DEATHS
+    ]
+    return run_watched(cell, every)
+
+
+def run_watched(cell: Cell, watched: list[Crash]) -> list[Crash]:
+    """Which of these deaths could be died in the sittings after the cell's own deaths."""
+    world = prepared(cell)
+    if cell.crashes:
+        (crash,) = cell.crashes
+        assert isinstance(world.sit(crash), (Died, JournalError))
+        assert world.hits, f"{cell}: the first death was not met"
+        world.time.advance(cell.fate.down)
+    world.watched = watched
+    if cell.look_up is not None and cell.look_up.ends == "conflict":
+        world.sit()
+    else:
+        to_the_end(world, replace(cell, crashes=()))
+    return world.passed
+
+
+def prepared(cell: Cell) -> World:
+    """The world in which the cell begins."""
+    world = World(echo_names=cell.echo_names)
+    world.set_fate(cell.step, cell.fate)
+    if cell.look_up is not None:
+        world.set_look_up_fate(cell.step, cell.look_up)
+    return world
+
+
+def pair_cells(step: str, fate: RequestFate, *, echo_names: bool = True) -> Iterator[Cell]:
+    """Every cell in which the step dies, and dies again while the next sitting mends that."""
+    for point in per_step_points():
+        for single in single_cells(step, point, echo_names=echo_names):
+            if single.fate is fate and single.crashes[0].death in PAIR_DEATHS:
+                for second in second_deaths(single):
+                    yield replace(single, crashes=(*single.crashes, second))
+
+
+def look_up_cells(step: str) -> Iterator[Cell]:
+    """Every fate of the look-ups after a lost answer, without a death and with one at each point of a look-up."""
+    lost = FATES["committed, answer lost"]
+    for look_up in LOOK_UP_FATES:
+        cell = Cell(step=step, fate=lost, look_up=look_up)
+        yield cell
+        dry = run_watched(cell, [Crash(point=number, step=step) for number in (9, 10, 12, 14, 15, 16, 17, 18, 19)])
+        for crash in dry:
+            yield replace(cell, crashes=(crash,))
+
+
+def triple_cells(step: str) -> Iterator[Cell]:
+    """Three sends: two attempts that were never sent or never arrived, and any death in the third's call.
+
+    With the two that end in a twin which nobody can prevent: too late, then any death in the second's call.
+    """
+    answered, late, too_late = FATES["answered"], FATES["commits at exactly G"], FATES["commits later than G"]
+    nothing = ((6, answered), (8, answered))
+    for first, second, third in product(nothing, nothing, (*nothing, (9, late), (9, too_late), (10, answered))):
+        yield _in_a_row(step, first, second, third)
+    for then in ((6, answered), (8, answered), (10, answered)):
+        yield _in_a_row(step, (9, too_late), then)
+
+
+def _in_a_row(step: str, *deaths: tuple[int, RequestFate]) -> Cell:
+    """A death in each of so many calls, the call's fate beside it."""
+    crashes = tuple(Crash(point=number, step=step) for number, _ in deaths)
+    fates = [fate for _, fate in deaths]
+    return Cell(step=step, fate=fates[0], later=tuple(fates[1:]), crashes=crashes)
 
 
 def per_step_points() -> list[CrashPoint]:
@@ -89,15 +191,12 @@ def per_step_points() -> list[CrashPoint]:
 
 def run_cell(cell: Cell, *, must_hit: bool = True) -> World:
     """Live through the cell's deaths, resume until the end, and check everything. AssertionError names the cell."""
-    world = World()
-    world.set_fate(cell.step, cell.fate)
-    if cell.look_up is not None:
-        world.set_look_up_fate(cell.step, cell.look_up)
+    world = prepared(cell)
     try:
         if cell.look_up is not None and cell.look_up.ends == "conflict":
             _refuse(world, cell)
             return world
-        report = to_the_end(world, cell.crashes, down=cell.fate.down)
+        report = to_the_end(world, cell)
         if must_hit:
             assert world.hits == list(cell.crashes), f"only these deaths were met: {[str(hit) for hit in world.hits]}"
         check(world, report, cell)
@@ -106,10 +205,10 @@ def run_cell(cell: Cell, *, must_hit: bool = True) -> World:
     return world
 
 
-def to_the_end(world: World, crashes: tuple[Crash, ...], *, down: float = 0.0) -> Report:
+def to_the_end(world: World, cell: Cell) -> Report:
     """Start processes until one ends with the run provisioned; each crash is armed until it has been met."""
-    left = list(crashes)
-    for _ in range(len(crashes) + SPARE_SITTINGS + 1):
+    left, fates = list(cell.crashes), list(cell.later)
+    for _ in range(len(left) + SPARE_SITTINGS + 1):
         hits = len(world.hits)
         outcome = world.sit(left[0] if left else None)
         if len(world.hits) > hits:
@@ -120,7 +219,9 @@ def to_the_end(world: World, crashes: tuple[Crash, ...], *, down: float = 0.0) -
                 return outcome
             case Died() | JournalError():
                 assert len(world.hits) > hits, f"ended by itself: {outcome}"
-                world.time.advance(down)
+                world.time.advance(cell.fate.down)
+                if fates:
+                    world.set_fate(cell.step, fates.pop(0))
             case TryLater() | Rejected():
                 pass
             case _:
@@ -136,7 +237,7 @@ def _refuse(world: World, cell: Cell) -> None:
         outcome = world.sit(left[0] if left else None)
         if len(world.hits) > hits:
             left.pop(0)
-    assert isinstance(outcome, FlowledgerError) and outcome.exit_code == 7, f"no conflict: {outcome!r}"
+    assert isinstance(outcome, Conflict), f"no conflict: {outcome!r}"
     kind = row_of(cell.step).step.kind
     assert world.made[kind] <= MADE_ONCE[kind], f"{world.made[kind]} {kind} were made"
 
@@ -164,14 +265,18 @@ def _check_objects(world: World, ledger: Ledger, cell: Cell, ids: dict[str, str]
             continue
         key = "$id" if step.name in TITLE_UNIQUE else "id"
         marker = f"fl-{ledger.nonce}-{step.slug}"
-        ours = [str(found[key]) for found in world.emulator.objects(step.kind) if _carries(found, marker)]
+        ours = [
+            str(found[key])
+            for found in world.emulator.objects(step.kind)
+            if _carries(found, marker) or (step.kind == "mappingSets" and not cell.echo_names)
+        ]
         assert ids[step.name] in ours, f"the journal's {step.label} is not on the platform"
         extras += [id for id in ours if id != ids[step.name]]
     reported = set(report.duplicates)
     if cell.look_up is not None and cell.look_up.ends == "reported":
         assert set(extras) == reported, f"extra hits {extras} and reported {reported} differ"
         return
-    if cell.fate.limit:
+    if cell.limit:
         assert set(extras) == reported, f"twins {extras} and reported {reported} differ"
     elif cell.fate.unseen:
         # One send, one answer: within a run nothing can notice. What the run did look at, it reports.
@@ -222,7 +327,8 @@ def _check_acknowledged(world: World, documents: list[Any]) -> None:
         found = kept.get(number)
         assert found is not None, f"acknowledged event {number} is lost: {doc['kind']}"
         found.pop("run", None)
-        assert found["kind"] == doc["kind"] and found["at"] == doc["at"], f"event {number} is another: {found['kind']}"
+        same = (found["kind"], found["at"]) == (doc["kind"], doc["at"])
+        assert same, f"event {number} is another: {found['kind']}"
 
 
 def _check_look_ups(world: World, ledger: Ledger, cell: Cell) -> None:
@@ -235,7 +341,7 @@ def _check_look_ups(world: World, ledger: Ledger, cell: Cell) -> None:
     for sitting in range(1, world.sittings + 1):
         for step in EFFECTS:
             looks = sum((sitting, step) == look for look in world.looks)
-            episodes = (step in world.in_doubt_at_start[sitting - 1] if sitting <= len(world.in_doubt_at_start) else 0)
+            episodes = step in world.in_doubt_at_start[sitting - 1] if sitting <= len(world.in_doubt_at_start) else 0
             episodes += len(ledger.step(step).attempts) if step in doubtful else 0
             assert looks <= LOOKS_A_WINDOW * episodes + 1, f"{step} was looked up {looks} times in sitting {sitting}"
             assert step in doubtful or not looks, f"{step} was looked up, and never was in doubt"

@@ -100,7 +100,7 @@ POINTS: Final[tuple[CrashPoint, ...]] = (
     CrashPoint(
         number=12,
         name="answer read, outcome not written",
-        holds="The intent is open: the object is adopted if there is one, else the call is sent again after the window.",
+        holds="The intent is open: the object is adopted if there is one, else it is sent again after the window.",
     ),
     CrashPoint(
         number=13,
@@ -111,7 +111,7 @@ POINTS: Final[tuple[CrashPoint, ...]] = (
     CrashPoint(
         number=14,
         name="outcome synced, state not flipped",
-        holds="The outcome counts: a step that is done is not looked up again, and one that was refused waits for nothing.",
+        holds="The outcome counts: what is done is not looked up again, and what was refused waits for nothing.",
     ),
     CrashPoint(
         number=15,

@@ -111,7 +111,8 @@ def _doc(line: bytes) -> Doc:
 class World:
     """What outlives a process, and what is watched while one runs."""
 
-    def __init__(self, *, spec: Spec = EXAMPLE, seed: int = 7) -> None:
+    def __init__(self, *, spec: Spec = EXAMPLE, seed: int = 7, echo_names: bool = True) -> None:
+        """`echo_names`: whether mapping sets keep the name that they are sent (U16)."""
         self.time = VirtualTime()
         self.disk = WatchedDisk()
         self.disk.on_call, self.disk.on_batch = self._on_call, self._on_batch
@@ -131,14 +132,19 @@ class World:
         self.on_moment_hook: Callable[[Moment, Request], None] | None = None
         self.on_commit: Callable[[Request], None] | None = None
         self.stage = ""  # "opening", "running", "closing"
+        self.watched: list[
+            Crash
+        ] = []  # deaths that nobody dies, but that are noted in `passed` when they could be died
+        self.passed: list[Crash] = []
         self._trap: Trap | None = None
+        self._watching: list[Trap] = []
         self._dead = False
         self._lose_all_after = False
         self._port_fate: tuple[Effect, Fate] | None = None
         self._stands_still: tuple[Effect, float] | None = None
         self._late: Effect | None = None
         self._loop: VirtualTimeLoop | None = None
-        self._count_creates()
+        self._count_creates(echo_names)
 
     # -- what is to happen -------------------------------------------------------------------------------------
 
@@ -210,6 +216,7 @@ class World:
     def sit(self, crash: Crash | None = None) -> Report | BaseException:
         """One process: `flowledger apply`, until it ends or dies. Returns its report, its error, or Died."""
         self._trap = Trap(crash) if crash else None
+        self._watching = [Trap(watched) for watched in self.watched if watched not in self.passed]
         self._dead = self._lose_all_after = False
         self.sittings += 1
         journal: Journal | None = None
@@ -289,7 +296,15 @@ class World:
 
     def _on_batch(self, phase: Phase, docs: list[Doc], file: WatchedFile) -> None:
         trap = self._trap
-        if self.stage != "running" or trap is None or self._dead:
+        if self.stage != "running" or self._dead:
+            return
+        self._note_passed(
+            lambda watched: (
+                watched.record(phase, docs) is not None
+                or (phase is Phase.SYNCED and any(doc.get("kind") == WAIT and watched.wait(doc) for doc in docs))
+            )
+        )
+        if trap is None:
             return
         position = trap.record(phase, docs)
         if position is not None:
@@ -306,6 +321,12 @@ class World:
                 if doc.get("kind") == WAIT and trap.wait(doc):
                     death = self._spring(trap)
                     self._loop.call_later(doc["seconds"] / 2, self.die, death)
+
+    def _note_passed(self, here: Callable[[Trap], bool]) -> None:
+        for watched in list(self._watching):
+            if here(watched):
+                self._watching.remove(watched)
+                self.passed.append(watched.crash)
 
     def _spring(self, trap: Trap) -> Death:
         self.hits.append(trap.crash)
@@ -324,9 +345,15 @@ class World:
     async def _at(self, moment: Moment, request: Request) -> None:
         if self._dead:
             raise OSError(errno.ENETDOWN, "the process is dead")
+        late = self._late is not None and self._late.is_in(request)
+        if moment is Moment.COMMITTED:  # whether or not its client lives to see it
+            if late:
+                self._late = None
+            if self.on_commit is not None:
+                self.on_commit(request)
         if self.on_moment_hook is not None:
             self.on_moment_hook(moment, request)
-        late = self._late is not None and self._late.is_in(request)
+        self._note_passed(lambda watched: watched.moment(moment, request, late=late))
         if self._trap is not None and self._trap.moment(moment, request, late=late):
             self.die(self._spring(self._trap))
         if moment is Moment.CONNECTED and self._stands_still is not None and self._stands_still[0].is_in(request):
@@ -338,11 +365,6 @@ class World:
             assert intents >= self.sends, "protocol rules 1 and 3: a call was sent that no durable intent is for"
             if self._port_fate is not None and self._port_fate[0].is_in(request):
                 self._port_fate = None
-        if moment is Moment.COMMITTED:
-            if late:
-                self._late = None
-            if self.on_commit is not None:
-                self.on_commit(request)
 
     def _handle(self, request: Any) -> Any:
         if self._dead:
@@ -354,13 +376,15 @@ class World:
         if doc["kind"] == "looked_up/1":
             self.looks.append((self.sittings, doc["step"]))
 
-    def _count_creates(self) -> None:
+    def _count_creates(self, echo_names: bool) -> None:
         store = self.emulator.world.store
         put = store.put
 
         def counted(kind: str, sandbox: str, id: str, obj: dict[str, Any]) -> None:
             if store.peek(kind, sandbox, id) is None:
                 self.made[kind] += 1
+            if kind == "mappingSets" and not echo_names:
+                obj.pop("name", None)
             put(kind, sandbox, id, obj)
 
         store.put = counted  # type: ignore[method-assign] # the test stands between services and store
@@ -403,7 +427,11 @@ def _with_other_references(copy: dict[str, Any]) -> dict[str, Any]:
     if "schemaRef" in copy:
         copy["schemaRef"] = {**copy["schemaRef"], "id": other}
     if "allOf" in copy:
-        copy["allOf"] = [{"$ref": "https://ns.adobe.com/xdm/data/record", "type": "object"}]
-        copy["meta:extends"] = ["https://ns.adobe.com/xdm/data/record"]
+        record = "https://ns.adobe.com/xdm/data/record"
+        copy["allOf"] = [{"$ref": record, "type": "object"}]
+        copy["meta:extends"] = [record]
+    if "meta:class" in copy:
+        copy["meta:class"] = record
+    if "meta:intendedToExtend" in copy:
+        copy["meta:intendedToExtend"] = [record]
     return copy
-

@@ -1,0 +1,37 @@
+"""Deaths while a death is being mended: all pairs for one step of each kind, and three sends in a row for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from crashmatrix.cells import PAIR_FATES, PAIR_STEPS, Cell, pair_cells, triple_cells
+from crashmatrix.fates import FATES, RequestFate
+from crashmatrix.traps import STEPS
+
+Run = Callable[[Iterable[Cell]], int]
+
+
+def test_a_second_death_anywhere_is_mended_like_the_first(all_hold: Run) -> None:
+    """A slice: every ninth pair of a silent kind whose answer was lost."""
+    all_hold(list(pair_cells("create_dataset", FATES["committed, answer lost"]))[::9])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fate", [FATES[name] for name in PAIR_FATES], ids=lambda fate: fate.name.replace(" ", "_"))
+@pytest.mark.parametrize("step", PAIR_STEPS)
+def test_after_every_pair_of_deaths_there_is_exactly_one(step: str, fate: RequestFate, all_hold: Run) -> None:
+    """For mapping sets the platform keeps no name here: the weakest of all finders."""
+    all_hold(pair_cells(step, fate, echo_names=step != "create_mapping_set"))
+
+
+@pytest.mark.parametrize("step", STEPS[::4])
+def test_three_sends_that_each_end_in_a_death_make_exactly_one(step: str, all_hold: Run) -> None:
+    all_hold(triple_cells(step))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", STEPS)
+def test_three_sends_that_each_end_in_a_death_make_exactly_one_of_every_kind(step: str, all_hold: Run) -> None:
+    all_hold(triple_cells(step))

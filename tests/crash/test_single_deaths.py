@@ -1,0 +1,64 @@
+"""One death at every point of every step, whatever becomes of the call: the next start ends with one of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from crashmatrix.cells import Cell, can_happen, per_step_points, run_cell, single_cells
+from crashmatrix.fates import REQUEST_FATES
+from crashmatrix.points import POINTS, Crash, CrashPoint
+from crashmatrix.traps import STEPS
+
+Run = Callable[[Iterable[Cell]], int]
+each_step = pytest.mark.parametrize("step", STEPS)
+each_point = pytest.mark.parametrize("point", per_step_points(), ids=lambda point: f"at_{point.number}")
+
+
+def _a_few(step: str, point: CrashPoint, number: int = 2) -> list[Cell]:
+    """Some of the cells, others for each step, so that together they go through all fates and deaths."""
+    cells = list(single_cells(step, point))
+    begin = STEPS.index(step) * 7 + POINTS.index(point) * 3
+    return [cells[(begin + 13 * turn) % len(cells)] for turn in range(number)]
+
+
+@each_step
+def test_a_step_without_a_death_is_taken_once_whatever_becomes_of_its_call(step: str, all_hold: Run) -> None:
+    assert all_hold(Cell(step=step, fate=fate) for fate in REQUEST_FATES) == len(REQUEST_FATES)
+
+
+@each_step
+def test_after_a_death_anywhere_the_next_start_ends_with_exactly_one(step: str, all_hold: Run) -> None:
+    """A slice through the matrix: every point of the step, two of its cells each."""
+    all_hold(cell for point in per_step_points() for cell in _a_few(step, point))
+
+
+@pytest.mark.long
+@each_step
+@each_point
+def test_after_every_death_with_every_fate_the_next_start_ends_with_exactly_one(
+    step: str, point: CrashPoint, all_hold: Run
+) -> None:
+    all_hold(single_cells(step, point))
+
+
+@pytest.mark.long
+@each_point
+def test_a_mapping_set_whose_name_the_platform_does_not_keep_is_found_by_its_content(
+    point: CrashPoint, all_hold: Run
+) -> None:
+    all_hold(single_cells("create_mapping_set", point, echo_names=False))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", ["create_target_schema", "create_dataset"])
+@each_point
+def test_a_point_that_the_matrix_leaves_out_for_a_fate_is_not_passed(step: str, point: CrashPoint) -> None:
+    """The other half of reachability: what is not in the matrix cannot happen (what is in it is asserted there)."""
+    for fate in REQUEST_FATES:
+        if not can_happen(point, fate):
+            world = run_cell(
+                Cell(step=step, fate=fate, crashes=(Crash(point=point.number, step=step),)), must_hit=False
+            )
+            assert not world.hits, f"{point} was met by {step}: {fate.name}"
