@@ -209,6 +209,7 @@ class HttpPort:
             return Answer(reach=Reach.NOT_SENT, trouble="the path is not percent-encoded")
         call = _Call(request=request, clock=self._clock, holders=self._holders, began=began)
         self._calls.add(call)
+        mark = _CALL.set(call)
         try:
             async with asyncio.timeout(request.timeout):
                 return await self._exchange(call, URL(url, encoded=True), headers, data)
@@ -222,6 +223,7 @@ class HttpPort:
             call.give_up()
             return self._broken_off(call, _words(error))
         finally:
+            _CALL.reset(mark)  # else the task's context would keep the last call alive as long as the task
             self._calls.discard(call)
             call.leave()
 
@@ -234,7 +236,6 @@ class HttpPort:
             await self._session.close()
 
     async def _exchange(self, call: _Call, url: URL, headers: Mapping[str, str], data: bytes | None) -> Answer:
-        _CALL.set(call)
         session = self._session or self._open()
         async with session.request(
             call.request.method,
