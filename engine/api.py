@@ -17,6 +17,7 @@ from flowledger.engine.driver import Driver
 from flowledger.engine.events import Event, RunStarted, RunStopped, RunTakenUp
 from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, RunState, ledger_of
+from flowledger.engine.log import logger_of
 from flowledger.engine.report import Report, report_of
 from flowledger.engine.run import OnEvent, Run
 from flowledger.engine.specfile import judge, load_spec, spec_diff, spec_from_mapping
@@ -178,6 +179,8 @@ class _Sitting:
             yield self._journal, str(self._journal.directory)
             return
         book = await asyncio.to_thread(Journal.open, Path(self._journal), lock_timeout=self._lock_timeout)
+        if book.recovered is not None:
+            logger_of(journal=str(book.directory)).warning("the journal had a torn end", recovered=str(book.recovered))
         try:
             yield book, str(book.directory)
         finally:

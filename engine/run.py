@@ -45,7 +45,7 @@ class Run:
         self.platform = platform
         self.clock = clock
         self.chance = chance
-        self.log = logger_of(ledger.run)
+        self.log = logger_of(run=ledger.run)
         self._on_event = on_event
         self._appending: set[asyncio.Task[None]] = set()
         self._append_error: BaseException | None = None
