@@ -68,6 +68,25 @@ def absent(answer: Answer) -> bool:
     return True
 
 
+def read_by_id(answer: Answer, live: Json, id: str, key: str = "id") -> dict[str, Json] | None:
+    """The object `id` as its look-up by id shows it (`live`, out of its wrapper), or None if the service says that
+    there is none.
+
+    Raises Unreachable for an answer that shows neither this object nor a 404: that an empty body, a stripped one or
+    another object came back does not prove that nothing is there, and on its word it would be made a second time.
+    """
+    if absent(answer):
+        return None
+    if not isinstance(live, dict) or live.get(key) != id:
+        request_id = answer.headers.get("x-request-id", "")
+        raise Unreachable(
+            f"a look-up of {id} was answered {answer.status} without that object"
+            + (f" (request id {request_id})" if request_id else ""),
+            hint="check the base URL and any proxy, then resume",
+        )
+    return live
+
+
 def dig(live: Json, *keys: str | int) -> Json:
     """The value at a path of keys and indexes, or None as soon as one is missing."""
     for key in keys:

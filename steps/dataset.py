@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowledger.steps.answers import absent, dig, number_of, text_or_none
+from flowledger.steps.answers import dig, number_of, read_by_id, text_or_none
 from flowledger.steps.client.paging import list_catalog
 from flowledger.steps.client.paths import catalog
 from flowledger.steps.client.port import Answer, Json, Request
@@ -80,8 +80,8 @@ class CreateDataset(Step):
     async def fetch(self, ctx: Context, id: str) -> Json | None:
         """The dataset, with its id put into it: Catalog keys the object by the id instead (platform-api.md §3.2)."""
         answer = await ctx.ask(Request(method="GET", path=catalog("/dataSets", id)), allow=(404,))
-        dataset = None if absent(answer) else dig(answer.json, id)
-        return {**dataset, "id": id} if isinstance(dataset, dict) else None
+        dataset = dig(answer.json, id)
+        return read_by_id(answer, {**dataset, "id": id} if isinstance(dataset, dict) else None, id)
 
     def marked(self, ctx: Context, live: Json) -> bool:
         tagged = dig(live, "tags", TAG)

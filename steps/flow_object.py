@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowledger.errors import Rejected
-from flowledger.steps.answers import absent, needed_text, number_of, sole_item, text_or_none
+from flowledger.steps.answers import needed_text, number_of, read_by_id, sole_item, text_or_none
 from flowledger.steps.client.paging import list_flow
 from flowledger.steps.client.paths import flow_service
 from flowledger.steps.client.port import Answer, Json, Request
@@ -25,9 +25,9 @@ async def listed(ctx: Context, kind: str, filter: str) -> list[Json]:
 
 
 async def fetched(ctx: Context, kind: str, id: str) -> Json | None:
-    """One object by id, bare, or None if it is not there."""
+    """One object by id, bare, or None if it is not there. Raises Unreachable when the answer proves neither."""
     answer = await ctx.ask(Request(method="GET", path=flow_service(f"/{kind}", id)), allow=(404,))
-    return None if absent(answer) else sole_item(answer.json)
+    return read_by_id(answer, sole_item(answer.json), id)
 
 
 class FlowObject(Step):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowledger.errors import Rejected, SpecError
-from flowledger.steps.answers import absent, dig, needed_text, number_of, text_or_none
+from flowledger.steps.answers import dig, needed_text, number_of, read_by_id, text_or_none
 from flowledger.steps.client.paging import list_mapping_sets
 from flowledger.steps.client.paths import conversion
 from flowledger.steps.client.port import Answer, Json, Request
@@ -115,7 +115,7 @@ class CreateMappingSet(Step):
 
     async def fetch(self, ctx: Context, id: str) -> Json | None:
         answer = await ctx.ask(Request(method="GET", path=conversion("/mappingSets", id)), allow=(404,))
-        return None if absent(answer) else answer.json
+        return read_by_id(answer, answer.json, id)
 
     def marked(self, ctx: Context, live: Json) -> bool:
         name = text_or_none(live, "name")

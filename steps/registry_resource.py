@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowledger.steps.answers import absent, dig, needed_text, number_of, text_or_none
+from flowledger.steps.answers import dig, needed_text, number_of, read_by_id, text_or_none
 from flowledger.steps.client.paging import list_registry
 from flowledger.steps.client.paths import registry
 from flowledger.steps.client.port import Answer, Json, Request
@@ -15,7 +15,13 @@ STORED = "application/vnd.adobe.xed+json; version=1"
 RESOLVED = "application/vnd.adobe.xed-full+json; version=1"
 
 # Titles are unique across kinds, so what `XDM-1521` names may be of any kind; its `$id` says which.
-_KINDS = {"classes": "classes", "schemas": "schemas", "mixins": "fieldgroups", "fieldgroups": "fieldgroups"}
+_KINDS = {
+    "classes": "classes",
+    "schemas": "schemas",
+    "mixins": "fieldgroups",
+    "fieldgroups": "fieldgroups",
+    "datatypes": "datatypes",
+}
 
 
 def kind_of(id: str, default: str) -> str:
@@ -67,7 +73,7 @@ class RegistryResource(Step):
     async def fetch(self, ctx: Context, id: str) -> Json | None:
         path = registry(f"/tenant/{kind_of(id, self.kind)}", id)
         answer = await ctx.ask(Request(method="GET", path=path, headers={"Accept": STORED}), allow=(404,))
-        return None if absent(answer) else answer.json
+        return read_by_id(answer, answer.json, id, "$id")
 
     def marked(self, ctx: Context, live: Json) -> bool:
         """The description decides: who has our title is exactly what is asked (platform-api.md §9, protocol rule 11).

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flowledger.errors import Unreachable
 from flowledger.steps.client.port import Answer
 from flowledger.steps.dataset import CreateDataset
 from flowledger.steps.step import UnusableAnswer
@@ -68,7 +69,8 @@ async def test_it_is_fetched_out_of_its_map(ctx: Any) -> None:
     ctx.when("GET", f"/dataSets/{ID}", (200, {ID: stored(ctx)}), (404, {"status": 404}), (200, {}))
     assert await STEP.fetch(ctx, ID) == {**stored(ctx), "id": ID}
     assert await STEP.fetch(ctx, ID) is None
-    assert await STEP.fetch(ctx, ID) is None
+    with pytest.raises(Unreachable, match="without that object"):  # which proves nothing
+        await STEP.fetch(ctx, ID)
 
 
 @pytest.mark.parametrize("keep", ["name", "description", "tags"])

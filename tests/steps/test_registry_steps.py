@@ -153,7 +153,7 @@ async def test_it_is_fetched_by_its_encoded_id_with_the_accept_that_look_ups_nee
 
 
 async def test_a_titles_holder_of_another_kind_is_looked_up_where_it_lives(ctx: Any) -> None:
-    ctx.when("GET", "", (200, {"title": "theirs"}))
+    ctx.when("GET", "", (200, {"$id": "https://ns.adobe.com/acme/mixins/0a0b", "title": "theirs"}))
     await CreateTargetSchema().fetch(ctx, "https://ns.adobe.com/acme/mixins/0a0b")
     assert "/tenant/fieldgroups/" in ctx.asked[0].path
 
