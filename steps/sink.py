@@ -29,17 +29,19 @@ class FindOrCreateSink(FlowObject):
         )
 
     async def prepare(self, ctx: Context) -> Settled | None:
-        """Share the oldest enabled one, whoever made it. One with our marker is not shared but ours."""
-        usable = [
-            live
-            for live in await listed(ctx, self.kind, self.second_look(ctx))
-            if text_or_none(live, "id") and not self.references(ctx, live) and live.get("state") == "enabled"
-        ]
-        if not usable:
-            return None
-        ours = [live for live in usable if self.marked(ctx, live)]
-        oldest = min(ours or usable, key=lambda live: number_of(live.get("createdAt")))
-        return Settled(outputs=self.outputs(oldest), how=How.ADOPTED if ours else How.FOUND)
+        """Share the oldest enabled one, whoever made it. One with our marker is not shared but ours.
+
+        Each is read by id before it is taken: lists go on showing the deleted for a while (platform-api.md §8.7).
+        """
+        shown = [live for live in await listed(ctx, self.kind, self.second_look(ctx)) if self._usable(ctx, live)]
+        for listed_one in sorted(shown, key=lambda one: (not self.marked(ctx, one), number_of(one.get("createdAt")))):
+            live = await self.fetch(ctx, listed_one["id"])
+            if live is not None and self._usable(ctx, live):
+                return Settled(outputs=self.outputs(live), how=How.ADOPTED if self.marked(ctx, live) else How.FOUND)
+        return None
+
+    def _usable(self, ctx: Context, live: Json) -> bool:
+        return bool(text_or_none(live, "id")) and not self.references(ctx, live) and live.get("state") == "enabled"
 
     def body(self, ctx: Context) -> dict[str, Json]:
         return {"connectionSpec": {"id": SINK_SPEC_ID, "version": "1.0"}}

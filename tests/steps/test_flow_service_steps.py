@@ -247,7 +247,8 @@ def test_other_references_are_never_adopted(ctx: Any, step: FlowObject, path: tu
 
 def test_a_flow_whose_numbers_come_back_as_texts_shows_no_drift(ctx: Any) -> None:
     live = stored(ctx, CreateFlow())
-    live["scheduleParams"] = {"startTime": "1612310466", "frequency": "minute", "interval": "15", "backfill": "true"}
+    started = str(live["scheduleParams"]["startTime"])
+    live["scheduleParams"] = {"startTime": started, "frequency": "minute", "interval": "15", "backfill": "true"}
     live["transformations"][1]["params"]["mappingVersion"] = "0"
     assert CreateFlow().check(ctx, live) == []
 
@@ -275,12 +276,14 @@ def test_an_edited_or_stopped_flow_is_drift(ctx: Any, edit: Callable[[Any], Any]
     assert [difference.path for difference in CreateFlow().check(ctx, live)] == [path]
 
 
-def test_a_fixed_start_that_was_moved_is_drift_and_a_relative_one_is_not_compared(make_context: Any) -> None:
-    fixed, relative = make_context(schedule=Schedule(start=1_800_000_600)), make_context()
-    for ctx, moved in ((fixed, ["scheduleParams.startTime"]), (relative, [])):
-        live = stored(ctx, CreateFlow())
-        live["scheduleParams"]["startTime"] += 60
-        assert [difference.path for difference in CreateFlow().check(ctx, live)] == moved
+def test_a_start_that_was_moved_is_drift_and_any_that_an_attempt_asked_for_is_none(make_context: Any) -> None:
+    for ctx in (make_context(schedule=Schedule(start=1_800_000_600)), make_context()):
+        first = stored(ctx, CreateFlow())
+        ctx.now += 120
+        second = stored(ctx, CreateFlow())
+        assert CreateFlow().check(ctx, first) == CreateFlow().check(ctx, second) == []
+        second["scheduleParams"]["startTime"] += 60
+        assert [difference.path for difference in CreateFlow().check(ctx, second)] == ["scheduleParams.startTime"]
 
 
 def test_secrets_and_parameters_are_never_compared(ctx: Any) -> None:
@@ -360,6 +363,7 @@ async def test_the_oldest_enabled_sink_is_shared(ctx: Any) -> None:
         sink("other", 0, connectionSpec={"id": PAYPAL}),
     )
     ctx.when("GET", "/connections", candidates, property=f"connectionSpec.id=={SINK}")
+    ctx.when("GET", "/connections/older", items(sink("older", 2)))
     settled = await FindOrCreateSink().prepare(ctx)
     assert settled is not None
     assert (settled.how, settled.outputs["id"]) == (How.FOUND, "older")
@@ -368,9 +372,19 @@ async def test_the_oldest_enabled_sink_is_shared(ctx: Any) -> None:
 async def test_a_sink_with_our_marker_is_ours_even_if_an_older_one_is_there(ctx: Any) -> None:
     ours = sink("ours", 3, name="paypal-products sink fl-k3x9q2w7ma-sink")
     ctx.when("GET", "/connections", items(sink("older", 2), ours))
+    ctx.when("GET", "/connections/ours", items(ours))
     settled = await FindOrCreateSink().prepare(ctx)
     assert settled is not None
     assert (settled.how, settled.outputs["id"]) == (How.ADOPTED, "ours")
+
+
+async def test_a_sink_that_is_listed_but_gone_is_not_shared(ctx: Any) -> None:
+    ctx.when("GET", "/connections", items(sink("gone", 1), sink("there", 2)))
+    ctx.when("GET", "/connections/gone", (404, {"type": "http://ns.adobe.com/aep/errors/FLOW-1439-404"}))
+    ctx.when("GET", "/connections/there", items(sink("there", 2)))
+    settled = await FindOrCreateSink().prepare(ctx)
+    assert settled is not None
+    assert settled.outputs["id"] == "there"
 
 
 async def test_without_a_sink_one_is_made_without_credentials(ctx: Any) -> None:
