@@ -9,7 +9,7 @@ from flowledger.steps.differences import as_boolean, as_integer, differ
 from flowledger.steps.flow_object import FlowObject
 from flowledger.steps.flow_spec import FindFlowSpec
 from flowledger.steps.mapping_set import CreateMappingSet
-from flowledger.steps.schedule import absolute_start, cadence_of, start_time
+from flowledger.steps.schedule import cadence_of, start_time
 from flowledger.steps.source_connection import CreateSourceConnection
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Call, Context, Difference, Outputs, Settled
@@ -37,6 +37,13 @@ class CreateFlow(FlowObject):
     async def prepare(self, ctx: Context) -> Settled | None:
         start_time(ctx.spec, ctx.wall())  # a fixed start may have passed since the run began
         return None
+
+    def request(self, ctx: Context) -> Request:
+        """Each attempt puts aside the start that it asked for: which of several took effect is not known before."""
+        request = super().request(ctx)
+        asked = request.body["scheduleParams"]["startTime"]
+        ctx.put_aside(starts=[*ctx.facts.get("starts", ()), asked])
+        return request
 
     def body(self, ctx: Context) -> dict[str, Json]:
         flow_spec = ctx.outputs_of(FindFlowSpec)
@@ -92,9 +99,10 @@ class CreateFlow(FlowObject):
         differences += differ("scheduleParams.interval", cadence.interval, dig(schedule, "interval"), as_integer)
         if cadence.backfill is not None:
             differences += differ("scheduleParams.backfill", cadence.backfill, dig(schedule, "backfill"), as_boolean)
-        fixed = absolute_start(ctx.spec)
-        if fixed is not None:  # a relative one was resolved anew at each attempt: which one took effect is not known
-            differences += differ("scheduleParams.startTime", fixed, dig(schedule, "startTime"), as_integer)
+        # Any start that was asked for is right; one that a resume gave after the flow was made was never asked for.
+        starts, found_start = ctx.facts.get("starts", ()), as_integer(dig(schedule, "startTime"))
+        if starts and found_start not in starts:
+            differences += differ("scheduleParams.startTime", starts[-1], found_start)
         state = text_or_none(live, "state")
         if state in STOPPED:  # of the server's fields the one that says whether rows still flow
             differences.append(Difference(path="state", wanted="enabled", found=state))
