@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 from flowledger.engine.attempt import attempt
 from flowledger.engine.context import StepContext
@@ -14,6 +16,7 @@ from flowledger.engine.table import BRANCHES, ROWS, row_of
 from flowledger.errors import Drifted, FlowledgerError, Interrupted, JournalError, TryLater
 from flowledger.steps.step import How, Step
 
+T = TypeVar("T")
 GRACE = 5.0  # seconds that a call in flight has to finish after a stop was asked for
 
 
@@ -49,10 +52,10 @@ class Driver:
         """Provision what is left. Raises the error that stopped the run, once every call in flight has ended."""
         if self.run.ledger.sittings > 1:
             await self._refuse_drift()
-        await self._walk_all()
+        await self._together([self._walk(lane) for lane in self.lanes.values()])
         for row in ROWS:
             if self.run.ledger.step(row.step.name).needs_last_look:
-                await last_look(self.run, row.step, StepContext(self.run, row.step))
+                await self._together([last_look(self.run, row.step, StepContext(self.run, row.step))])
         await self.run.keep(RunProvisioned(duplicates=self.run.ledger.duplicates))
 
     async def _walk(self, lane: Lane) -> None:
@@ -64,9 +67,14 @@ class Driver:
                 raise AssertionError(f"{row.step.name} was refused although the steps it needs are done")
             self.run.moved(row.step.name)
 
-    async def _walk_all(self) -> None:
+    async def _together(self, works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+        """Do all of it at the same time; nothing of it goes on after this has returned or raised.
+
+        When one fails the others begin no further call. When a stop is asked for from outside, what is in flight has
+        a short grace, whatever it is: a step, a drift check, a last look. Raises the worst of what was raised.
+        """
         run = self.run
-        tasks = [asyncio.ensure_future(self._walk(lane)) for lane in self.lanes.values()]
+        tasks = [asyncio.ensure_future(work) for work in works]
         stopping, urgent = asyncio.ensure_future(run.stopping.wait()), asyncio.ensure_future(run.urgent.wait())
         try:
             pending = set(tasks)
@@ -92,6 +100,7 @@ class Driver:
             if isinstance(worst, asyncio.CancelledError):
                 run.check()  # nobody cancelled us: these are the calls that we gave up when the grace was over
             raise worst
+        return [task.result() for task in tasks]
 
     # Drift
 
@@ -99,7 +108,7 @@ class Driver:
         """Before anything is built on what earlier sittings made: is it still there, unedited?"""
         rows = [row for row in ROWS if self.run.ledger.step(row.step.name).how in _MADE and row.step.kind]
         differences: list[str] = []
-        for found in await asyncio.gather(*(self._drift_of(row.step) for row in rows)):
+        for found in await self._together([self._drift_of(row.step) for row in rows]):
             differences += found
         if differences:
             raise Drifted(
