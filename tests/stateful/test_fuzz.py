@@ -1,0 +1,289 @@
+"""Everything that can go wrong, in any order and any number of times, and exactly one of everything after it.
+
+The system is driven for real: each sitting is a process that applies or resumes. Rules arm what will happen to it.
+The model is what strangers did; everything else is asked of the platform and the journal after each sitting. A failure
+prints the script that leads to it, which belongs into test_regressions.py. `scripts/fuzz --minutes N` searches on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import Counter
+from typing import Any
+
+from hypothesis import HealthCheck, event, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from flowledger.steps.client.inprocess import Fate, Moment
+from tests.stateful.conftest import CREATES, STEPS, Sitting, World
+
+step = st.sampled_from(STEPS)
+READS = (
+    "GET /stats", "GET /connections", "GET /connections/{id}", "GET /connections/{id}/test",
+    "GET /connections/{id}/explore", "GET /tenant/classes", "GET /tenant/classes/{id}", "GET /tenant/schemas",
+    "GET /tenant/schemas/{id}", "GET /tenant/fieldgroups", "GET /tenant/fieldgroups/{id}", "GET /sourceConnections",
+    "GET /sourceConnections/{id}", "GET /targetConnections", "GET /targetConnections/{id}", "GET /dataSets",
+    "GET /dataSets/{id}", "GET /mappingSets", "GET /mappingSets/{id}", "POST /mappingSets/validate", "GET /flowSpecs",
+    "GET /flows", "GET /flows/{id}", "POST /ims/token/v3",
+)  # fmt: skip
+OWN = ("gateway", "service")
+FOREIGN = ("html", "empty", "malformed", "no_id")
+RETRY_AFTER = (None, "0", "3", "59", "-5", "1e400", "NaN", "9" * 400, "soon", "Wed, 21 Oct 2015 07:28:00 GMT",
+               "Fri, 31 Dec 9999 23:59:59 GMT", "")  # fmt: skip
+# What has happened in all examples of this process: `event()` shows it to people, this to the test of the statistics.
+SEEN: Counter[str] = Counter()
+
+
+def seen(what: str) -> None:
+    event(what)
+    SEEN[what] += 1
+
+
+class Provisioning(RuleBasedStateMachine):
+    """What may happen within the documented limits: then nothing is ever made twice."""
+
+    kept = True
+
+    @initialize(seed=st.integers(0, 3))
+    def begin(self, seed: int) -> None:
+        self.world = World(seed, kept=self.kept)
+
+    # -- what the network does
+
+    @rule(step=step, fate=st.sampled_from([fate.value for fate in Fate if fate is not Fate.ANSWERED]))
+    def lose(self, step: str, fate: str) -> None:
+        self.world.fates.append((step, Fate(fate)))
+
+    @rule(step=step, moment=st.sampled_from([moment.value for moment in Moment]), seconds=st.integers(1, 300))
+    def stall(self, step: str, moment: str, seconds: int) -> None:
+        """The process stands still, or the bytes wait. Once they are under way they may wait U = 10 s."""
+        longest = 10 if moment in ("checked", "handed_over") else 300
+        self.world.stalls.append((step, Moment(moment), min(seconds, longest)))
+
+    # -- what the platform does
+
+    def fault(self, step: str, kind: str, **how: Any) -> None:
+        create = CREATES[step]
+        self.world.emulator.faults.add(f"POST {create.path}", kind, where=create.within, **how)
+
+    @rule(step=step, seconds=st.integers(0, 60))
+    def commit_late(self, step: str, seconds: int) -> None:
+        self.fault(step, "late", after_ms=seconds * 1000)
+
+    @rule(step=step, seconds=st.integers(1, 120))
+    def answer_slowly(self, step: str, seconds: int) -> None:
+        self.fault(step, "slow", delay_ms=seconds * 1000)
+
+    @rule(
+        step=step,
+        status=st.sampled_from([200, 201, 202, 302, 408, 500, 502, 503, 504]),
+        shape=st.sampled_from(OWN + FOREIGN),
+        when=st.sampled_from(["before", "after"]),
+        times=st.integers(1, 3),
+    )
+    def answer_without_proof(self, step: str, status: int, shape: str, when: str, times: int) -> None:
+        self.fault(step, "answer", status=status, shape=shape, when=when, times=times)
+
+    @rule(
+        step=step,
+        status=st.sampled_from([400, 401, 403, 404, 409, 429]),
+        shape=st.sampled_from(FOREIGN),
+        when=st.sampled_from(["before", "after"]),
+    )
+    def answer_by_somebody_else(self, step: str, status: int, shape: str, when: str) -> None:
+        self.fault(step, "answer", status=status, shape=shape, when=when)
+
+    @rule(step=step, status=st.sampled_from([400, 401, 403, 404, 409]), shape=st.sampled_from(OWN))
+    def refuse(self, step: str, status: int, shape: str) -> None:
+        self.fault(step, "answer", status=status, shape=shape)
+
+    @rule(step=step, retry_after=st.sampled_from(RETRY_AFTER), times=st.integers(1, 8))
+    def throttle(self, step: str, retry_after: str | None, times: int) -> None:
+        self.fault(step, "answer", status=429, retry_after=retry_after, times=times)
+
+    @rule(
+        route=st.sampled_from(READS),
+        status=st.sampled_from([200, 400, 401, 403, 408, 429, 500, 503]),
+        shape=st.sampled_from(OWN + FOREIGN),
+        when=st.sampled_from(["before", "after"]),
+        times=st.integers(1, 7),
+    )
+    def spoil_a_read(self, route: str, status: int, shape: str, when: str, times: int) -> None:
+        self.world.emulator.faults.add(route, "answer", status=status, shape=shape, when=when, times=times)
+
+    @rule(route=st.sampled_from(READS), kind=st.sampled_from(["drop", "cut"]), times=st.integers(1, 7))
+    def break_a_read(self, route: str, kind: str, times: int) -> None:
+        self.world.emulator.faults.add(route, kind, times=times)
+
+    @rule(step=step)
+    def revoke_the_token(self, step: str) -> None:
+        self.fault(step, "token")
+
+    @rule(seconds=st.sampled_from([1, 30, 600, 86399]))
+    def shorten_tokens(self, seconds: int) -> None:
+        self.world.emulator.options.token_lifetime_s = seconds
+
+    @rule(seconds=st.integers(0, 19))
+    def lag_lists(self, seconds: int) -> None:
+        self.world.emulator.faults.set_list_lag("*", seconds * 1000)
+
+    @rule(newest_first=st.booleans(), page_size=st.sampled_from([1, 20]))
+    def order_lists(self, newest_first: bool, page_size: int) -> None:
+        self.world.emulator.options.newest_first = newest_first
+        self.world.emulator.options.page_size = page_size
+
+    # -- what others do
+
+    @rule(step=step)
+    def take_the_name_first(self, step: str) -> None:
+        """Somebody's object with our title or name appears just before ours is asked for."""
+        self.world.squats.append(step)
+        event("a namesake is armed")
+
+    @rule(step=step, how=st.sampled_from(["rename", "edit", "delete"]))
+    def meddle(self, step: str, how: str) -> None:
+        if self.world.meddle(step, how):
+            seen(f"somebody did: {how}")
+
+    @rule()
+    def send_strangers_away(self) -> None:
+        self.world.send_strangers_away()
+
+    # -- what time does
+
+    @rule(seconds=st.sampled_from([1, 5, 30, 89, 96, 1000, 90000]))
+    def let_time_pass(self, seconds: int) -> None:
+        self.world.time.advance(seconds)
+
+    @rule(seconds=st.sampled_from([-1_000_000, -700, -3, 3, 700, 1_000_000]))
+    def set_the_clock_wrong(self, seconds: int) -> None:
+        self.world.clock.wrong_by = seconds
+
+    @rule(survival=st.integers(0, 1000))
+    def reboot(self, survival: int) -> None:
+        self.world.cut_power(survival)
+        self.world.clock.boot()
+
+    @precondition(lambda self: self.kept)
+    @rule()
+    def restart_the_platform(self) -> None:
+        self.world.restart_emulator()
+
+    # -- sittings
+
+    def sit(self, verb: str, sitting: Sitting | None = None, start: str | None = None) -> Sitting:
+        world = self.world
+        if verb == "resume" and world.spec.name not in world.nonces:
+            verb = "apply"
+        done = world.sit(verb, start=start, sitting=sitting)
+        seen("died" if done.died else type(done.error).__name__ if done.error else "provisioned")
+        if done.report is not None:
+            for step, record in world.ledger().steps.items():
+                if record.how is not None and step in STEPS:
+                    seen(f"{record.how}: {step}" if record.how != "created" else "created")
+                if len([attempt for attempt in record.attempts if attempt.unanswered]) and len(record.attempts) > 1:
+                    seen("sent again after doubt")
+                    seen("last look" if not record.needs_last_look else "no last look")
+            world.begin_another_run()
+        return done
+
+    @rule(verb=st.sampled_from(["apply", "resume"]))
+    def sit_undisturbed(self, verb: str) -> None:
+        self.sit(verb)
+
+    @rule(start=st.sampled_from(["+20m", "1900000000", "1"]))
+    def resume_with_another_start(self, start: str) -> None:
+        self.sit("resume", start=start)
+
+    @rule(moment=st.integers(1, 120))
+    def sit_and_be_killed(self, moment: int) -> None:
+        sitting = Sitting(actions={moment: self.world.die})
+        self.sit("apply", sitting)
+
+    @rule(call=st.integers(1, 90))
+    def sit_and_be_killed_at_the_disk(self, call: int) -> None:
+        self.sit("apply", Sitting(disk_actions={call: self.world.die}))
+
+    @rule(call=st.integers(1, 90), survival=st.integers(0, 1000))
+    def sit_until_the_power_is_cut(self, call: int, survival: int) -> None:
+        def cut() -> None:
+            self.world.cut_power(survival)
+            self.world.die()
+
+        if self.sit("apply", Sitting(disk_actions={call: cut})).died:
+            self.world.clock.boot()
+
+    @rule(
+        call=st.integers(0, 90),
+        error=st.sampled_from(["EIO", "ENOSPC", "EROFS", "EINTR"]),
+        done=st.booleans(),
+        verb=st.sampled_from(["apply", "resume"]),
+    )
+    def sit_on_a_failing_disk(self, call: int, error: str, done: bool, verb: str) -> None:
+        self.world.disk.fail(call, getattr(errno, error), done=done)
+        self.sit(verb)
+        self.world.disk.fail(1_000_000_000)
+
+    @rule(room=st.integers(0, 40_000))
+    def sit_on_a_disk_that_fills(self, room: int) -> None:
+        self.world.disk.capacity = self.world.disk._used() + room
+        self.sit("apply")
+        self.world.disk.capacity = None
+
+    @rule(moment=st.integers(1, 120), verb=st.sampled_from(["apply", "resume"]))
+    def sit_and_be_stopped(self, moment: int, verb: str) -> None:
+        self.sit(verb, Sitting(actions={moment: self.world.ask_to_stop}))
+
+    @rule(moment=st.integers(1, 120))
+    def sit_while_somebody_else_applies(self, moment: int) -> None:
+        self.sit("apply", Sitting(actions={moment: self.world.apply_at_the_same_time}))
+
+    @rule(moment=st.integers(1, 120), step=step, how=st.sampled_from(["rename", "edit", "delete"]))
+    def sit_while_somebody_meddles(self, moment: int, step: str, how: str) -> None:
+        def act() -> None:
+            if self.world.meddle(step, how):
+                seen(f"somebody did in the middle: {how}")
+
+        self.sit("apply", Sitting(actions={moment: act}))
+
+    @precondition(lambda self: self.kept)
+    @rule(moment=st.integers(1, 120))
+    def sit_while_the_platform_restarts(self, moment: int) -> None:
+        self.sit("apply", Sitting(actions={moment: self.world.restart_emulator}))
+
+    @rule(moment=st.integers(1, 120), seconds=st.sampled_from([-1_000_000, -700, 700, 1_000_000]))
+    def sit_while_the_clock_jumps(self, moment: int, seconds: int) -> None:
+        def jump() -> None:
+            self.world.clock.wrong_by = seconds
+
+        self.sit("apply", Sitting(actions={moment: jump}))
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        try:
+            last = self.world.come_to_an_end()
+            seen("ended" if last.report else f"ended: {type(last.error).__name__}")
+        finally:
+            self.world.close()
+
+
+BOUNDED = settings(
+    max_examples=int(os.environ.get("FLOWLEDGER_FUZZ_EXAMPLES", "150")),
+    stateful_step_count=int(os.environ.get("FLOWLEDGER_FUZZ_STEPS", "25")),
+    deadline=None,
+    derandomize="FLOWLEDGER_FUZZ_SEED" not in os.environ,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+    report_multiple_bugs=False,
+)
+
+
+def test_whatever_happens_there_is_exactly_one_of_everything() -> None:
+    machine = Provisioning
+    if "FLOWLEDGER_FUZZ_SEED" in os.environ:
+        machine = seed(int(os.environ["FLOWLEDGER_FUZZ_SEED"]))(machine)
+    run_state_machine_as_test(machine, settings=BOUNDED)

@@ -1,0 +1,118 @@
+"""Faults that the fuzz has found, each by its name: the script that led to it, and what holds since it was mended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from flowledger.errors import Conflict, Interrupted, NotPermitted
+from flowledger.steps.client.inprocess import Fate, Moment
+from tests.stateful.conftest import CREATES, STEPS, Sitting, World
+
+TITLED = [step for step, create in CREATES.items() if create.titled]
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.close()
+
+
+@pytest.mark.parametrize("step", TITLED)
+def test_a_strangers_resource_of_our_title_is_never_taken_however_well_it_would_fit(world: World, step: str) -> None:
+    """The marker in the title says nothing, because the title is what collided: it once was enough to be adopted."""
+    world.squats.append(step)
+    assert isinstance(world.sit().error, Conflict)
+    world.send_strangers_away()
+    assert world.sit("resume").report is not None
+
+
+@pytest.mark.parametrize("shape", ["empty", "no_id"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_read_by_id_that_shows_nothing_usable_does_not_prove_that_nothing_is_there(
+    world: World, step: str, shape: str
+) -> None:
+    """The answer is lost, the list shows the object, and its read by id answers 200 without a word: it once counted as
+    "not there", and the object was made a second time."""
+    kind = CREATES[step].kind
+    world.fates.append((step, Fate.ANSWER_LOST))
+    world.emulator.faults.add(f"GET /{kind}/{{id}}", "answer", status=200, shape=shape, times=9)
+    for _ in range(4):
+        world.time.advance(100)
+        world.sit()
+    world.come_to_an_end()
+    assert world.sent[step] == 1
+
+
+def test_a_sink_that_is_only_still_listed_is_not_shared(world: World) -> None:
+    """Lists lag, and somebody has just deleted the sink that they show: the run was once built on it."""
+    assert world.sit().report is not None
+    world.begin_another_run()
+    world.emulator.faults.set_list_lag("connections", 15_000)
+    world.time.advance(100)
+    [sink] = world.ours("find_or_create_sink", world.runs[0])
+    world.emulator.world.store.delete("connections", "prod", sink["id"])
+    world.deleted.add(sink["id"])
+    assert world.sit().report is not None
+    assert len(world.ours("find_or_create_sink")) == 1
+
+
+@pytest.mark.parametrize("start", ["1900000000", "+1h"])
+@pytest.mark.parametrize("in_doubt", [False, True])
+def test_a_new_start_for_a_flow_that_was_made_already_is_no_drift(world: World, start: str, in_doubt: bool) -> None:
+    """The flow was made with the old start, and then compared with the start that a resume gave: drift, for ever."""
+    if in_doubt:
+        assert world.sit(sitting=Sitting(call_actions={("create_flow", Moment.COMMITTED): world.die})).died
+        # Its look-up adopts the flow; the run dies in the next read, which waits until the flow is ready.
+        reads = [lambda: None, world.die]
+        look_up = Sitting()
+
+        def next_read() -> None:
+            action = reads.pop(0)
+            look_up.call_actions["GET /flows/", Moment.CONNECTED] = next_read
+            action()
+
+        look_up.call_actions["GET /flows/", Moment.CONNECTED] = next_read
+        assert world.sit("resume", start=start, sitting=look_up).died
+    else:
+        made = Sitting(call_actions={("GET /flows/", Moment.CONNECTED): world.die})
+        assert world.sit(sitting=made).died
+    assert world.ledger().step("create_flow").done
+    resumed = world.sit("resume", start=start)
+    assert resumed.report is not None, resumed.error
+
+
+def test_a_stop_during_the_drift_check_ends_the_run_within_the_grace(world: World) -> None:
+    """A call of the drift check may hang for its whole timeout; it once was waited for."""
+    assert world.sit(sitting=Sitting(call_actions={("create_flow", Moment.CHECKED): world.die})).died
+
+    async def hang() -> None:
+        world.ask_to_stop()
+        await world.time.sleep(60)
+
+    stopped = world.sit("resume", sitting=Sitting(call_actions={("GET /dataSets/", Moment.HANDED_OVER): hang}))
+    assert isinstance(stopped.error, Interrupted)
+
+
+def test_a_stop_during_the_last_look_ends_the_run_within_the_grace(world: World) -> None:
+    world.fates.append(("create_dataset", Fate.LOST))
+
+    async def hang() -> None:
+        world.ask_to_stop()
+        await world.time.sleep(60)
+
+    async def arm() -> None:
+        armed.call_actions["GET /dataSets", Moment.HANDED_OVER] = hang
+
+    armed = Sitting(call_actions={("GET /flows/", Moment.CONNECTED): arm})
+    assert isinstance(world.sit(sitting=armed).error, Interrupted)
+
+
+def test_nothing_of_a_failed_drift_check_goes_on_after_the_run_has_ended(world: World) -> None:
+    """One read fails for good while others are under way: they once went on behind the caller's back."""
+    assert world.sit(sitting=Sitting(call_actions={("create_flow", Moment.CHECKED): world.die})).died
+    world.emulator.faults.add("GET /dataSets/{id}", "answer", status=403, shape="gateway")
+    world.emulator.faults.add("GET /targetConnections/{id}", "answer", status=503, times=3)
+    assert isinstance(world.sit("resume").error, NotPermitted)  # `sit` looks at what is left
