@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,10 +49,19 @@ def demo(
     print(f"Journal: {place(report.journal)}  ({report.events} events)")
     print("\nTry next:")
     at = f"--journal {place(journal)}"
-    print(f"  flowledger history {spec.name} {at}")
-    print(f"  flowledger history {spec.name} --event {min(report.events, 12)} {at}")
-    print(f"  flowledger journal verify {at}")
+    command = command_to_type()
+    print(f"  {command} history {spec.name} {at}")
+    print(f"  {command} history {spec.name} --event {min(report.events, 12)} {at}")
+    print(f"  {command} journal verify {at}")
     return report.exit_code
+
+
+def command_to_type() -> str:
+    """`flowledger` where the shell would find it, else the one beside this Python: a newcomer has only scripts/demo."""
+    from flowledger.cli.show import place
+
+    beside = Path(sys.executable).parent / "flowledger"
+    return "flowledger" if shutil.which("flowledger") or not beside.exists() else place(beside)
 
 
 def demo_spec(folder: Path) -> Path:
