@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from crashmatrix.cells import PAIR_FATES, PAIR_STEPS, Cell, pair_cells, triple_cells
+from crashmatrix.cells import ONE_OF_EACH_KIND, PAIR_FATES, Cell, pair_cells, triple_cells
 from crashmatrix.fates import FATES, RequestFate
 from crashmatrix.traps import STEPS
 
@@ -20,7 +20,7 @@ def test_a_second_death_anywhere_is_mended_like_the_first(all_hold: Run) -> None
 
 @pytest.mark.long
 @pytest.mark.parametrize("fate", [FATES[name] for name in PAIR_FATES], ids=lambda fate: fate.name.replace(" ", "_"))
-@pytest.mark.parametrize("step", PAIR_STEPS)
+@pytest.mark.parametrize("step", ONE_OF_EACH_KIND)
 def test_after_every_pair_of_deaths_there_is_exactly_one(step: str, fate: RequestFate, all_hold: Run) -> None:
     """For mapping sets the platform keeps no name here: the weakest of all finders."""
     all_hold(pair_cells(step, fate, echo_names=step != "create_mapping_set"))

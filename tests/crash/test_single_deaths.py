@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from crashmatrix.cells import Cell, can_happen, per_step_points, run_cell, single_cells
+from crashmatrix.cells import ONE_OF_EACH_KIND, Cell, can_happen, per_step_points, reboot_cells, run_cell, single_cells
 from crashmatrix.fates import REQUEST_FATES
-from crashmatrix.points import POINTS, Crash, CrashPoint
+from crashmatrix.points import POINTS, Crash, CrashPoint, Death
 from crashmatrix.traps import STEPS
 
 Run = Callable[[Iterable[Cell]], int]
@@ -41,6 +41,20 @@ def test_after_every_death_with_every_fate_the_next_start_ends_with_exactly_one(
     step: str, point: CrashPoint, all_hold: Run
 ) -> None:
     all_hold(single_cells(step, point))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", ONE_OF_EACH_KIND)
+@each_point
+def test_after_the_machine_died_the_window_begins_again_and_ends_with_exactly_one(
+    step: str, point: CrashPoint, all_hold: Run
+) -> None:
+    """Another boot: readings of the monotonic clock do not compare (protocol rule 13)."""
+    cells = list(reboot_cells(step, point))
+    if cells:
+        all_hold(cells)
+    else:
+        assert Death.KILLED not in point.deaths, "something is unsynced there: those cells are singles"
 
 
 @pytest.mark.long

@@ -93,14 +93,8 @@ def single_cells(step: str, point: CrashPoint, *, echo_names: bool = True) -> It
                 yield Cell(step=step, fate=fate, crashes=(crash,), echo_names=echo_names)
 
 
-# One step of each kind: title-unique, silent, found not created, without marker field, and the last of all.
-PAIR_STEPS: Final = (
-    "create_target_schema",
-    "create_dataset",
-    "find_or_create_sink",
-    "create_mapping_set",
-    "create_flow",
-)
+# One step of each kind: title-unique, silent, found not created, without marker field.
+ONE_OF_EACH_KIND: Final = ("create_target_schema", "create_dataset", "find_or_create_sink", "create_mapping_set")
 # One fate of each kind that leads to other points: nothing there, there at once, there at the last moment, refused.
 PAIR_FATES: Final = (
     "lost before commit", "committed, answer lost", "commits at exactly G, listed at exactly L", "429 with Retry-After",
@@ -187,6 +181,13 @@ def _in_a_row(step: str, *deaths: tuple[int, RequestFate]) -> Cell:
 def per_step_points() -> list[CrashPoint]:
     """The points that a step has of its own, and that a first death can be at."""
     return [point for point in POINTS if point.per_step and point.number != 3]
+
+
+def reboot_cells(step: str, point: CrashPoint) -> Iterator[Cell]:
+    """The cells in which the machine, not only the process, dies at a place where nothing is unsynced."""
+    for cell in single_cells(step, point):
+        if cell.crashes[0].death is Death.KILLED:
+            yield replace(cell, crashes=(replace(cell.crashes[0], death=Death.REBOOTED),))
 
 
 def run_cell(cell: Cell, *, must_hit: bool = True) -> World:

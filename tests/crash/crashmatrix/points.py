@@ -13,12 +13,13 @@ from typing import Final
 class Death(StrEnum):
     """How the process ends at a point, and what that leaves on the disk."""
 
-    KILLED = "killed"  # nothing is unsynced here (the matrix asserts it), so that a power cut leaves the same world
+    KILLED = "killed"  # nothing is unsynced here (the matrix asserts it), so that a power cut leaves the same disk
+    REBOOTED = "rebooted"  # as killed, and the next process finds another boot id and a monotonic clock near zero
     KEPT = "kept"  # killed between write and sync: what was handed to the system stays
-    LOST = "lost"  # the power is cut between write and sync: nothing unsynced stays
+    LOST = "lost"  # the power is cut between write and sync: nothing unsynced stays; then as rebooted
     TORN = "torn"  # killed in the middle of the write: a part of the last record stays
     FAILED_KEPT = "failed, kept"  # the sync reports failure, and what was written is on the medium
-    FAILED_LOST = "failed, lost"  # the sync reports failure, the medium never gets it, then the power is cut
+    FAILED_LOST = "failed, lost"  # the sync reports failure, the medium never gets it, then as lost
 
 
 UNSYNCED: Final = (Death.KEPT, Death.LOST, Death.TORN, Death.FAILED_KEPT, Death.FAILED_LOST)

@@ -126,7 +126,7 @@ class Trap:
         return re.search(rf"fl-[a-z0-9]{{10}}-{re.escape(self._slug)}(?![\w-])", text) is not None
 
     def _phase(self) -> Phase:
-        if self.crash.death is not Death.KILLED:
+        if self.crash.death not in (Death.KILLED, Death.REBOOTED):
             return Phase.WRITTEN
         return Phase.SYNCED if self.crash.point in (6, 14) else Phase.BEFORE
 

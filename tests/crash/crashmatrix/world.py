@@ -43,6 +43,24 @@ class Died(SystemExit):
     """The process died here. A SystemExit, because asyncio lets nothing else out of its loop at once."""
 
 
+class MachineTime(VirtualTime):
+    """Virtual time of a machine that may be started anew: wall time goes on, the monotonic clock begins again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._booted = 0.0
+        self._boots = 1
+
+    def monotonic(self) -> float:
+        return self._now - self._booted
+
+    def reboot(self) -> None:
+        """Another boot id, and a monotonic clock that begins at a few seconds."""
+        self._boots += 1
+        self.boot_id = f"virtual-boot-{self._boots}"
+        self._booted = self._now - 3.0
+
+
 class WatchedDisk(SimulatedFileSystem):
     """A simulated disk that tells of every call made to it, and of every batch of records."""
 
@@ -113,7 +131,7 @@ class World:
 
     def __init__(self, *, spec: Spec = EXAMPLE, seed: int = 7, echo_names: bool = True) -> None:
         """`echo_names`: whether mapping sets keep the name that they are sent (U16)."""
-        self.time = VirtualTime()
+        self.time = MachineTime()
         self.disk = WatchedDisk()
         self.disk.on_call, self.disk.on_batch = self._on_call, self._on_batch
         self.emulator = emulator_in_virtual_time(self.time)
@@ -140,6 +158,7 @@ class World:
         self._watching: list[Trap] = []
         self._dead = False
         self._lose_all_after = False
+        self._reboot = False
         self._port_fate: tuple[Effect, Fate] | None = None
         self._stands_still: tuple[Effect, float] | None = None
         self._late: Effect | None = None
@@ -218,6 +237,9 @@ class World:
         self._trap = Trap(crash) if crash else None
         self._watching = [Trap(watched) for watched in self.watched if watched not in self.passed]
         self._dead = self._lose_all_after = False
+        if self._reboot:
+            self._reboot = False
+            self.time.reboot()
         self.sittings += 1
         journal: Journal | None = None
         try:
@@ -239,7 +261,7 @@ class World:
 
     def _ended(self, outcome: Report | BaseException) -> Report | BaseException:
         if self._lose_all_after:
-            self.disk.cut_power(lambda outcomes: 0)
+            self._cut_power()
         else:
             self.disk.kill()
         return outcome
@@ -278,13 +300,19 @@ class World:
     def die(self, death: Death = Death.KILLED) -> None:
         """End the process here and now. What it does while it unwinds reaches neither disk nor platform."""
         if death is Death.LOST:
-            self.disk.cut_power(lambda outcomes: 0)
+            self._cut_power()
         else:
-            if death is Death.KILLED and self.stage == "running":
+            if death in (Death.KILLED, Death.REBOOTED) and self.stage == "running":
                 assert not self.disk.unsynced(), "a power cut here leaves another world: the matrix must have that cell"
             self.disk.kill()
+            self._reboot = death is Death.REBOOTED
         self._dead = True
         raise Died(137)
+
+    def _cut_power(self) -> None:
+        """Nothing unsynced stays, and the machine starts anew."""
+        self.disk.cut_power(lambda outcomes: 0)
+        self._reboot = True
 
     def read(self) -> list[Any]:
         """The run's events, as another process would find them now."""
