@@ -45,7 +45,8 @@ async def reconcile(run: Run, step: Step, ctx: StepContext) -> bool:
         end = window_end(run, step)
         decides = run.clock.monotonic() > end
         live = await _look_up(run, step, ctx, decides=decides)
-        if live:
+        # A hit that fits may be adopted at once. That none fits is no conflict yet: lists may not show ours so far.
+        if live and (decides or any(not step.references(ctx, there) for _, there in live)):
             await _adopt(run, step, ctx, live, why="looked up")
             return True
         if decides:
