@@ -170,9 +170,12 @@ class World:
         self.fates: list[tuple[str, Fate]] = []
         self.stalls: list[tuple[str, Moment, float]] = []
         self.squats: list[str] = []
+        self.deliver_first: list[str] = []  # steps whose call something delivers once before the client's own
         self.strangers: set[str] = set()  # ids of objects that are not ours
         self.damaged: set[tuple[str, str]] = set()  # (run, step): ours, and renamed, edited or deleted by somebody
         self.deleted: set[str] = set()  # ids
+        self.beyond = False  # the platform was slower than the settle window allows: twins can come, and are reported
+        self.doubled: set[tuple[str, str]] = set()  # (run, step): a call was delivered twice, which nobody can notice
         self.sent: Counter[str] = Counter()  # effects, by step
         self.requests = 0
         self.unheard: list[dict[str, Any]] = []  # what asyncio complained about
@@ -284,6 +287,9 @@ class World:
         step = step_of(request)
         if step and moment is Moment.HANDED_OVER:
             self.sent[step] += 1
+        if step and moment is Moment.HANDED_OVER and step in self.deliver_first:
+            self.deliver_first.remove(step)
+            self._deliver(request)
         if step and moment is Moment.CONNECTED and step in self.squats:
             self.squats.remove(step)
             self._squat(step, request)
@@ -356,12 +362,7 @@ class World:
         """
         create, emulator = CREATES[step], self.emulator
         before = {id_of(item) for item in emulator.objects(create.kind)}
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        theirs = CoreRequest(
-            method="POST", raw_path=request.path, query=request.query, headers=headers, body=orjson.dumps(request.body)
-        )
-        # Past the faults that are armed: those are for us.
-        emulator._answer(theirs, emulator._router.find("POST", request.path))
+        self._deliver(request)
         for item in emulator.objects(create.kind):
             id = id_of(item)
             if id not in before:
@@ -372,6 +373,14 @@ class World:
                     changed.update([REFERENCES[create.kind]])
                 emulator.world.store.put(create.kind, "prod", id, changed)
                 self.strangers.add(id)
+
+    def _deliver(self, request: Request) -> None:
+        """Have the platform take the call, past the faults that are armed: those are for the client's own."""
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        call = CoreRequest(
+            method="POST", raw_path=request.path, query=request.query, headers=headers, body=orjson.dumps(request.body)
+        )
+        self.emulator._answer(call, self.emulator._router.find("POST", request.path))
 
     def send_strangers_away(self) -> None:
         """Somebody cleans up what others had put in our way."""
@@ -432,7 +441,8 @@ class World:
         for step, create in CREATES.items():
             there = [id_of(item) for item in self.ours(step, run)]
             reported = set(ledger.duplicates)
-            assert len(set(there) - reported) <= 1, f"{run}/{step}: twins {there}"
+            lenient = (run, step) in self.doubled or (self.beyond and ledger.state != "provisioned")
+            assert lenient or len(set(there) - reported) <= 1, f"{run}/{step}: twins {there}, not reported"
             outputs = ledger.step(step).outputs
             if outputs is None:
                 continue
@@ -440,7 +450,7 @@ class World:
             assert id not in self.strangers or ledger.step(step).how == "found", f"{run}/{step}: took somebody's {id}"
             exists = self.emulator.world.store.peek(create.kind, "prod", id) is not None
             assert exists or id in self.deleted, f"{run}/{step}: the journal names {id}, which never was"
-            assert set(there) - reported <= {id}, f"{run}/{step}: {there} beside the journal's {id}"
+            assert lenient or set(there) - reported <= {id}, f"{run}/{step}: {there} beside the journal's {id}"
 
     def come_to_an_end(self, sittings: int = 4) -> Sitting:
         """No more faults: sit until the run is at an end, which it must be after a few sittings."""

@@ -12,12 +12,13 @@ import os
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, event, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from flowledger.steps.client.inprocess import Fate, Moment
-from tests.stateful.conftest import CREATES, STEPS, Sitting, World
+from tests.stateful.conftest import COLLECTIONS, CREATES, STEPS, Sitting, World
 
 step = st.sampled_from(STEPS)
 READS = (
@@ -28,6 +29,13 @@ READS = (
     "GET /dataSets/{id}", "GET /mappingSets", "GET /mappingSets/{id}", "POST /mappingSets/validate", "GET /flowSpecs",
     "GET /flows", "GET /flows/{id}", "POST /ims/token/v3",
 )  # fmt: skip
+moments = st.sampled_from([moment.value for moment in Moment])
+calls = st.sampled_from(
+    [
+        *STEPS,
+        *(f"GET /{kind}{end}" for kind in sorted(COLLECTIONS) for end in ("", "/")),
+    ]
+)
 OWN = ("gateway", "service")
 FOREIGN = ("html", "empty", "malformed", "no_id")
 RETRY_AFTER = (None, "0", "3", "59", "-5", "1e400", "NaN", "9" * 400, "soon", "Wed, 21 Oct 2015 07:28:00 GMT",
@@ -45,10 +53,12 @@ class Provisioning(RuleBasedStateMachine):
     """What may happen within the documented limits: then nothing is ever made twice."""
 
     kept = True
+    beyond = False
 
     @initialize(seed=st.integers(0, 3))
     def begin(self, seed: int) -> None:
         self.world = World(seed, kept=self.kept)
+        self.world.beyond = self.beyond
 
     # -- what the network does
 
@@ -71,6 +81,22 @@ class Provisioning(RuleBasedStateMachine):
     @rule(step=step, seconds=st.integers(0, 60))
     def commit_late(self, step: str, seconds: int) -> None:
         self.fault(step, "late", after_ms=seconds * 1000)
+
+    @rule(
+        step=step,
+        fate=st.sampled_from(["lost", "answer_lost", "answer_cut"]),
+        by_id=st.booleans(),
+        status=st.sampled_from([200, 403, 404, 500]),
+        shape=st.sampled_from(FOREIGN),
+        times=st.integers(1, 12),
+    )
+    def lose_and_spoil_its_look_up(
+        self, step: str, fate: str, by_id: bool, status: int, shape: str, times: int
+    ) -> None:
+        """A call in doubt, and look-ups that prove nothing."""
+        self.world.fates.append((step, Fate(fate)))
+        route = f"GET /{CREATES[step].kind}" + ("/{id}" if by_id else "")
+        self.world.emulator.faults.add(route, "answer", status=status, shape=shape, times=times)
 
     @rule(step=step, seconds=st.integers(1, 120))
     def answer_slowly(self, step: str, seconds: int) -> None:
@@ -182,7 +208,11 @@ class Provisioning(RuleBasedStateMachine):
         if done.report is not None:
             for step, record in world.ledger().steps.items():
                 if record.how is not None and step in STEPS:
-                    seen(f"{record.how}: {step}" if record.how != "created" else "created")
+                    seen(str(record.how))
+                    if record.how != "created":
+                        seen(f"{record.how}: {step}")
+                if record.duplicates:
+                    seen("twins reported")
                 if len([attempt for attempt in record.attempts if attempt.unanswered]) and len(record.attempts) > 1:
                     seen("sent again after doubt")
                     seen("last look" if not record.needs_last_look else "no last look")
@@ -201,6 +231,24 @@ class Provisioning(RuleBasedStateMachine):
     def sit_and_be_killed(self, moment: int) -> None:
         sitting = Sitting(actions={moment: self.world.die})
         self.sit("apply", sitting)
+
+    @rule(call=calls, moment=moments)
+    def sit_and_be_killed_in(self, call: str, moment: str) -> None:
+        self.sit("apply", Sitting(call_actions={(call, Moment(moment)): self.world.die}))
+
+    @rule(call=calls, moment=moments, seconds=st.sampled_from([0, 60]))
+    def sit_and_be_stopped_in(self, call: str, moment: str, seconds: int) -> None:
+        """SIGTERM while a call is under way, which may hang after it."""
+
+        async def stop() -> None:
+            self.world.ask_to_stop()
+            await self.world.time.sleep(seconds)
+
+        self.sit("resume", Sitting(call_actions={(call, Moment(moment)): stop}))
+
+    @rule(call=calls, moment=moments, start=st.sampled_from(["+20m", "1900000000"]))
+    def resume_with_another_start_and_be_killed_in(self, call: str, moment: str, start: str) -> None:
+        self.sit("resume", Sitting(call_actions={(call, Moment(moment)): self.world.die}), start=start)
 
     @rule(call=st.integers(1, 90))
     def sit_and_be_killed_at_the_disk(self, call: int) -> None:
@@ -270,20 +318,69 @@ class Provisioning(RuleBasedStateMachine):
             self.world.close()
 
 
-BOUNDED = settings(
-    max_examples=int(os.environ.get("FLOWLEDGER_FUZZ_EXAMPLES", "150")),
-    stateful_step_count=int(os.environ.get("FLOWLEDGER_FUZZ_STEPS", "25")),
-    deadline=None,
-    derandomize="FLOWLEDGER_FUZZ_SEED" not in os.environ,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-    print_blob=True,
-    report_multiple_bugs=False,
-)
+class BeyondTheLimits(Provisioning):
+    """What no client can make good: a platform slower than the settle window, and calls that are delivered twice.
+
+    Then twins come; the last look reports those that are late by less than two windows.
+    """
+
+    beyond = True
+
+    @rule(step=step, seconds=st.integers(91, 120))
+    def commit_too_late(self, step: str, seconds: int) -> None:
+        self.fault(step, "late", after_ms=seconds * 1000)
+
+    @rule(seconds=st.integers(20, 55))
+    def lag_lists_too_long(self, seconds: int) -> None:
+        self.world.emulator.faults.set_list_lag("*", seconds * 1000)
+
+    @rule(step=step)
+    def deliver_twice(self, step: str) -> None:
+        self.fault(step, "twice")
+        # It strikes the next call of any run, so from here on any may have been doubled.
+        self.world.doubled.update((run, step) for run in (*self.world.runs, *(f"run-{n}" for n in range(2, 60))))
+
+
+def search(machine: type[Provisioning], *, examples: int, steps: int) -> None:
+    """Run a machine: the same examples each time, unless FLOWLEDGER_FUZZ_SEED says otherwise."""
+    chosen = settings(
+        max_examples=int(os.environ.get("FLOWLEDGER_FUZZ_EXAMPLES", examples)),
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+    )
+    seeded = seed(int(os.environ.get("FLOWLEDGER_FUZZ_SEED", "0")))(type(machine.__name__, (machine,), {}))
+    run_state_machine_as_test(seeded, settings=chosen)
 
 
 def test_whatever_happens_there_is_exactly_one_of_everything() -> None:
-    machine = Provisioning
-    if "FLOWLEDGER_FUZZ_SEED" in os.environ:
-        machine = seed(int(os.environ["FLOWLEDGER_FUZZ_SEED"]))(machine)
-    run_state_machine_as_test(machine, settings=BOUNDED)
+    SEEN.clear()
+    search(Provisioning, examples=25, steps=25)
+    # The search means little if it never gets anywhere: these must have been reached.
+    for state in ("provisioned", "died", "adopted", "sent again after doubt", "last look", "Interrupted", "Drifted"):
+        assert SEEN[state], f"never seen: {state}; seen: {SEEN.most_common()}"
+
+
+def test_a_platform_slower_than_the_settle_window_makes_twins_that_are_reported() -> None:
+    search(BeyondTheLimits, examples=10, steps=25)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1000)
+def test_a_longer_search_reaches_every_deep_state_and_there_is_exactly_one_of_everything() -> None:
+    SEEN.clear()
+    search(Provisioning, examples=250, steps=40)
+    wanted = [f"adopted: {step}" for step in STEPS if step != "find_or_create_sink"]
+    wanted += ["found: find_or_create_sink", "sent again after doubt", "last look", "Conflict", "Drifted", "Rejected"]
+    wanted += ["Interrupted", "DiskFull", "JournalPoisoned", "Unreachable", "InDoubt", "ended: Drifted"]
+    assert [state for state in wanted if not SEEN[state]] == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1000)
+def test_a_longer_search_beyond_the_limits_reports_every_twin() -> None:
+    SEEN.clear()
+    search(BeyondTheLimits, examples=80, steps=30)
+    assert SEEN["twins reported"]
