@@ -9,6 +9,9 @@ def main() -> None:
     import sys
 
     from flowledger.cli.app import app
+    from flowledger.cli.coredumps import switch_off_core_dumps
+
+    switch_off_core_dumps()
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
