@@ -61,7 +61,9 @@ class StepContext:
         return self._run.clock.wall()
 
     def secret(self, ref: SecretRef) -> str:
-        value = resolve(ref)
+        params = self._run.spec.source.connection.params.values()
+        other_secrets = {param.env for param in params if isinstance(param, SecretRef) and param.env}
+        value = resolve(ref, withhold=other_secrets)
         self._run.platform.redactor.register(value)
         return value
 

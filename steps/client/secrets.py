@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,20 +14,28 @@ from flowledger.steps.spec import SecretRef
 
 COMMAND_TIMEOUT: Final = 30.0  # seconds; a vault that asks a person has to be unlocked before
 LARGEST: Final = 64 * 1024  # bytes
+WITHHELD: Final = frozenset({"FLOWLEDGER_CLIENT_SECRET"})
 
 
-def resolve(ref: SecretRef, environ: Mapping[str, str] | None = None, *, timeout: float = COMMAND_TIMEOUT) -> str:
+def resolve(
+    ref: SecretRef,
+    environ: Mapping[str, str] | None = None,
+    *,
+    timeout: float = COMMAND_TIMEOUT,
+    withhold: Collection[str] = (),
+) -> str:
     """The secret that `ref` points to, without the newline at its end.
 
-    `environ` defaults to the process's; a command gets it too, runs without a shell, and has `timeout` seconds. Raises
-    NotPermitted, naming the reference, if there is nothing usable.
+    `environ` defaults to the process's; a command gets it too, but for the variables named in `withhold`, which hold
+    other secrets, and for the client secret. It runs without a shell, and has `timeout` seconds. Raises NotPermitted,
+    naming the reference, if there is nothing usable.
     """
     environ = os.environ if environ is None else environ
     if ref.env is not None:
         return from_environment(ref.env, environ)
     if ref.file is not None:
         return from_file(ref.file)
-    return from_command(ref.command or (), environ, timeout=timeout)
+    return from_command(ref.command or (), environ, timeout=timeout, withhold=withhold)
 
 
 def from_environment(name: str, environ: Mapping[str, str]) -> str:
@@ -49,11 +57,18 @@ def from_file(name: str) -> str:
     return _usable(raw, f"the secret file {name}")
 
 
-def from_command(command: Sequence[str], environ: Mapping[str, str], *, timeout: float = COMMAND_TIMEOUT) -> str:
+def from_command(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    timeout: float = COMMAND_TIMEOUT,
+    withhold: Collection[str] = (),
+) -> str:
     """The standard output of a program without the last newline. Raises NotPermitted.
 
     What the program prints, on either stream, may be or hold the secret: no error shows it. Its arguments are shown
-    up to the program's name.
+    up to the program's name. A program that fetches one secret has no business with the others: its environment is
+    `environ` without the client secret and without the variables in `withhold`.
     """
     if not command:
         raise NotPermitted("a secret command is empty", hint='give it as a list, like ["pass", "show", "adobe"]')
@@ -61,7 +76,7 @@ def from_command(command: Sequence[str], environ: Mapping[str, str], *, timeout:
     try:
         done = subprocess.run(  # noqa: S603 - the user's own program, from the spec or the environment, without a shell
             list(command),
-            env=dict(environ),
+            env={name: value for name, value in environ.items() if name not in WITHHELD and name not in withhold},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
