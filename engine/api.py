@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from flowledger.engine.discretion import without_secrets
 from flowledger.engine.driver import Driver
 from flowledger.engine.events import Event, RunStarted, RunStopped, RunTakenUp
 from flowledger.engine.halt import Halt
@@ -195,6 +196,9 @@ class _Sitting:
         try:
             with book.claim(ledger.run):
                 return await self._drive(book, place, ledger, platform, new, start)
+        except Exception as error:
+            without_secrets(error, platform.redactor)
+            raise
         finally:
             if self._platform is None:
                 await platform.close()
@@ -246,6 +250,7 @@ class _Sitting:
             await Driver(run).drive()
             await run.flush()
         except FlowledgerError as error:
+            without_secrets(error, platform.redactor)
             await _write_stop(run, error)
             raise
         except asyncio.CancelledError:
@@ -270,7 +275,7 @@ async def _write_stop(run: Run, error: FlowledgerError) -> None:
     stop = RunStopped(
         state="in_doubt" if isinstance(error, InDoubt) else "provisioning" if isinstance(error, TryLater) else "failed",
         error=type(error).__name__,
-        message=run.platform.redactor.redact_text(error.message),
+        message=error.message,
         step=error.step if isinstance(error, StepError) else "",
         code=error.code if isinstance(error, StepError) else "",
         request_id=error.request_id if isinstance(error, StepError) else "",

@@ -15,6 +15,7 @@ from flowledger.errors import TryLater, Unreachable
 from flowledger.steps.answers import usable_id
 from flowledger.steps.client.judge import Verdict, fault_of, judge, refusal, retry_after, title_holder
 from flowledger.steps.client.port import Answer, Reach
+from flowledger.steps.client.redact import Redactor
 from flowledger.steps.step import Outputs, Step, UnusableAnswer
 
 
@@ -84,7 +85,7 @@ async def _send_once(run: Run, step: Step, ctx: StepContext) -> Answer:
         run.check()
         answer, number = await _intend_and_send(run, step, ctx)
     redactor = run.platform.redactor
-    outcome, outputs, why = _outcome(step, answer)
+    outcome, outputs, why = _outcome(step, answer, redactor)
     fault = fault_of(answer)
     await run.keep(
         OutcomeRecorded(
@@ -93,9 +94,9 @@ async def _send_once(run: Run, step: Step, ctx: StepContext) -> Answer:
             outcome=outcome,
             answer=answer_doc(answer, redactor),
             outputs=outputs,
-            code=fault.code,
+            code=redactor.redact_text(fault.code),
             text=redactor.redact_text(why or fault.text),
-            request_id=fault.request_id,
+            request_id=redactor.redact_text(fault.request_id),
         )
     )
     run.log.debug("call answered", step=step.name, attempt=number, status=answer.status, outcome=outcome)
@@ -134,7 +135,7 @@ async def _intend_and_send(run: Run, step: Step, ctx: StepContext) -> tuple[Answ
     return answer, number
 
 
-def _outcome(step: Step, answer: Answer) -> tuple[Outcome, Outputs | None, str]:
+def _outcome(step: Step, answer: Answer, redactor: Redactor) -> tuple[Outcome, Outputs | None, str]:
     """Three values, and the outputs if done. Protocol rule 5: a 2xx without a usable id is in doubt."""
     match judge(answer):
         case Verdict.ACCEPTED:
@@ -142,7 +143,7 @@ def _outcome(step: Step, answer: Answer) -> tuple[Outcome, Outputs | None, str]:
                 outputs = step.read(answer)
             except UnusableAnswer as error:
                 return "in_doubt", None, str(error)
-            if not usable_id(outputs["id"]):
+            if not usable_id(outputs["id"]) or redactor.holds_secret(outputs["id"]):
                 return "in_doubt", None, "the answer's id is none that could be asked for"
             return "done", outputs, ""
         case Verdict.NOT_DONE:

@@ -61,9 +61,10 @@ async def _look_up(run: Run, step: Step, ctx: StepContext, *, decides: bool) -> 
     seen: list[dict[str, Any]] = []
     live: list[tuple[str, Json]] = []
     for hit in await step.find(ctx):
-        if not usable_id(hit.id):
+        if not usable_id(hit.id) or run.platform.redactor.holds_secret(hit.id):
+            shown = run.platform.redactor.redact_text(hit.id)
             raise Unreachable(
-                f"{run.ledger.run}/{step.name}: a list names {hit.id[:100]!r} with this run's marker, "
+                f"{run.ledger.run}/{step.name}: a list names {shown[:100]!r} with this run's marker, "
                 "which is no id that could be asked for, so nothing in it is believed",
                 hint=f"flowledger resume {run.ledger.run}",
             )

@@ -88,7 +88,8 @@ class Run:
         self._raise_append_error()
 
     def _append(self, event: Event) -> asyncio.Task[None]:
-        doc = event.doc(at=self.clock.wall(), mono=self.clock.monotonic())
+        # The last look before the journal: whatever a platform echoes, and wherever it does, no secret passes here.
+        doc = self.platform.redactor.without_long_secrets(event.doc(at=self.clock.wall(), mono=self.clock.monotonic()))
         task = asyncio.ensure_future(self._append_and_fold(doc))
         self._appending.add(task)
         task.add_done_callback(self._appended)

@@ -134,7 +134,8 @@ class Platform:
         if answer.status == 401:
             self._refused = token.text
             self.forget_token(token.text)
-        return answer
+        # A success is for the steps to read as it is; everything else is for people, who must not find a secret in it.
+        return answer if answer.ok else self._without_secrets(answer)
 
     async def close(self) -> None:
         """Let go of connections, and of a token request under way."""
@@ -177,11 +178,13 @@ class Platform:
         return self._without_secrets(answer)
 
     def _without_secrets(self, answer: Answer) -> Answer:
-        """IMS's answer as it may be journaled: with the token taken out of the body too."""
+        """The answer as it may be journaled and shown."""
         return replace(
             answer,
             headers=self.redactor.redact(answer.headers),
-            body=self.redactor.redact_text(answer.body.decode("utf-8", "replace")).encode(),
+            body=self.redactor.redact_text(answer.body.decode("utf-8", "surrogateescape")).encode(
+                "utf-8", "surrogateescape"
+            ),
             json=self.redactor.redact(answer.json),
             json_fault=self.redactor.redact_text(answer.json_fault),
             trouble=self.redactor.redact_text(answer.trouble),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import os
 import re
@@ -39,6 +40,8 @@ _IN_TEXT = re.compile(
 )
 _BEARER = re.compile(r"\b(?P<key>bearer|basic)(?P<between>\s+)(?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
 _SHORTEST_IN_TEXT: Final = 4  # shorter values are replaced only where they are the whole text
+_NESTED: Final = 3  # levels of JSON inside a text of JSON, as gateways quote what a service answered
+_SHORTEST_ANYWHERE: Final = 12  # shorter ones may stand in an id or a name by chance
 
 # Without one of these in a JSON text that is lower case and bare of punctuation, none of its keys is a secret's, and
 # without one of the second tuple in a text the patterns above cannot match. Cheaper by far than looking at each string.
@@ -61,6 +64,8 @@ class Redactor:
         self._shortest = 0  # the length of the shortest of them
         self._short = False  # whether there is a secret too short for that
         self._pattern = re.compile(r"(?!)")
+        self._long_pattern = re.compile(r"(?!)")
+        self._long_in_json: tuple[bytes, ...] = ()  # long forms as they stand in a JSON text
 
     def __repr__(self) -> str:
         return f"Redactor({len(set(self._secrets.values()))} secrets)"
@@ -79,6 +84,11 @@ class Redactor:
         self._shortest = len(self._inside[-1]) if self._inside else 0
         self._short = self._short or len(secret) < _SHORTEST_IN_TEXT
         self._pattern = re.compile("|".join(map(re.escape, self._inside)) or r"(?!)")
+        long = [form for form in self._inside if len(form) >= _SHORTEST_ANYWHERE]
+        self._long_pattern = re.compile("|".join(map(re.escape, long)) or r"(?!)")
+        self._long_in_json = tuple(
+            json.dumps(form, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass") for form in long
+        )
 
     def redact(self, value: Json) -> Json:
         """A JSON value without secrets: a copy, or the value itself if there are none in it."""
@@ -96,6 +106,31 @@ class Redactor:
                 text = _IN_TEXT.sub(self._after_key, text)
             text = _BEARER.sub(self._after_key, text)
         return text
+
+    def holds_secret(self, value: Json) -> bool:
+        """Whether a JSON value holds a registered secret that is too long to be there by chance."""
+        return self.without_long_secrets(value) is not value
+
+    def without_long_secrets(self, value: Json) -> Json:
+        """A JSON value with nothing replaced but registered secrets too long to be there by chance.
+
+        For what a machine reads again, ids and texts that are compared: there a name that only sounds like a secret's
+        must change nothing. The value itself if there are none in it.
+        """
+        try:
+            text = orjson.dumps(value)
+        except (TypeError, ValueError):
+            return self._without_long(value)
+        return self._without_long(value) if any(form in text for form in self._long_in_json) else value
+
+    def _without_long(self, value: Json) -> Json:
+        if isinstance(value, str):
+            return self._long_pattern.sub(lambda match: self._instead("", self._secrets[match[0]]), value)
+        if isinstance(value, Mapping):
+            return {self._without_long(str(name)): self._without_long(inner) for name, inner in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._without_long(item) for item in value]
+        return value
 
     def _surely_clean(self, value: Json) -> bool:
         """Whether one look at the whole value as text rules out secrets. False when in doubt."""
@@ -171,10 +206,15 @@ def _forms(secret: str) -> list[str]:
         quote(raw, safe=""),
         quote(raw),
         quote_plus(raw),
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
         repr(secret)[1:-1],
+        html.escape(secret),
+        html.escape(secret).replace("&#x27;", "&#39;"),
+        html.escape(secret, quote=False),
     ]
+    level = list(forms)
+    for _ in range(_NESTED):
+        level = [json.dumps(form, ensure_ascii=ascii)[1:-1] for form in dict.fromkeys(level) for ascii in (True, False)]
+        forms += level
     if len(raw) >= 8:
         # Base64 of a longer text that contains the secret, as in `id:secret`, at each of the three alignments:
         # the characters that depend on the secret alone.
