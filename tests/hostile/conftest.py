@@ -64,7 +64,8 @@ class HostilePlatform:
                 return None
             if times:
                 left[0] = left[0] - 1 or -1
-            return answer(right) if getattr(answer, "of_the_right_one", False) else answer
+            made: Response | Raw = answer(right) if getattr(answer, "of_the_right_one", False) else answer
+            return made
 
         self.twist = twist
 
