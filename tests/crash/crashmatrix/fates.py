@@ -125,6 +125,9 @@ REQUEST_FATES: Final[tuple[RequestFate, ...]] = (
     RequestFate(
         name="stranger's 4xx after commit", commits=_NOW, knows=_IN_DOUBT, fault=_answer(429, "after", "html")
     ),
+    RequestFate(
+        name="4xx in nobody's body after commit", commits=_NOW, knows=_IN_DOUBT, fault=_answer(403, "after", "empty")
+    ),
     RequestFate(name="2xx unparsable", commits=_NOW, knows=_IN_DOUBT, fault=_answer(0, "after", "malformed")),
     RequestFate(name="2xx without id", commits=_NOW, knows=_IN_DOUBT, fault=_answer(0, "after", "no_id")),
     RequestFate(name="2xx without body", commits=_NOW, knows=_IN_DOUBT, fault=_answer(0, "after", "empty")),

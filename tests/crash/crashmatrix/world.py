@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -16,14 +16,13 @@ from crashmatrix.fates import SEND_WITHIN, WINDOW, Commits, LookUpFate, RequestF
 from crashmatrix.points import Crash, Death
 from crashmatrix.traps import EFFECTS, WAIT, Doc, Effect, Phase, Trap
 from flowledger.engine import api
-from flowledger.engine.ledger import Ledger, ledger_of
+from flowledger.engine.ledger import ledger_of
 from flowledger.engine.report import Report
 from flowledger.engine.specfile import load_spec
 from flowledger.engine.table import row_of
 from flowledger.errors import FlowledgerError, JournalError
 from flowledger.journal import InlineCommitter, Journal, SimulatedFileSystem
-from flowledger.journal.filesystem import Access
-from flowledger.journal.simulated import SimulatedFile
+from flowledger.journal.filesystem import Access, File
 from flowledger.steps.client.inprocess import Fate, InProcessPort, Moment
 from flowledger.steps.client.port import Request
 from flowledger.steps.spec import Settle, Spec
@@ -61,6 +60,13 @@ class MachineTime(VirtualTime):
         self._booted = self._now - 3.0
 
 
+class Watching(Protocol):
+    """Wants to know of every batch of records."""
+
+    @property
+    def on_batch(self) -> Callable[[Phase, list[Doc], WatchedFile], None]: ...
+
+
 class WatchedDisk(SimulatedFileSystem):
     """A simulated disk that tells of every call made to it, and of every batch of records."""
 
@@ -91,7 +97,7 @@ class WatchedDisk(SimulatedFileSystem):
 class WatchedFile:
     """The segment, open for writing."""
 
-    def __init__(self, disk: WatchedDisk, file: SimulatedFile) -> None:
+    def __init__(self, disk: Watching, file: File) -> None:
         self._disk = disk
         self._file = file
         self._batch: list[Doc] = []
@@ -143,7 +149,8 @@ class World:
         self.acknowledged: dict[int, Doc] = {}
         self.documents: list[Any] = []  # the run's events, as the last process read them at its start
         self.looks: list[tuple[int, str]] = []  # sitting and step of each look-up
-        self.in_doubt_at_start: list[set[str]] = []
+        self.in_doubt_at_start: list[set[str]] = []  # by sitting
+        self.shown_at_start: list[set[str]] = []  # those of them whose object every list shows by then
         self.sittings = 0
         self.hits: list[Crash] = []
         self.on_call_hook: Callable[[str], None] | None = None
@@ -241,12 +248,17 @@ class World:
             self._reboot = False
             self.time.reboot()
         self.sittings += 1
+        self.in_doubt_at_start.append(set())
+        self.shown_at_start.append(set())
         journal: Journal | None = None
         try:
             self.stage = "opening"
             journal = Journal.open(DIRECTORY, fs=self.disk, committer=InlineCommitter(), wall=self.time.wall)
             self.documents = journal.events(self.spec.name)
-            self.in_doubt_at_start.append(_in_doubt(ledger_of(self.spec.name, self.documents)))
+            ledger = ledger_of(self.spec.name, self.documents)
+            in_doubt = {name for name, record in ledger.steps.items() if record.unanswered and not record.done}
+            self.in_doubt_at_start[-1] |= in_doubt
+            self.shown_at_start[-1] |= {step for step in in_doubt if self._shows(step, ledger.nonce)}
             self.stage = "running"
             outcome = self._run(journal)
             self.stage = "closing"
@@ -258,6 +270,12 @@ class World:
         finally:
             self.stage, self._loop = "", None
         return self._ended(outcome)
+
+    def _shows(self, step: str, nonce: str) -> bool:
+        """Whether lists show an object of the step that is there."""
+        kind, marker = row_of(step).step.kind, f"fl-{nonce}-{row_of(step).step.slug}"
+        there = self.emulator.objects(kind)
+        return any(marker in str(found) and found in there for found in self.emulator.world.listed(kind, "prod"))
 
     def _ended(self, outcome: Report | BaseException) -> Report | BaseException:
         if self._lose_all_after:
@@ -422,10 +440,6 @@ class World:
             put(kind, sandbox, id, obj)
 
         store.put = counted  # type: ignore[method-assign] # the test stands between services and store
-
-
-def _in_doubt(ledger: Ledger) -> set[str]:
-    return {name for name, record in ledger.steps.items() if record.unanswered and not record.done}
 
 
 def _another_id(id: str) -> str:
