@@ -10,7 +10,6 @@ from flowledger.steps.client.judge import fault_of
 from flowledger.steps.client.port import Answer, Json
 from flowledger.steps.step import UnusableAnswer
 
-
 # UUIDs, hexadecimal ids and `$id` URLs (platform-api.md §2-§5). Whatever would need an escape in a URL other than the
 # slash, steps up a path or cannot be printed is no id: it comes from something that is broken, or that means harm.
 _ID: Final = re.compile(r"[A-Za-z0-9._~:@/=+-]{1,1000}")
