@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 
-from crashmatrix.cells import ONE_OF_EACH_KIND, PAIR_FATES, Cell, pair_cells, triple_cells
+from crashmatrix.cells import ONE_OF_EACH_KIND, PAIR_FATES, Cell, check, pair_cells, prepared, to_the_end, triple_cells
 from crashmatrix.fates import FATES, RequestFate
+from crashmatrix.points import Crash
 from crashmatrix.traps import STEPS
 
 Run = Callable[[Iterable[Cell]], int]
@@ -35,3 +37,16 @@ def test_three_sends_that_each_end_in_a_death_make_exactly_one(step: str, all_ho
 @pytest.mark.parametrize("step", STEPS)
 def test_three_sends_that_each_end_in_a_death_make_exactly_one_of_every_kind(step: str, all_hold: Run) -> None:
     all_hold(triple_cells(step))
+
+
+@pytest.mark.parametrize("death", [None, 4, 14, 19, 20], ids=str)
+@pytest.mark.parametrize("step", STEPS)
+def test_a_refusal_of_the_second_attempt_does_not_settle_the_first(step: str, death: int | None) -> None:
+    """Protocol rule 6: the first takes effect, too late, while the second waits to be sent again. It is adopted."""
+    cell = Cell(step=step, fate=FATES["commits later than G"])
+    world = prepared(cell)
+    world.set_fate(step, FATES["429 with Retry-After"])
+    crashes = (Crash(point=death, step=step),) if death else ()
+    report = to_the_end(world, replace(cell, crashes=crashes))
+    assert world.hits == list(crashes)
+    check(world, report, Cell(step=step, fate=FATES["answered"]))

@@ -277,6 +277,7 @@ def _check_objects(world: World, ledger: Ledger, cell: Cell, ids: dict[str, str]
     reported = set(report.duplicates)
     if cell.look_up is not None and cell.look_up.ends == "reported":
         assert set(extras) == reported, f"extra hits {extras} and reported {reported} differ"
+        assert ids[cell.step] == world.original, "a later copy was taken for the step's object"
         return
     if cell.limit:
         assert set(extras) == reported, f"twins {extras} and reported {reported} differ"

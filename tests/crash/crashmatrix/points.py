@@ -19,6 +19,7 @@ class Death(StrEnum):
     LOST = "lost"  # the power is cut between write and sync: nothing unsynced stays; then as rebooted
     TORN = "torn"  # killed in the middle of the write: a part of the last record stays
     FAILED_KEPT = "failed, kept"  # the sync reports failure, and what was written is on the medium
+    FORGOTTEN = "failed, forgotten"  # as failed, lost, but only the process dies: until the power is cut it is readable
     FAILED_LOST = "failed, lost"  # the sync reports failure, the medium never gets it, then as lost
 
 

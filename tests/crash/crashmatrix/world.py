@@ -153,6 +153,7 @@ class World:
         self.shown_at_start: list[set[str]] = []  # those of them whose object every list shows by then
         self.sittings = 0
         self.hits: list[Crash] = []
+        self.original = ""  # the id of the object that a third party copied
         self.on_call_hook: Callable[[str], None] | None = None
         self.on_moment_hook: Callable[[Moment, Request], None] | None = None
         self.on_commit: Callable[[Request], None] | None = None
@@ -214,6 +215,7 @@ class World:
         kind, store = row_of(step).step.kind, self.emulator.world.store
         key = "$id" if kind in ("classes", "schemas", "fieldgroups") else "id"
         mine = self.emulator.objects(kind)[-1]
+        self.original = str(mine[key])
         copy = orjson.loads(orjson.dumps(mine))
         copy[key] = _another_id(str(mine[key]))
         if "meta:altId" in copy:
@@ -361,7 +363,7 @@ class World:
         position = trap.record(phase, docs)
         if position is not None:
             death = self._spring(trap)
-            if death in (Death.FAILED_KEPT, Death.FAILED_LOST):
+            if death in (Death.FAILED_KEPT, Death.FAILED_LOST, Death.FORGOTTEN):
                 self.disk.fail(0, done=death is Death.FAILED_KEPT)
                 self._lose_all_after = death is Death.FAILED_LOST
                 return
