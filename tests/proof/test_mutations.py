@@ -1,0 +1,47 @@
+"""The mutation check cannot rot unseen: every mutation still fits the tree, and the tests that it names exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.proof.mutations import MUTATIONS, Edit, Mutation
+
+ROOT = Path(__file__).resolve().parents[2]
+each_mutation = pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+
+
+@each_mutation
+def test_every_mutation_still_applies_and_gives_python(mutation: Mutation, tmp_path: Path) -> None:
+    for file in {edit.file for edit in mutation.edits}:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text((ROOT / file).read_text())
+    for edit in mutation.edits:
+        edit.apply(tmp_path)
+    for edit in mutation.edits:
+        changed = (tmp_path / edit.file).read_text()
+        compile(changed, edit.file, "exec")
+        assert changed != (ROOT / edit.file).read_text()
+
+
+@each_mutation
+def test_the_tests_that_are_to_catch_a_mutation_exist(mutation: Mutation) -> None:
+    for test in mutation.tests:
+        file, _, name = test.partition("::")
+        source = (ROOT / file).read_text()
+        function = name.partition("[")[0]
+        assert not function or re.search(rf"^(async )?def {function}\(", source, re.M), f"{file} has no {function}"
+
+
+def test_names_of_mutations_are_unique() -> None:
+    assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS)
+
+
+def test_a_text_that_is_gone_or_there_twice_is_an_error_and_not_a_mutation(tmp_path: Path) -> None:
+    (tmp_path / "some.py").write_text("a = 1\nb = 1\n")
+    for old in ("c = 1", " = 1"):
+        with pytest.raises(LookupError, match=r"some\.py"):
+            Edit(file="some.py", old=old, new="").apply(tmp_path)
+    assert (tmp_path / "some.py").read_text() == "a = 1\nb = 1\n"
