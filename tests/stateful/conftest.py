@@ -438,6 +438,9 @@ class World:
 
     def check_run(self, run: str, ledger: Ledger) -> None:
         """One of everything, and the journal knows it."""
+        if ledger.nonce:
+            known = self.nonces.setdefault(run, ledger.nonce)
+            assert known == ledger.nonce, f"{run}: its nonce was {known} and is {ledger.nonce}"
         for step, create in CREATES.items():
             there = [id_of(item) for item in self.ours(step, run)]
             reported = set(ledger.duplicates)

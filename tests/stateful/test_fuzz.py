@@ -13,7 +13,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, event, seed, settings
+from hypothesis import HealthCheck, Phase, event, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
@@ -341,8 +341,12 @@ class BeyondTheLimits(Provisioning):
         self.world.doubled.update((run, step) for run in (*self.world.runs, *(f"run-{n}" for n in range(2, 60))))
 
 
-def search(machine: type[Provisioning], *, examples: int, steps: int) -> None:
-    """Run a machine: the same examples each time, unless FLOWLEDGER_FUZZ_SEED says otherwise."""
+def search(machine: type[Provisioning], *, examples: int, steps: int, shrink: bool = True) -> None:
+    """Run a machine: the same examples each time, unless FLOWLEDGER_FUZZ_SEED says otherwise.
+
+    `shrink`: make the script of a failure as short as possible, which may take minutes.
+    """
+    shrink = shrink or "FLOWLEDGER_FUZZ_SEED" in os.environ
     chosen = settings(
         max_examples=int(os.environ.get("FLOWLEDGER_FUZZ_EXAMPLES", examples)),
         stateful_step_count=steps,
@@ -350,6 +354,7 @@ def search(machine: type[Provisioning], *, examples: int, steps: int) -> None:
         database=None,
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
+        phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
     )
     seeded = seed(int(os.environ.get("FLOWLEDGER_FUZZ_SEED", "0")))(type(machine.__name__, (machine,), {}))
     run_state_machine_as_test(seeded, settings=chosen)
@@ -357,14 +362,14 @@ def search(machine: type[Provisioning], *, examples: int, steps: int) -> None:
 
 def test_whatever_happens_there_is_exactly_one_of_everything() -> None:
     SEEN.clear()
-    search(Provisioning, examples=25, steps=25)
+    search(Provisioning, examples=25, steps=25, shrink=False)
     # The search means little if it never gets anywhere: these must have been reached.
     for state in ("provisioned", "died", "adopted", "sent again after doubt", "last look", "Interrupted", "Drifted"):
         assert SEEN[state], f"never seen: {state}; seen: {SEEN.most_common()}"
 
 
 def test_a_platform_slower_than_the_settle_window_makes_twins_that_are_reported() -> None:
-    search(BeyondTheLimits, examples=10, steps=25)
+    search(BeyondTheLimits, examples=10, steps=25, shrink=False)
 
 
 @pytest.mark.long
