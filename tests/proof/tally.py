@@ -185,10 +185,10 @@ def _watch_matrix() -> None:
     sit, set_scene, fate_of = CrashWorld.sit, CrashWorld.set_scene, CrashWorld._fate
     begun: list[CrashWorld] = []
 
-    def count(world: CrashWorld, cell: matrix.Cell) -> None:
+    def count(world: CrashWorld, cell: matrix.Cell, name: str = "") -> None:
         if not _paused and not getattr(world, "counted", False):
             world.counted = True  # type: ignore[attr-defined] # each world is looked at once
-            now.add(str(cell), look_at_cell(world, cell), beyond=cell.limit or cell.fate.unseen)
+            now.add(name or str(cell), look_at_cell(world, cell), beyond=cell.limit or cell.fate.unseen)
 
     @wraps(prepared)
     def prepared_and_kept(cell: matrix.Cell) -> CrashWorld:
@@ -209,7 +209,7 @@ def _watch_matrix() -> None:
             check(world, report, cell)
         finally:
             if not any(world is other for other in begun):  # else `run_cell` counts it
-                count(world, cell)
+                count(world, cell, f"at a call: {cell}")
 
     @wraps(run_watched)
     def uncounted(*args: Any, **kwargs: Any) -> Any:
