@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any, Final
 
 from crashmatrix.fates import FATES, LOOK_UP_FATES, REQUEST_FATES, Commits, Knows, LookUpFate, RequestFate
+from crashmatrix.holds import check_next_process, check_not_late, check_windows
 from crashmatrix.points import POINTS, Crash, CrashPoint, Death
 from crashmatrix.traps import EFFECTS
 from crashmatrix.world import Died, World
@@ -257,6 +258,11 @@ def check(world: World, report: Report, cell: Cell) -> None:
     _check_references(world, ids)
     _check_acknowledged(world, documents)
     _check_look_ups(world, ledger, cell)
+    check_windows(world, ledger)
+    if len(cell.crashes) == 1 and cell.look_up is None and not cell.later:
+        (crash,) = cell.crashes
+        check_next_process(world, crash, cell.fate)
+        check_not_late(world, crash, cell.fate, ledger)
 
 
 def _check_objects(world: World, ledger: Ledger, cell: Cell, ids: dict[str, str], report: Report) -> None:

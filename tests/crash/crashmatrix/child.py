@@ -34,7 +34,7 @@ from flowledger.steps.client.redact import Redactor
 from flowledger.steps.spec import Settle
 
 # Short, because here time is real; S > G + L holds, since the emulator's G is what a fault says and its L is 0.
-SPEC: Final = EXAMPLE.model_copy(update={"settle": Settle(window=0.4, send_within=0.4)})
+SPEC: Final = EXAMPLE.model_copy(update={"settle": Settle(window=0.4, send_within=0.3)})
 # From outside, a call whose answer the client never saw and one that it was killed in are the same: the faults let the
 # call end there, and the process is killed before it can note that.
 ENDED_BY_FAULT: Final = (8, 9, 10, 11)

@@ -14,7 +14,7 @@ import orjson
 
 from crashmatrix.fates import SEND_WITHIN, WINDOW, Commits, LookUpFate, RequestFate
 from crashmatrix.points import Crash, Death
-from crashmatrix.traps import EFFECTS, WAIT, Doc, Effect, Phase, Trap
+from crashmatrix.traps import EFFECTS, INTENT, WAIT, Doc, Effect, Phase, Trap
 from flowledger.engine import api
 from flowledger.engine.ledger import ledger_of
 from flowledger.engine.report import Report
@@ -145,6 +145,9 @@ class World:
         self.chance = random.Random(seed)
         self.requests: list[Request] = []
         self.sends = 0
+        self.sent: list[tuple[str, int, str, float]] = []  # step, attempt, boot id and monotonic second of each send
+        self.intents: Counter[str] = Counter()  # durable intents by step
+        self.died_in = -1  # the sitting of the last death, counted from 0
         self.made: Counter[str] = Counter()
         self.acknowledged: dict[int, Doc] = {}
         self.documents: list[Any] = []  # the run's events, as the last process read them at its start
@@ -260,6 +263,7 @@ class World:
             ledger = ledger_of(self.spec.name, self.documents)
             in_doubt = {name for name, record in ledger.steps.items() if record.unanswered and not record.done}
             self.in_doubt_at_start[-1] |= in_doubt
+            self.intents = Counter({name: len(record.attempts) for name, record in ledger.steps.items()})
             self.shown_at_start[-1] |= {step for step in in_doubt if self._shows(step, ledger.nonce)}
             self.stage = "running"
             outcome = self._run(journal)
@@ -352,6 +356,8 @@ class World:
         trap = self._trap
         if self.stage != "running" or self._dead:
             return
+        if phase is Phase.SYNCED:
+            self.intents.update(doc["step"] for doc in docs if doc.get("kind") == INTENT)
         self._note_passed(
             lambda watched: (
                 watched.record(phase, docs) is not None
@@ -384,6 +390,7 @@ class World:
 
     def _spring(self, trap: Trap) -> Death:
         self.hits.append(trap.crash)
+        self.died_in = self.sittings - 1
         self._trap = None
         return trap.crash.death
 
@@ -414,11 +421,16 @@ class World:
             seconds, self._stands_still = self._stands_still[1], None
             await self.time.sleep(seconds)
         if moment is Moment.HANDED_OVER and request.effect:
-            self.sends += 1
+            self._note_send(request)
             intents = self.disk.durable().count(b'"kind":"intent_recorded/1"')
             assert intents >= self.sends, "protocol rules 1 and 3: a call was sent that no durable intent is for"
             if self._port_fate is not None and self._port_fate[0].is_in(request):
                 self._port_fate = None
+
+    def _note_send(self, request: Request) -> None:
+        self.sends += 1
+        step = next(step for step, effect in EFFECTS.items() if effect.is_in(request))
+        self.sent.append((step, self.intents[step], self.time.boot_id, self.time.monotonic()))
 
     def _handle(self, request: Any) -> Any:
         if self._dead:
