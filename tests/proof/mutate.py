@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tests.proof.mutations import MUTATIONS, Edit, Mutation
 ROOT: Final = Path(__file__).resolve().parents[2]
 LIMIT: Final = 180  # seconds for the tests of one mutation
 LIMIT_UNBROKEN: Final = 600  # seconds for all of these tests in the copy as it is
+WORDS: Final = 222  # characters of what a failing test said
 LEFT_OUT: Final = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist")
 
 
@@ -29,6 +31,7 @@ class Outcome:
 
     caught_by: str  # the first failing test, "" if none
     seconds: float
+    why: str = ""  # what that test said
     trouble: str = ""  # why this run proves nothing
 
 
@@ -56,6 +59,8 @@ def main() -> int:
             missed += not outcome.caught_by
             print(f"{mutation.name}  (rule {mutation.rule}, {outcome.seconds:.0f} s)", flush=True)
             print(f"    {outcome.caught_by or f'NOT CAUGHT {outcome.trouble}'}", flush=True)
+            if outcome.why:
+                print(textwrap.indent(textwrap.fill(outcome.why, 74), "    "), flush=True)
     print(f"\n{len(chosen) - missed} of {len(chosen)} mutations were caught.")
     return 1 if missed else 0
 
@@ -67,7 +72,7 @@ def _broken(copy: Path, mutation: Mutation) -> Outcome:
         _apply(copy, mutation.edits)
         return _run(copy, mutation.tests, limit=LIMIT)
     except (LookupError, SyntaxError) as error:
-        return Outcome("", 0.0, f"it cannot be applied: {error}")
+        return Outcome("", 0.0, trouble=f"it cannot be applied: {error}")
     finally:
         for file, text in before.items():
             (copy / file).write_text(text)
@@ -92,19 +97,24 @@ def _run(copy: Path, tests: Sequence[str], *, limit: float) -> Outcome:
             timeout=limit, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return Outcome("", time.monotonic() - began, f"(no end within {limit:.0f} s)")
+        return Outcome("", time.monotonic() - began, trouble=f"(no end within {limit:.0f} s)")
     seconds = time.monotonic() - began
     if ended.returncode == 0:
         return Outcome("", seconds)
-    failed = _first_failure(report) if ended.returncode == 1 else ""
-    return Outcome(failed, seconds, "" if failed else f"(pytest ended with {ended.returncode})\n{ended.stdout[-1500:]}")
+    failed, why = _first_failure(report) if ended.returncode == 1 else ("", "")
+    if not failed:
+        return Outcome("", seconds, trouble=f"(pytest ended with {ended.returncode})\n{ended.stdout[-1500:]}")
+    return Outcome(failed, seconds, why)
 
 
-def _first_failure(report: Path) -> str:
+def _first_failure(report: Path) -> tuple[str, str]:
+    """The id of the first test that failed, and what it said."""
     for case in ElementTree.parse(report).iter("testcase"):
-        if any(child.tag in ("failure", "error") for child in case):
-            return f"{str(case.get('classname')).replace('.', '/')}.py::{case.get('name')}"
-    return ""
+        for child in case:
+            if child.tag in ("failure", "error"):
+                test = f"{str(case.get('classname')).replace('.', '/')}.py::{case.get('name')}"
+                return test, textwrap.shorten(child.get("message", ""), WORDS, placeholder=" ...")
+    return "", ""
 
 
 def _environment(copy: Path) -> dict[str, str]:

@@ -129,11 +129,11 @@ def main() -> int:
             print(f"searching on with seed {seed}", flush=True)
             for line in _run(verdicts, Path(folder) / str(seed), *SEARCH, seed=seed):
                 counted.add(line, NEW_SEEDS)
-    problems = [*_problems(counted, verdicts), *([] if chosen.quick else _not_run(counted))]
+    found = [*problems(counted, verdicts), *([] if chosen.quick else not_run(counted))]
     _print(counted, verdicts, seconds=time.monotonic() - began, quick=chosen.quick)
-    for problem in problems:
+    for problem in found:
         print(f"NOT PROVED: {problem}")
-    return 1 if problems else 0
+    return 1 if found else 0
 
 
 def _run(verdicts: Verdicts, folder: Path, *arguments: str, seed: int | None = None) -> Iterator[dict[str, Any]]:
@@ -155,7 +155,8 @@ def _run(verdicts: Verdicts, folder: Path, *arguments: str, seed: int | None = N
 # -- judging -------------------------------------------------------------------------------------------------------
 
 
-def _problems(counted: Counted, verdicts: Verdicts) -> Iterator[str]:
+def problems(counted: Counted, verdicts: Verdicts) -> Iterator[str]:
+    """Why this proves nothing, in words; none if it proves everything that was run."""
     for name in verdicts.failed[:20]:
         yield f"failed: {name}"
     for name in verdicts.skipped[:20]:
@@ -174,7 +175,7 @@ def _problems(counted: Counted, verdicts: Verdicts) -> Iterator[str]:
             yield f"{name}: no cell was counted, so its zeros say nothing"
 
 
-def _static_cells() -> dict[str, set[str]]:
+def static_cells() -> dict[str, set[str]]:
     """Every cell that follows from the lists of steps, points, deaths and fates alone, by kind."""
     from crashmatrix import cells as matrix
     from crashmatrix.fates import LOOK_UP_FATES, REQUEST_FATES
@@ -199,8 +200,9 @@ def _static_cells() -> dict[str, set[str]]:
     return {kind: set(map(str, cells)) for kind, cells in kinds.items()}
 
 
-def _not_run(counted: Counted) -> Iterator[str]:
-    for kind, cells in _static_cells().items():
+def not_run(counted: Counted) -> Iterator[str]:
+    """Which cells of the matrix were never run, by kind."""
+    for kind, cells in static_cells().items():
         missing = cells - counted.cells
         if missing:
             yield f"{kind}: {len(missing)} of {len(cells)} cells were not run, like {min(missing)}"
@@ -239,7 +241,7 @@ def _print_why(counted: Counted, *, quick: bool) -> None:
     from crashmatrix.fates import REQUEST_FATES
     from crashmatrix.traps import STEPS
 
-    static = _static_cells()
+    static = static_cells()
     _say(
         f"Why these are all cells: {len(STEPS)} steps have an effect; {len(per_step_points())} crash points are all "
         "places between two things that a process does to disk or platform (deaths at every single such call, which "
