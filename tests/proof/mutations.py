@@ -92,6 +92,21 @@ MUTATIONS: Final = (
         tests=(f"{SLICE}[create_dataset]", "tests/journal/test_power_cuts.py"),
     ),
     Mutation(
+        name="a failed append is passed over",
+        rule="1",
+        edits=(
+            Edit(
+                file="engine/run.py",
+                old="        if self._append_error is not None:\n            self.stop(",
+                new="        if False:\n            self.stop(",
+            ),
+        ),
+        tests=(
+            f"{DRIVER}::test_a_full_disk_ends_the_sitting_and_sends_nothing_more",
+            f"{DRIVER}::test_whichever_call_to_the_disk_fails_the_next_sitting_reads_what_is_there_and_carries_on",
+        ),
+    ),
+    Mutation(
         name="a 5xx counts as not done",
         rule="5",
         edits=(
@@ -129,6 +144,44 @@ MUTATIONS: Final = (
                 file="engine/reconcile.py",
                 old="        decides = run.clock.monotonic() > end\n",
                 new="        decides = True\n",
+            ),
+        ),
+        tests=(f"{NO_DEATH}[create_dataset]",),
+    ),
+    Mutation(
+        name="a settle window of nothing",
+        rule="4",
+        edits=(
+            Edit(
+                file="engine/reconcile.py",
+                old="    return (send_deadline if here else run.ledger.taken_up_at) + run.spec.settle.window\n",
+                new="    return send_deadline if here else run.ledger.taken_up_at\n",
+            ),
+        ),
+        tests=(f"{NO_DEATH}[create_dataset]",),
+    ),
+    Mutation(
+        name="a look-up that fails counts as empty",
+        rule="6",
+        edits=(
+            Edit(
+                file="engine/reconcile.py",
+                old="    for hit in await step.find(ctx):\n",
+                new="    try:\n        hits = await step.find(ctx)\n    except Unreachable:\n        hits = []\n"
+                "    for hit in hits:\n",
+            ),
+        ),
+        tests=(f"{DRIVER}::test_a_look_up_that_fails_proves_nothing",),
+    ),
+    Mutation(
+        name="markers hold the attempt's number",
+        rule="6",
+        edits=(
+            Edit(
+                file="engine/context.py",
+                old='        return f"fl-{self.nonce}-{step.slug}"\n',
+                new="        attempts = len(self._run.ledger.step(step.name).attempts)\n"
+                '        return f"fl-{self.nonce}-{step.slug}-{attempts}"\n',
             ),
         ),
         tests=(f"{NO_DEATH}[create_dataset]",),
