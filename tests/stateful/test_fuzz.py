@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -40,6 +41,40 @@ OWN = ("gateway", "service")
 FOREIGN = ("html", "empty", "malformed", "no_id")
 RETRY_AFTER = (None, "0", "3", "59", "-5", "1e400", "NaN", "9" * 400, "soon", "Wed, 21 Oct 2015 07:28:00 GMT",
                "Fri, 31 Dec 9999 23:59:59 GMT", "")  # fmt: skip
+
+
+def _faults() -> Iterator[tuple[str, tuple[str, dict[str, Any]]]]:
+    """What can become of one create, by a name that says it."""
+    for fate in Fate:
+        if fate is not Fate.ANSWERED:
+            yield fate.value, ("fate", {})
+    for seconds in (0, 5, 30, 60):
+        yield f"commits {seconds} s later", ("late", {"after_ms": seconds * 1000})
+    for seconds in (1, 65, 120):
+        yield f"answered {seconds} s later", ("slow", {"delay_ms": seconds * 1000})
+    for status in (500, 502, 503, 504, 408, 200, 201, 202, 302):
+        for shape in (*OWN, *FOREIGN):
+            for when in ("before", "after"):
+                yield f"{status} {shape} {when}", ("answer", {"status": status, "shape": shape, "when": when})
+    for status in (400, 401, 403, 404, 409, 429):
+        for shape in FOREIGN:  # a proxy's, say: that it came before the commit is not known to anybody
+            for when in ("before", "after"):
+                yield f"{status} {shape} {when}", ("answer", {"status": status, "shape": shape, "when": when})
+        if status != 429:
+            for shape in OWN:
+                yield f"{status} {shape}", ("answer", {"status": status, "shape": shape})
+    for wait in RETRY_AFTER:
+        yield (
+            f"429 retry-after {wait if wait is None else wait[:40]!r}",
+            ("answer", {"status": 429, "retry_after": wait}),
+        )
+    yield "throttled eight times", ("answer", {"status": 429, "times": 8})
+    yield "503 three times after", ("answer", {"status": 503, "when": "after", "times": 3})
+    yield "token revoked", ("token", {})
+
+
+FAULTS = dict(_faults())
+several = st.lists(st.tuples(step, st.sampled_from(sorted(FAULTS))), min_size=1, max_size=6)
 # What has happened in all examples of this process: `event()` shows it to people, this to the test of the statistics.
 SEEN: Counter[str] = Counter()
 
@@ -62,10 +97,6 @@ class Provisioning(RuleBasedStateMachine):
 
     # -- what the network does
 
-    @rule(step=step, fate=st.sampled_from([fate.value for fate in Fate if fate is not Fate.ANSWERED]))
-    def lose(self, step: str, fate: str) -> None:
-        self.world.fates.append((step, Fate(fate)))
-
     @rule(step=step, moment=st.sampled_from([moment.value for moment in Moment]), seconds=st.integers(1, 300))
     def stall(self, step: str, moment: str, seconds: int) -> None:
         """The process stands still, or the bytes wait. Once they are under way they may wait U = 10 s."""
@@ -78,9 +109,27 @@ class Provisioning(RuleBasedStateMachine):
         create = CREATES[step]
         self.world.emulator.faults.add(f"POST {create.path}", kind, where=create.within, **how)
 
-    @rule(step=step, seconds=st.integers(0, 60))
-    def commit_late(self, step: str, seconds: int) -> None:
-        self.fault(step, "late", after_ms=seconds * 1000)
+    def arm(self, faults: list[tuple[str, str]]) -> None:
+        for step, name in faults:
+            kind, how = FAULTS[name]
+            if kind == "fate":
+                self.world.fates.append((step, Fate(name)))
+            else:
+                self.fault(step, kind, **how)
+
+    @rule(faults=several)
+    def disturb(self, faults: list[tuple[str, str]]) -> None:
+        self.arm(faults)
+
+    @rule(faults=several, verb=st.sampled_from(["apply", "resume"]))
+    def sit_disturbed(self, faults: list[tuple[str, str]], verb: str) -> None:
+        self.arm(faults)
+        self.sit(verb)
+
+    @rule(faults=several, moment=st.integers(1, 120))
+    def sit_disturbed_and_be_killed(self, faults: list[tuple[str, str]], moment: int) -> None:
+        self.arm(faults)
+        self.sit("apply", Sitting(actions={moment: self.world.die}))
 
     @rule(
         step=step,
@@ -98,37 +147,6 @@ class Provisioning(RuleBasedStateMachine):
         route = f"GET /{CREATES[step].kind}" + ("/{id}" if by_id else "")
         self.world.emulator.faults.add(route, "answer", status=status, shape=shape, times=times)
 
-    @rule(step=step, seconds=st.integers(1, 120))
-    def answer_slowly(self, step: str, seconds: int) -> None:
-        self.fault(step, "slow", delay_ms=seconds * 1000)
-
-    @rule(
-        step=step,
-        status=st.sampled_from([200, 201, 202, 302, 408, 500, 502, 503, 504]),
-        shape=st.sampled_from(OWN + FOREIGN),
-        when=st.sampled_from(["before", "after"]),
-        times=st.integers(1, 3),
-    )
-    def answer_without_proof(self, step: str, status: int, shape: str, when: str, times: int) -> None:
-        self.fault(step, "answer", status=status, shape=shape, when=when, times=times)
-
-    @rule(
-        step=step,
-        status=st.sampled_from([400, 401, 403, 404, 409, 429]),
-        shape=st.sampled_from(FOREIGN),
-        when=st.sampled_from(["before", "after"]),
-    )
-    def answer_by_somebody_else(self, step: str, status: int, shape: str, when: str) -> None:
-        self.fault(step, "answer", status=status, shape=shape, when=when)
-
-    @rule(step=step, status=st.sampled_from([400, 401, 403, 404, 409]), shape=st.sampled_from(OWN))
-    def refuse(self, step: str, status: int, shape: str) -> None:
-        self.fault(step, "answer", status=status, shape=shape)
-
-    @rule(step=step, retry_after=st.sampled_from(RETRY_AFTER), times=st.integers(1, 8))
-    def throttle(self, step: str, retry_after: str | None, times: int) -> None:
-        self.fault(step, "answer", status=429, retry_after=retry_after, times=times)
-
     @rule(
         route=st.sampled_from(READS),
         status=st.sampled_from([200, 400, 401, 403, 408, 429, 500, 503]),
@@ -142,10 +160,6 @@ class Provisioning(RuleBasedStateMachine):
     @rule(route=st.sampled_from(READS), kind=st.sampled_from(["drop", "cut"]), times=st.integers(1, 7))
     def break_a_read(self, route: str, kind: str, times: int) -> None:
         self.world.emulator.faults.add(route, kind, times=times)
-
-    @rule(step=step)
-    def revoke_the_token(self, step: str) -> None:
-        self.fault(step, "token")
 
     @rule(seconds=st.sampled_from([1, 30, 600, 86399]))
     def shorten_tokens(self, seconds: int) -> None:
