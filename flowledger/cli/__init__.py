@@ -8,12 +8,32 @@ def main() -> None:
     import io
     import sys
 
+    _open_what_is_closed()
     from flowledger.cli.app import app
     from flowledger.cli.coredumps import switch_off_core_dumps
 
     switch_off_core_dumps()
-
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an arrow must not end a run on a terminal without UTF-8
     app(prog_name="flowledger")
+
+
+def _open_what_is_closed() -> None:
+    """Point standard streams that the caller closed (`>&-`, some daemons) at nothing.
+
+    Else the next files to be opened, the journal's among them, would get their numbers, and whatever is printed there
+    would go into the journal.
+    """
+    import os
+    import sys
+
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
