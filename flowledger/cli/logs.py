@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flowledger.cli.printable import printable, printable_value
@@ -22,7 +23,7 @@ def configure_logs(voice: Voice) -> None:
 
     def to_stderr(*_: Any) -> structlog.PrintLogger:
         # Looked up at each bind: while branches are shown live, stderr is theirs, and lines go above them.
-        return structlog.PrintLogger(file=sys.stderr)
+        return structlog.PrintLogger(file=_Stderr())  # type: ignore[arg-type] # write and flush are all it needs
 
     structlog.configure(
         processors=[
@@ -38,6 +39,19 @@ def configure_logs(voice: Voice) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Shown("%(asctime)s %(name)s %(message)s"))
     logging.basicConfig(handlers=[handler], level=level)
+    logging.getLogger("asyncio").setLevel(max(level, logging.WARNING))  # which selector it uses is no news
+
+
+class _Stderr:
+    """Standard error as it is now. Whoever read it may have gone (`2>&1 | head`): a run matters more than its log."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 class _Shown(logging.Formatter):
