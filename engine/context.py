@@ -79,6 +79,7 @@ class StepContext:
             run.check()
             await run.ready(self._step)
             async with run.platform.slots:
+                run.check()  # again: the stop may have come while a token or a connection was waited for
                 answer = await run.platform.send(request)
             run.note(
                 ReadAnswered(
@@ -99,7 +100,8 @@ class StepContext:
                 if answer.status != 429:
                     raise refusal(
                         answer,
-                        f"{self.run}: {request.method} {request.path} for the {self._step.label}",
+                        f"{request.method} {request.path} for the {self._step.label}",
+                        run=self.run,
                         step=self._step.name,
                     )
             if whole:
