@@ -55,7 +55,9 @@ async def test_a_body_that_is_no_json_is_shown_without_its_escapes(story: Any, p
     assert not any(raw in shown for raw in RAW)
 
 
-@pytest.mark.parametrize("more", [(), ("-vv",), ("--debug",), ("--json",)], ids=["plain", "-vv", "--debug", "--json"])
+@pytest.mark.parametrize(
+    "more", [(), *(pytest.param((flag,), marks=pytest.mark.long) for flag in ("-vv", "--debug", "--json"))]
+)
 async def test_a_terminal_is_not_steered_while_a_run_fails_before_it(
     tmp_path: Path, story: Any, platform: Any, more: tuple[str, ...]
 ) -> None:

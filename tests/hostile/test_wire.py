@@ -32,7 +32,9 @@ async def elsewhere() -> AsyncIterator[Elsewhere]:
     server.close()
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    "status", [307, *(pytest.param(code, marks=pytest.mark.long) for code in (301, 302, 303, 308))]
+)
 async def test_a_redirected_create_is_followed_nowhere_and_settled(
     story: Any, platform: Any, made_once: dict[str, int], elsewhere: Elsewhere, status: int
 ) -> None:
@@ -149,7 +151,13 @@ WIRES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("say", WIRES.values(), ids=WIRES)
+SLOWER = ("an endless body", "endless headers", "an endless header", "endless early hints", "garbage", "two lengths")
+
+
+@pytest.mark.parametrize(
+    "say",
+    [pytest.param(say, id=name, marks=pytest.mark.long if name in SLOWER else ()) for name, say in WIRES.items()],
+)
 async def test_a_create_that_is_answered_by_misuse_of_the_wire_is_settled(
     story: Any, platform: Any, made_once: dict[str, int], say: Any
 ) -> None:
@@ -160,6 +168,7 @@ async def test_a_create_that_is_answered_by_misuse_of_the_wire_is_settled(
     assert b"evil" not in story.readable()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["/ims/token/v3", "/stats"])
 async def test_a_platform_that_never_finishes_an_answer_ends_in_try_later(story: Any, platform: Any, path: str) -> None:
     method = "POST" if "ims" in path else "GET"
@@ -173,14 +182,19 @@ async def test_a_platform_that_never_finishes_an_answer_ends_in_try_later(story:
 # Headers
 
 
+VALUES = {
+    "control": '"\x00\x01\x7f"', "escape": '"\x1b[2J"', "latin": '"é"', "long": f'"{"a" * 7000}"',
+    "direction": '"\u202e"',
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "value",
     [
-        "\"a\"\r\nX-Evil: from-the-etag", "\"\x00\x01\x7f\"", "\"\x1b[2J\"", "\"é\"", "\"" + "a" * 7000 + "\"",
-        "\"\u202e\"",
+        '"a"\r\nX-Evil: from-the-etag',
+        *(pytest.param(value, id=name, marks=pytest.mark.long) for name, value in VALUES.items()),
     ],
-    ids=["line", "control", "escape", "latin", "long", "direction"],
-)  # fmt: skip
+)
 async def test_what_an_etag_holds_reaches_no_header_of_ours(
     story: Any, platform: Any, made_once: dict[str, int], changed: Any, value: str
 ) -> None:
