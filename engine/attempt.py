@@ -76,7 +76,7 @@ async def attempt(run: Run, step: Step, ctx: StepContext) -> None:
                 if record.unanswered and await reconcile(run, step, ctx):
                     return
             case None:
-                raise refusal(answer, f"{run.ledger.run}: creating the {step.label}", step=step.name)
+                raise refusal(answer, f"creating the {step.label}", run=run.ledger.run, step=step.name)
 
 
 async def _send_once(run: Run, step: Step, ctx: StepContext) -> Answer:
@@ -94,8 +94,9 @@ async def _send_once(run: Run, step: Step, ctx: StepContext) -> Answer:
             outcome=outcome,
             answer=answer_doc(answer, redactor),
             outputs=outputs,
-            code=redactor.redact_text(fault.code),
-            text=redactor.redact_text(why or fault.text),
+            # What a created object says of itself, its title, is no fault.
+            code="" if outcome == "done" else redactor.redact_text(fault.code),
+            text="" if outcome == "done" else redactor.redact_text(why or fault.text),
             request_id=redactor.redact_text(fault.request_id),
         )
     )
