@@ -9,6 +9,7 @@ import socket
 import string
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -335,7 +336,9 @@ def _is_loopback(url: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
+@cache
 def _version() -> str:
+    """Looked up once: reading the package's metadata takes a millisecond, and a thousand runs may start together."""
     from importlib.metadata import version
 
     return version("flowledger")
