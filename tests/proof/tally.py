@@ -39,6 +39,7 @@ from flowledger.journal import JournalReader  # noqa: E402
 from flowledger.steps.client.inprocess import Fate  # noqa: E402
 
 FILE: Final = "FLOWLEDGER_TALLY"
+STILL_UNDER_WAY: Final = 600.0  # seconds: before a look, calls that take effect late have done so
 _MARKER: Final = re.compile(r"fl-([a-z0-9]{10})-([a-z-]+)(?![\w-])")
 _STEP_OF: Final = {row.step.slug: row.step.name for row in ROWS if row.step.kind}
 _KINDS: Final = tuple(dict.fromkeys(row.step.kind for row in ROWS if row.step.kind))
@@ -152,6 +153,7 @@ def look(emulator: Emulator, ledgers: Iterable[Ledger], theirs: frozenset[str] =
 
 def look_at_cell(world: CrashWorld, cell: matrix.Cell) -> Found:
     """The end of a cell of the matrix: platform, medium, and what was acknowledged."""
+    world.time.advance(STILL_UNDER_WAY)
     theirs: Counter[str] = getattr(world, "made_by_others", None) or Counter()
     documents = on_the_medium(world)
     ledger = Ledger(run=world.spec.name)
@@ -307,6 +309,7 @@ def _watch_fuzz(module: Any) -> None:
 
 
 def _look_at_fuzz(world: Any, module: Any) -> Found:
+    world.time.advance(STILL_UNDER_WAY)
     with JournalReader.open(module.JOURNAL, fs=world.disk) as reader:
         documents = {run: reader.events(run) for run in reader.runs()}
     ledgers = [ledger_of(run, events) for run, events in documents.items()]
