@@ -35,6 +35,7 @@ NEW_SEEDS: Final = "fuzz, new seeds"
 SEARCH: Final = ("tests/stateful/test_fuzz.py", "-k", "whatever_happens or slower_than")
 LINE: Final = "{:<25}{:>7}{:>9}{:>8}{:>12}{:>9}{:>7}"
 WIDTH: Final = 78
+LIMIT: Final = 1800  # seconds for one test
 
 
 @dataclass(slots=True)
@@ -144,7 +145,8 @@ def _run(verdicts: Verdicts, folder: Path, *arguments: str, seed: int | None = N
     environment = {**os.environ, "FLOWLEDGER_TALLY": str(tally), "PYTHONPATH": path}
     if seed is not None:
         environment["FLOWLEDGER_FUZZ_SEED"] = str(seed)
-    workers = ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]
+    # A busy machine is no counterexample: the limit on a test is here for what hangs.
+    workers = ["-n", str(os.cpu_count() or 1), "--dist", "worksteal", f"--timeout={LIMIT}"]
     command = [sys.executable, "-m", "pytest", "-p", "tests.proof.tally", "-q", "-p", "no:cacheprovider", *workers]
     ended = subprocess.run([*command, f"--junitxml={report}", *arguments], cwd=ROOT, env=environment, check=False)
     verdicts.read(report, ended.returncode)
