@@ -17,6 +17,8 @@ from flowledger.engine.report import Report
 from flowledger.errors import Rejected
 from flowledger.steps.client.inprocess import Moment
 
+pytestmark = pytest.mark.timeout(900)  # a test is up to 300 cells, and the machine may be busy
+
 ANSWERED = FATES["answered"]
 deaths = pytest.mark.parametrize("death", [Death.KILLED, Death.LOST], ids=["killed", "power_cut"])
 
@@ -93,8 +95,12 @@ def _torn(step: str, point: int, fate: str = "answered") -> Callable[[], World]:
 @deaths
 @pytest.mark.parametrize(
     ("point", "fate"),
-    [(5, "answered"), (13, "answered"), (17, "committed, answer lost"), (22, "lost before commit")],
-    ids=["intent", "outcome", "adoption", "last_look"],
+    [
+        pytest.param(5, "answered", id="intent"),
+        pytest.param(13, "answered", id="outcome"),
+        pytest.param(17, "committed, answer lost", id="adoption", marks=pytest.mark.long),
+        pytest.param(22, "lost before commit", id="last_look", marks=pytest.mark.long),
+    ],
 )
 def test_a_torn_end_whose_mending_is_broken_off_anywhere_is_mended_at_the_next_start(
     death: Death, point: int, fate: str

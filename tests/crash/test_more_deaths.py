@@ -12,6 +12,8 @@ from crashmatrix.fates import FATES, RequestFate
 from crashmatrix.points import Crash
 from crashmatrix.traps import STEPS
 
+pytestmark = pytest.mark.timeout(900)  # a test is up to 300 cells, and the machine may be busy
+
 Run = Callable[[Iterable[Cell]], int]
 
 

@@ -16,6 +16,8 @@ from flowledger.errors import Conflict, JournalError
 from flowledger.steps.client.inprocess import Moment
 from flowledger.steps.client.port import Request
 
+pytestmark = pytest.mark.timeout(900)  # a test is up to 300 cells, and the machine may be busy
+
 ANSWERED = FATES["answered"]
 
 

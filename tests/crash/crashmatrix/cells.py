@@ -150,13 +150,16 @@ def pair_cells(step: str, fate: RequestFate, *, echo_names: bool = True) -> Iter
 
 
 def look_up_cells(step: str) -> Iterator[Cell]:
-    """Every fate of the look-ups after a lost answer, without a death and with one at each point of a look-up."""
-    lost = FATES["committed, answer lost"]
+    """Every fate of the look-ups after a lost answer."""
     for look_up in LOOK_UP_FATES:
-        cell = Cell(step=step, fate=lost, look_up=look_up)
-        yield cell
-        dry = run_watched(cell, [Crash(point=number, step=step) for number in (9, 10, 12, 14, 15, 16, 17, 18, 19)])
-        for crash in dry:
+        yield Cell(step=step, fate=FATES["committed, answer lost"], look_up=look_up)
+
+
+def look_up_deaths(step: str) -> Iterator[Cell]:
+    """The same with a death at each point that a sitting passes in which this happens."""
+    watched = [Crash(point=number, step=step) for number in (9, 10, 12, 14, 15, 16, 17, 18, 19)]
+    for cell in look_up_cells(step):
+        for crash in run_watched(cell, watched):
             yield replace(cell, crashes=(crash,))
 
 

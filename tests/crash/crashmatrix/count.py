@@ -12,7 +12,7 @@ from typing import Any
 from crashmatrix.cells import (
     ONE_OF_EACH_KIND,
     PAIR_FATES,
-    look_up_cells,
+    look_up_deaths,
     pair_cells,
     per_step_points,
     reboot_cells,
@@ -56,7 +56,7 @@ def static_counts() -> dict[str, int]:
 
 def dry_counts() -> Iterator[tuple[str, int]]:
     """Cells by kind that a dry run must enumerate, because only it tells what is passed."""
-    deaths = (1 for step in STEPS for cell in look_up_cells(step) if cell.crashes)
+    deaths = (cell for step in STEPS for cell in look_up_deaths(step))
     yield "a death during look-ups", _length(deaths)
     for step in ONE_OF_EACH_KIND:
         named = step != "create_mapping_set"
