@@ -30,7 +30,7 @@ def echoing_everything(said_back: Any, with_headers: Any) -> Any:
         body = json.loads(right.body) if right.body else None
         if isinstance(body, dict):
             body = {**body, "echo": said_back(heard), "received": dict(request.headers), "form": request.body.decode()}
-            body = {"etag": " ".join(heard.values()), **body}
+            body["etag"] = " ".join(heard.values())
         said = right if body is None else replace(right, body=json.dumps(body).encode())
         return with_headers(said, heard)  # type: ignore[no-any-return] # a fixture
 
@@ -74,7 +74,7 @@ async def test_an_answer_to_a_create_that_quotes_the_secrets_shows_none(
                 "type": "https://ns.adobe.com/aep/errors/FLOW-1400-400",
                 "detail": "x" * (2000 - 15) + heard["source secret"],  # texts are cut at 2000 characters
             },
-            "id": {"id": heard["source secret"], "etag": heard["token"], "version": heard["client secret"]},
+            "id": {"id": heard["token"], "etag": heard["token"], "version": heard["client secret"]},
         }
         if shape in bodies:
             body = json.dumps(bodies[shape]).encode()
