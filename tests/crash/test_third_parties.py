@@ -36,8 +36,9 @@ def _takes_the_title(world: World, step: str, attempt: int) -> list[str]:
             id = f"https://ns.adobe.com/localtenant/{'mixins' if kind == 'fieldgroups' else kind}/{'5' * 48}"
             taken.append(id)
             stranger: dict[str, Any] = {
-                "$id": id, "meta:altId": f"_localtenant.{kind}.{'5' * 48}", "meta:resourceType": kind,
-                "title": request.body["title"], "description": "somebody else's", "version": "1.0", "type": "object",
+                **request.body,  # it refers to the same things: only its description tells whose it is
+                "description": "somebody else's",
+                "$id": id, "meta:altId": f"_localtenant.{kind}.{'5' * 48}", "meta:resourceType": kind, "version": "1.0",
                 "imsOrg": "LOCAL@AdobeOrg",
                 "meta:registryMetadata": {"repo:createdDate": 1, "repo:lastModifiedDate": 1},
             }  # fmt: skip

@@ -262,7 +262,7 @@ def check(world: World, report: Report, cell: Cell) -> None:
     _check_acknowledged(world, documents)
     _check_look_ups(world, ledger, cell)
     check_windows(world, ledger)
-    if len(cell.crashes) == 1 and cell.look_up is None and not cell.later:
+    if world.hits and len(cell.crashes) == 1 and cell.look_up is None and not cell.later:
         (crash,) = cell.crashes
         check_next_process(world, crash, cell.fate)
         check_not_late(world, crash, cell.fate, ledger)
