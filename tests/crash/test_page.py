@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crashmatrix.count import table
+from crashmatrix.count import summary, table
 from crashmatrix.page import page
 from crashmatrix.points import NOT_YET, POINTS
 
@@ -16,6 +16,7 @@ def test_the_page_is_what_the_lists_make_of_it() -> None:
     for block in page():
         assert block in text, f"docs/crash-points.md should hold:\n{block}"
     assert "\n".join(table()) in text
+    assert "\n".join(summary()) in text
 
 
 def test_every_point_has_a_number_of_its_own_and_none_is_missing() -> None:

@@ -54,6 +54,12 @@ def static_counts() -> dict[str, int]:
     }
 
 
+def summary() -> list[str]:
+    """These counts as lines of a Markdown list."""
+    counts = static_counts()
+    return [*(f"- {kind}: {count:,}" for kind, count in counts.items()), f"- in all: {sum(counts.values()):,}"]
+
+
 def dry_counts() -> Iterator[tuple[str, int]]:
     """Cells by kind that a dry run must enumerate, because only it tells what is passed."""
     deaths = (cell for step in STEPS for cell in look_up_deaths(step))
