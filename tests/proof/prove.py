@@ -230,10 +230,11 @@ def _print(counted: Counted, verdicts: Verdicts, *, seconds: float, quick: bool)
     )
     if counted.beyond_cells:
         _say(
-            f"Of these, {counted.beyond_cells} cells lie outside of what any client can promise, and their twins are "
+            f"Of these, {counted.beyond_cells} cells lie outside of what any client can prevent, and their twins are "
             "not in the table: the platform is slower than the settle window allows, or delivers one call twice. They "
-            f"have {counted.beyond_twins} twins, of which the runs reported {counted.beyond_reported}; the others are "
-            "of calls that were delivered twice and answered once, which nothing within a run can notice."
+            f"have {counted.beyond_twins} twins, of which the runs reported {counted.beyond_reported}. The others are "
+            "of calls that were delivered twice and answered once, which nothing within a run can notice. (A twin of a "
+            "slow platform that was not reported would be in the table, as an orphan.)"
         )
     _print_why(counted, quick=quick)
 

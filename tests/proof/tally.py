@@ -190,7 +190,10 @@ def _watch_matrix() -> None:
     def count(world: CrashWorld, cell: matrix.Cell, name: str = "") -> None:
         if not _paused and not getattr(world, "counted", False):
             world.counted = True  # type: ignore[attr-defined] # each world is looked at once
-            now.add(name or str(cell), look_at_cell(world, cell), beyond=cell.limit or cell.fate.unseen)
+            found = look_at_cell(world, cell)
+            if cell.limit and not cell.fate.unseen:  # such a twin cannot be prevented; that it is reported is promised
+                now.within.orphans, found.orphans = now.within.orphans + found.orphans, 0
+            now.add(name or str(cell), found, beyond=cell.limit or cell.fate.unseen)
 
     @wraps(prepared)
     def prepared_and_kept(cell: matrix.Cell) -> CrashWorld:

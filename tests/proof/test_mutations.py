@@ -10,6 +10,7 @@ import pytest
 from tests.proof.mutations import MUTATIONS, Edit, Mutation
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "proof.md").read_text()
 each_mutation = pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 
 
@@ -33,6 +34,13 @@ def test_the_tests_that_are_to_catch_a_mutation_exist(mutation: Mutation) -> Non
         source = (ROOT / file).read_text()
         function = name.partition("[")[0]
         assert not function or re.search(rf"^(async )?def {function}\(", source, re.M), f"{file} has no {function}"
+
+
+@each_mutation
+def test_the_page_says_which_test_catches_it(mutation: Mutation) -> None:
+    [row] = [line for line in PAGE.splitlines() if line.startswith(f"| {mutation.name} |")]
+    named = {test.partition("[")[0].replace("::", "` `") for test in mutation.tests}
+    assert any(f"`{name}`" in row for name in named), f"docs/proof.md names none of {named}"
 
 
 def test_names_of_mutations_are_unique() -> None:

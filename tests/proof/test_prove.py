@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
+from crashmatrix.count import static_counts
 from tests.proof.prove import CRASH, ROOT, Counted, Verdicts, not_run, problems, static_cells
 
 CLEAN = {"duplicates": 0, "orphans": 0, "lost": 0, "reported": 0}
@@ -82,6 +83,10 @@ def test_a_cell_of_the_matrix_that_was_not_run_is_a_problem() -> None:
     counted.cells.remove(next(iter(static_cells()["one death"])))
     [said] = not_run(counted)
     assert said.startswith("one death: 1 of ")
+
+
+def test_all_cells_are_those_that_the_crash_tests_count() -> None:
+    assert sum(map(len, static_cells().values())) == sum(static_counts().values())
 
 
 def test_what_the_tests_went_through_is_counted_while_they_run(tmp_path: Path) -> None:
