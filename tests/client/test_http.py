@@ -98,7 +98,7 @@ async def test_a_body_that_is_no_json_is_an_answer_with_a_fault_and_no_exception
 
 
 async def test_a_gzip_body_is_unpacked(net: Any) -> None:
-    packed = gzip.compress(b'{"id":') + gzip.compress(b'"1"}')
+    packed = gzip.compress(b'{"id":', mtime=0) + gzip.compress(b'"1"}', mtime=0)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
     answer = await net.answer_to(net.saying(head + packed))
     assert answer.json == {"id": "1"}
@@ -142,7 +142,7 @@ async def test_an_endless_body_ends_as_cut_and_the_connection_is_dropped(net: An
         b"HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n" + b'{"id":"1"}',
         b'HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{"a"\r\n',
         b"HTTP/1.1 201 Created\r\nContent-Encoding: gzip\r\nContent-Length: 12\r\n\r\n"
-        + gzip.compress(b"{}" * 99)[:12],
+        + gzip.compress(b"{}" * 99, mtime=0)[:12],
         b"HTTP/1.1 201 Created\r\nContent-Encoding: gzip\r\nContent-Length: 12\r\n\r\n" + b"not gzip at all"[:12],
     ],
 )
