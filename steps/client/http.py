@@ -92,7 +92,8 @@ class _Call:
         """
         self.given_up = True
         if self.transport is not None and self.holders.get(self.transport) is self:
-            self.transport.abort()
+            with suppress(AttributeError):  # CPython 3.11.2: a TLS transport that is closed has nothing left to abort
+                self.transport.abort()
 
     def leave(self) -> None:
         """The call is over: let go of the connection, unless the next call holds it already."""

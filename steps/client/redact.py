@@ -158,6 +158,9 @@ class Redactor:
             }
         if isinstance(value, (list, tuple)):
             return [self._redacted(item) for item in value]
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            text = str(value)  # a secret of digits alone may come back as a number
+            return value if self._without_long(text) == text else self.redact_text(text)
         return value
 
     def _under(self, key: str, value: Json) -> Json:

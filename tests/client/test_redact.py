@@ -158,6 +158,15 @@ def test_no_json_value_carries_a_registered_secret_out(value: object, secret: st
     assert json.dumps(secret, ensure_ascii=False)[1:-1] not in kept
 
 
+def test_a_secret_of_digits_is_found_in_a_number_and_a_number_alone_stays_one() -> None:
+    redactor = Redactor(salt=b"s")
+    redactor.register("123456789012")
+    kept = redactor.redact({"id": 123456789012, "longer": [91234567890129], "created": 1732456789012, "yes": True})
+    assert "123456789012" not in json.dumps(kept)
+    assert kept["created"] == 1732456789012
+    assert kept["yes"] is True
+
+
 odd_keys = st.sampled_from([*_EXACT, *_ENDINGS]).flatmap(
     lambda name: st.lists(st.sampled_from('_-. \\n\\té·"'), max_size=3).map(
         lambda marks: "".join(a + b for a, b in zip(name.upper(), [*marks, *[""] * len(name)], strict=False))

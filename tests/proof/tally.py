@@ -28,15 +28,15 @@ if str(_CRASH) not in sys.path:  # pytest has not read pyproject.toml's `pythonp
     sys.path.insert(0, str(_CRASH))
 
 from crashmatrix import cells as matrix  # noqa: E402 - needs the path
-from crashmatrix.world import Died  # noqa: E402
-from crashmatrix.world import World as CrashWorld  # noqa: E402
-from flowledger.emulator.core import Emulator  # noqa: E402
-from flowledger.emulator.faults import Fault, Faults  # noqa: E402
-from flowledger.engine.ledger import Ledger, ledger_of  # noqa: E402
-from flowledger.engine.table import ROWS  # noqa: E402
-from flowledger.errors import JournalError  # noqa: E402
-from flowledger.journal import JournalReader  # noqa: E402
-from flowledger.steps.client.inprocess import Fate  # noqa: E402
+from crashmatrix.world import Died  # noqa: E402 - needs the path
+from crashmatrix.world import World as CrashWorld  # noqa: E402 - needs the path
+from flowledger.emulator.core import Emulator  # noqa: E402 - needs the path
+from flowledger.emulator.faults import Fault, Faults  # noqa: E402 - needs the path
+from flowledger.engine.ledger import Ledger, ledger_of  # noqa: E402 - needs the path
+from flowledger.engine.table import ROWS  # noqa: E402 - needs the path
+from flowledger.errors import JournalError  # noqa: E402 - needs the path
+from flowledger.journal import JournalReader  # noqa: E402 - needs the path
+from flowledger.steps.client.inprocess import Fate  # noqa: E402 - needs the path
 
 FILE: Final = "FLOWLEDGER_TALLY"
 STILL_UNDER_WAY: Final = 600.0  # seconds: before a look, calls that take effect late have done so
