@@ -396,7 +396,8 @@ def _look_from_outside(url: str, journal: Path) -> Found:
         if record.done and record.name in kind_of
     )
     there: dict[str, int] = _ask(url, "counts")
-    sent = sum(_is_create(call["method"], call["path"]) for call in _ask(url, "requests?limit=1000")["requests"])
+    calls = _ask(url, "requests?limit=1000")["requests"]  # one that takes effect late is in there a second time
+    sent = sum(_is_create(call["method"], call["path"]) and not call["late"] for call in calls)
     now.faults += sum(fault["struck"] for fault in _ask(url, "faults")["faults"])
     intents = sum(len(record.attempts) for ledger in ledgers for record in ledger.steps.values())
     return Found(
