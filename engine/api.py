@@ -38,6 +38,7 @@ from flowledger.journal import Journal, JournalReader
 from flowledger.steps.client.clock import Clock, SystemClock, fresh_random
 from flowledger.steps.client.config import platform_from_env
 from flowledger.steps.client.platform import Platform
+from flowledger.steps.flow import CreateFlow
 from flowledger.steps.spec import Spec
 
 DEFAULT_JOURNAL = Path(".flowledger/journal")
@@ -97,7 +98,7 @@ async def resume(
     """Carry on an unfinished run from its journal; a no-op for one that is provisioned.
 
     `start` replaces the schedule's start, for a run whose absolute start has passed. Otherwise as `apply`. Raises
-    NotThere if the journal knows no such run.
+    NotThere if the journal knows no such run. A `start` for a dataflow that exists is warned of and left out.
     """
     sitting = _Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
     _must_exist(journal, run)
@@ -105,6 +106,10 @@ async def resume(
         ledger = ledger_of(run, book.events(run))
         if ledger.spec is None:
             raise _no_such_run(run, book.runs(), place)
+        if start is not None and ledger.step(CreateFlow.name).done:
+            # Not an error: a job that repeats `resume --start` until it ends must not fail on its last step.
+            logger_of(run=run).warning("the dataflow exists already, its start stays as it is", start=start)
+            start = None
         return await sitting.drive(book, place, ledger, start=start)
 
 

@@ -82,6 +82,14 @@ def test_status_needs_no_lock_and_no_platform(bench: Any) -> None:
     assert report.to_json()["schema_version"] == 1
 
 
+def test_a_new_start_for_a_dataflow_that_exists_is_warned_of_and_left_out(bench: Any, caplog: Any) -> None:
+    bench.apply()
+    events = bench.ledger().events
+    assert bench.resume(start="+1h").state is RunState.PROVISIONED
+    assert "start stays as it is" in caplog.text
+    assert bench.ledger().events == events
+
+
 def test_a_run_that_no_journal_has_is_not_there(bench: Any, tmp_path: Path) -> None:
     bench.apply()
     with pytest.raises(NotThere, match="paypal-products"):
