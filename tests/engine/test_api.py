@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from flowledger.engine import api
 from flowledger.engine.ledger import RunState
@@ -83,6 +84,7 @@ def test_status_needs_no_lock_and_no_platform(bench: Any) -> None:
 
 
 def test_a_new_start_for_a_dataflow_that_exists_is_warned_of_and_left_out(bench: Any, caplog: Any) -> None:
+    structlog.reset_defaults()  # as in a program that configures nothing
     bench.apply()
     events = bench.ledger().events
     assert bench.resume(start="+1h").state is RunState.PROVISIONED
