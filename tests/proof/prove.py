@@ -30,8 +30,8 @@ ROWS: Final = {  # what a file of tests is called in the table; a file that is n
     "tests/stateful/test_fuzz.py": "fuzz",
     "tests/stateful/test_regressions.py": "fuzz: regressions",
     "tests/stateful/test_reconciliation.py": "reconciliation",
-    "tests/stateful/test_third_parties.py": "third parties",
-    "tests/stateful/test_resume_plan.py": "resume --plan",
+    "tests/crash/test_third_parties.py": "third parties",
+    "tests/acceptance/test_resume_plan.py": "resume --plan",
 }
 NEW_SEEDS: Final = "fuzz, new seeds"
 SEARCH: Final = ("tests/stateful/test_fuzz.py", "-k", "whatever_happens or slower_than")
