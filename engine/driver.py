@@ -94,6 +94,7 @@ class Driver:
             for task in (*tasks, stopping, urgent):
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(stopping, urgent, return_exceptions=True)
         errors = [result for result in results if isinstance(result, BaseException)]
         if errors:
             worst = _worst(errors)

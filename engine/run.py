@@ -183,6 +183,7 @@ class Run:
         finally:
             sleeping.cancel()
             stopping.cancel()
+            await asyncio.gather(sleeping, stopping, return_exceptions=True)
         self.check()
 
     # The token
