@@ -105,6 +105,7 @@ class Emulator:
         self.faults.load()
         self.late.load()
         self.world.restart_ids()
+        self.world.bucket.fill()
         self._log.clear()
         self._handled = 0
         self._start = self._count_start()

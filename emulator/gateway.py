@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import orjson
@@ -39,6 +40,7 @@ def admit(request: Request, match: Match, world: World) -> Call:
     if match.template.startswith(IMS):
         return Call(request=request, sandbox="", org="", client_id="", params=match.params, body=None, world=world)
     client_id = _client(request, world)
+    _check_rate(world)
     org = _org(request, world)
     sandbox = "" if match.template.startswith(SANDBOX_MANAGEMENT) else _sandbox(request, match.template, world)
     _check_content_type(request, match.template)
@@ -88,6 +90,21 @@ def _client(request: Request, world: World) -> str:
     if client_id is None or client_id != api_key:
         refuse(gateway_error(401, "401013", "Oauth token is not valid"))
     return client_id
+
+
+def _check_rate(world: World) -> None:
+    """429 when calls come faster than `rate_limit_per_s` (U20); nothing was executed."""
+    options = world.options
+    if options.rate_limit_per_s <= 0:
+        return
+    wait_ms = world.bucket.take(
+        now_ms=world.now_ms(),
+        per_s=options.rate_limit_per_s,
+        burst=max(1, options.rate_limit_burst or options.rate_limit_per_s),
+    )
+    if wait_ms:
+        headers = {"retry-after": str(math.ceil(wait_ms / 1000))} if options.rate_limit_retry_after else {}
+        refuse(gateway_error(429, "429050", "Too many requests", headers))
 
 
 def _org(request: Request, world: World) -> str:

@@ -20,6 +20,10 @@ class Options:
     latency_ms: int = 0  # added to every answer of the platform and IMS
     list_lag_ms: Mapping[str, int] = field(default_factory=dict)  # U21, by kind; "*" for every other kind
 
+    rate_limit_per_s: int = 0  # U20: the gateway lets that many calls a second through, the others get 429; 0: no limit
+    rate_limit_burst: int = 0  # U20: so many may come at once after a quiet time; 0: those of one second
+    rate_limit_retry_after: bool = True  # U20: the 429 says in `Retry-After` how many seconds to wait
+
     strict_sandbox: bool = False  # U4: registry, catalog and conversion refuse a call without x-sandbox-name too
     lax_delete: bool = False  # U6: a class or schema in use may be deleted
     unique_flow_names: bool = False  # U23: Flow Service refuses a second object of one name, naming the first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NoReturn
 
 from flowledger.emulator.wire import Refused, Response, json_response
@@ -9,9 +10,9 @@ from flowledger.emulator.wire import Refused, Response, json_response
 ERRORS = "ns.adobe.com/aep/errors"
 
 
-def gateway_error(status: int, code: str, message: str) -> Response:
+def gateway_error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """The gateway's own body: `error_code` and `message`. Nothing was executed."""
-    return json_response(status, {"error_code": code, "message": message})
+    return json_response(status, {"error_code": code, "message": message}, headers)
 
 
 def service_problem(status: int, code: str, title: str, detail: str) -> Response:

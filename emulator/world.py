@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowledger.emulator.options import Options
+from flowledger.emulator.rate_limit import TokenBucket
 from flowledger.emulator.store import Store
 from flowledger.emulator.wire import Request, Response
 
@@ -47,6 +48,7 @@ class World:
         """`lag_ms` tells how many milliseconds lists of a kind run behind (U21)."""
         self.store = store
         self.options = options
+        self.bucket = TokenBucket()
         self._time = time
         self._seed = seed
         self._lag_ms = lag_ms
