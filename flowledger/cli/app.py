@@ -22,6 +22,7 @@ Environment (a flag outranks it; it outranks the spec and the defaults):
   FLOWLEDGER_CLIENT_SECRET   its secret (or ..._SECRET_FILE, ..._SECRET_COMMAND),
   FLOWLEDGER_ORG_ID          and the organisation, like 1234@AdobeOrg
   FLOWLEDGER_SANDBOX         sandbox (prod)
+  FLOWLEDGER_LOG_FORMAT      json: stderr as JSON lines
   NO_COLOR                   no colour
 
 \b

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from flowledger.cli.logs import LogFormat
 from flowledger.errors import FlowledgerError
 
 Verb = Callable[..., "int | None"]
@@ -42,6 +43,7 @@ class Voice:
     quiet: bool = False
     verbose: int = 0
     debug: bool = False
+    log_format: LogFormat = LogFormat.TEXT
 
 
 class Answered(Exception):
@@ -57,8 +59,8 @@ def command(
 ) -> Callable[[Verb], Verb]:
     """Register a verb: `summary` is its line in lists of verbs, `notes`, `example` and `exit_codes` end its help.
 
-    The verb gets -q, -v and --debug without declaring them (as `voice`, if it has such a parameter), may return an
-    exit code, and may raise any FlowledgerError, which is told on stderr and ends the program with its exit code.
+    The verb gets -q, -v, --debug and --log-format without declaring them (as `voice`, if it has such a parameter), may
+    return an exit code, and may raise any FlowledgerError: it is told on stderr and its exit code ends the program.
     """
     epilog = _paragraphs(notes=notes, example=example, exit_codes=exit_codes)
 
@@ -66,10 +68,10 @@ def command(
         wants_voice = "voice" in inspect.signature(verb).parameters
 
         @functools.wraps(verb)
-        def run(*args: Any, quiet: bool, verbose: int, debug: bool, **given: Any) -> None:
+        def run(*args: Any, quiet: bool, verbose: int, debug: bool, log_format: LogFormat, **given: Any) -> None:
             from flowledger.cli.logs import configure_logs
 
-            voice = Voice(quiet=quiet, verbose=verbose, debug=debug)
+            voice = Voice(quiet=quiet, verbose=verbose, debug=debug, log_format=log_format)
             configure_logs(voice)
             if wants_voice:
                 given["voice"] = voice
@@ -159,6 +161,19 @@ _VOICE = (
         0,
     ),
     _voice_parameter("debug", Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")], False),
+    _voice_parameter(
+        "log_format",
+        Annotated[
+            LogFormat,
+            typer.Option(
+                "--log-format",
+                envvar="FLOWLEDGER_LOG_FORMAT",
+                show_envvar=True,
+                help="What is written to stderr: text for people, or JSON lines.",
+            ),
+        ],
+        LogFormat.TEXT,
+    ),
 )
 
 

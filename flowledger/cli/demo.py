@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowledger.cli.command import Voice, command, run_async
+from flowledger.cli.logs import say
 
 if TYPE_CHECKING:
     from flowledger.engine.ledger import Ledger
@@ -41,7 +42,7 @@ def demo(
     ledger = known_ledger(spec.name, journal)
     was_done = ledger is not None and ledger.state is RunState.PROVISIONED
     if not was_done and not voice.quiet:
-        typer.echo(f"Provisioning {place(path)} on an emulator of its own ({place(folder / 'emulator')}).", err=True)
+        say(f"Provisioning {place(path)} on an emulator of its own ({place(folder / 'emulator')}).")
     report = run_async(_provision(spec, ledger, journal=journal, folder=folder, was_done=was_done, voice=voice))
     print_lines(report_lines(report.to_json()))
     if was_done:
@@ -93,7 +94,7 @@ async def _provision(
 
     halt = Halt()
     async with AsyncExitStack() as stack:
-        progress = stack.enter_context(progress_for(ledger, quiet=voice.quiet))
+        progress = stack.enter_context(progress_for(ledger, run=spec.name, quiet=voice.quiet))
         stack.enter_context(stopping_on_signals(halt, begun=lambda: progress.seen > 0, run=spec.name))
         platform = None
         if not was_done:

@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from flowledger.cli.logs import coloured
+from flowledger.cli.logs import coloured, json_lines, say
 from flowledger.cli.printable import printable
 from flowledger.errors import Drifted, FlowledgerError, JournalCorrupt, JournalHeld, SpecError, StepError
 
@@ -16,6 +16,11 @@ SCHEMA_VERSION = 1
 
 def tell(error: FlowledgerError, *, debug: bool = False) -> None:
     """Print an error to stderr: a sentence, each fault on its own line, and the next thing to do."""
+    if json_lines():
+        run = {"run": error.run} if isinstance(error, StepError) else {}
+        told = {name: value for name, value in stop_of(error).items() if name != "message" and value != ""}
+        say(error.message, level="error", **run, **told, faults=list(faults_of(error)), **_traceback(error, debug))
+        return
     if debug:
         _say(_shown("".join(traceback.format_exception(error)).rstrip()))
     _say(f"{_red('error:')} {_shown(str(error))}")
@@ -28,6 +33,10 @@ def tell(error: FlowledgerError, *, debug: bool = False) -> None:
 
 def tell_bug(error: Exception, *, debug: bool = False) -> None:
     """Print an error that nobody foresaw. The journal is readable after it, as after a kill."""
+    if json_lines():
+        what = f"flowledger has a fault of its own: {type(error).__name__}: {error}"
+        say(what, level="error", error=type(error).__name__, exit_code=1, **_traceback(error, debug))
+        return
     if debug:
         _say(_shown("".join(traceback.format_exception(error)).rstrip()))
     _say(f"{_red('error:')} flowledger has a fault of its own: {type(error).__name__}: {_shown(str(error))}")
@@ -84,6 +93,10 @@ def run_document(error: FlowledgerError, run: str, journal: Path) -> dict[str, A
     if faults_of(error):
         document["stopped"]["faults"] = list(faults_of(error))
     return document
+
+
+def _traceback(error: Exception, debug: bool) -> dict[str, str]:
+    return {"traceback": "".join(traceback.format_exception(error))} if debug else {}
 
 
 def _say(line: str) -> None:

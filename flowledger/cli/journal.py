@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, JsonOption, command
+from flowledger.cli.logs import say
 
 if TYPE_CHECKING:
     from tinydb.queries import QueryLike
@@ -154,7 +155,7 @@ def export(
         sys.stdout.write(text)
         return 0
     write_new(Path(), {target: (text, 0o600)}, force=force)
-    typer.echo(f"wrote {len(lines)} events to {target}", err=True)
+    say(f"wrote {len(lines)} events to {target}")
     return 0
 
 

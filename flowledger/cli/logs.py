@@ -1,4 +1,4 @@
-"""Logs go to stderr, as loud as was asked for."""
+"""Logs go to stderr, as loud and in the form that was asked for: text for people, JSON lines for a log collector."""
 
 from __future__ import annotations
 
@@ -7,39 +7,96 @@ import os
 import sys
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from flowledger.cli.printable import printable, printable_value
+from flowledger.cli.printable import printable, printable_json, printable_value
 
 if TYPE_CHECKING:
     from flowledger.cli.command import Voice
 
 
-def configure_logs(voice: Voice) -> None:
-    """Send structlog's and the standard library's records to stderr: warnings, with -v news, with -vv every call."""
+class LogFormat(StrEnum):
+    """What is written to stderr."""
+
+    TEXT = "text"
+    JSON = "json"  # one JSON object a line, whoever wrote it: logs, progress, warnings and the error at the end
+
+
+_format = LogFormat.TEXT  # of this process, as its verb was called
+
+
+def json_lines() -> bool:
+    """Whether everything on stderr is to be JSON lines."""
+    return _format is LogFormat.JSON
+
+
+def say(text: str, *, level: str = "info", **fields: Any) -> None:
+    """Tell a person on stderr, whatever the log level; as a JSON line with `fields` where those are wanted.
+
+    `level` is the line's level there: a name that structlog knows, like "warning".
+    """
+    if not json_lines():
+        print(text, file=sys.stderr, flush=True)
+        return
     import structlog
 
-    level = logging.ERROR if voice.quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(voice.verbose, 2)]
+    line = structlog.get_logger("flowledger").bind(**fields)
+    getattr(line, level)(text)
+
+
+def warn(text: str, **fields: Any) -> None:
+    """Tell a person on stderr of something unwise, whatever the log level."""
+    say(text if json_lines() else f"warning: {text}", level="warning", **fields)
+
+
+def configure_logs(voice: Voice) -> None:
+    """Send structlog's and the standard library's records to stderr.
+
+    Warnings; with -v news; with -vv every call. As JSON lines news too, since there they are the progress.
+    """
+    import structlog
+
+    global _format
+    _format = voice.log_format
+    levels = (logging.WARNING, logging.INFO, logging.DEBUG)
+    level = logging.ERROR if voice.quiet else levels[min(voice.verbose + json_lines(), 2)]
 
     def to_stderr(*_: Any) -> structlog.PrintLogger:
         # Looked up at each bind: while branches are shown live, stderr is theirs, and lines go above them.
         return structlog.PrintLogger(file=_Stderr())  # type: ignore[arg-type] # write and flush are all it needs
 
+    ending: list[Any] = [
+        structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+        structlog.dev.ConsoleRenderer(colors=coloured(sys.stderr), pad_event_to=0),
+    ]
+    if json_lines():
+        ending = [
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_json_line),
+        ]
     structlog.configure(
-        processors=[
-            _shown,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            structlog.dev.ConsoleRenderer(colors=coloured(sys.stderr), pad_event_to=0),
-        ],
+        processors=[_shown, structlog.processors.add_log_level, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=to_stderr,
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Shown("%(asctime)s %(name)s %(message)s"))
+    if json_lines():
+        stamped = [structlog.stdlib.add_logger_name, structlog.processors.add_log_level, _shown, ending[0], ending[1]]
+        handler.setFormatter(
+            structlog.stdlib.ProcessorFormatter(
+                foreign_pre_chain=stamped,
+                processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, ending[-1]],
+            )
+        )
+    else:
+        handler.setFormatter(_Shown("%(asctime)s %(name)s %(message)s"))
     logging.basicConfig(handlers=[handler], level=level)
     logging.getLogger("asyncio").setLevel(max(level, logging.WARNING))  # which selector it uses is no news
+    # An emulator in this process (`--local`) has a request log of its own; here its lines are for -vv.
+    logging.getLogger("aiohttp.access").setLevel(logging.NOTSET if level <= logging.DEBUG else logging.WARNING)
 
 
 class _Stderr:
@@ -64,6 +121,12 @@ class _Shown(logging.Formatter):
 def _shown(logger: Any, name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG001 - structlog's signature
     shown: Mapping[str, Any] = printable_value(event)
     return shown
+
+
+def _json_line(event: Any, **_: Any) -> str:
+    import orjson
+
+    return printable_json(orjson.dumps(event, default=str)).decode()
 
 
 def coloured(stream: Any) -> bool:

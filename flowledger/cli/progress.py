@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
+from flowledger.cli.logs import json_lines
 from flowledger.cli.printable import printable
 from flowledger.cli.show import fitted, lasting
 
@@ -115,16 +116,30 @@ class PlainProgress(Progress):
         self._say(f"{step:{self._wide}}  {how_of(doc):8}  {lasting(seconds):>7}  {id}")
 
     def noticed(self, step: str, kind: str, doc: Event) -> None:
-        worth = (
-            (kind == "wait_started" and float(doc.get("seconds", 0)) >= 1)
-            or (kind == "outcome_recorded" and doc.get("outcome") != "done")
-            or kind == "drift_seen"
-        )
-        if worth:
+        if worth_a_line(kind, doc):
             self._say(f"{step:{self._wide}}  {note_of(kind, doc)}")
 
     def _say(self, line: str) -> None:
         print(printable(line.rstrip()), file=self._stream, flush=True)
+
+
+class LoggedProgress(Progress):
+    """The same as log records with the run and the step bound, for a collector of JSON lines."""
+
+    def __init__(self, ledger: Ledger | None, run: str) -> None:
+        from flowledger.engine.log import logger_of
+
+        super().__init__(ledger)
+        self._log = logger_of(run=run)
+
+    def finished(self, step: str, doc: Event, seconds: float) -> None:
+        id = str((doc.get("outputs") or {}).get("id", ""))
+        self._log.info("step done", step=step, how=how_of(doc), id=id, seconds=round(seconds, 3))
+
+    def noticed(self, step: str, kind: str, doc: Event) -> None:
+        if worth_a_line(kind, doc):
+            attempt = {"attempt": doc["attempt"]} if "attempt" in doc else {}
+            self._log.info(note_of(kind, doc), step=step, **attempt)
 
 
 class LiveProgress(Progress):
@@ -178,10 +193,13 @@ class LiveProgress(Progress):
 
 
 @contextmanager
-def progress_for(ledger: Ledger | None, *, quiet: bool) -> Iterator[Progress]:
+def progress_for(ledger: Ledger | None, *, run: str, quiet: bool) -> Iterator[Progress]:
     """The progress that suits stderr: live on a terminal, plain elsewhere, none if it is to be quiet."""
     if quiet:
         yield Progress(ledger)
+        return
+    if json_lines():
+        yield LoggedProgress(ledger, run)
         return
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield PlainProgress(ledger, sys.stderr)
@@ -194,6 +212,15 @@ def progress_for(ledger: Ledger | None, *, quiet: bool) -> Iterator[Progress]:
     # Where stdout is the same terminal, the report that follows says it all once more.
     with Live(progress, console=console, refresh_per_second=10, transient=sys.stdout.isatty(), redirect_stdout=False):
         yield progress
+
+
+def worth_a_line(kind: str, doc: Event) -> bool:
+    """Whether somebody who reads along may wonder about this event."""
+    return (
+        (kind == "wait_started" and float(doc.get("seconds", 0)) >= 1)
+        or (kind == "outcome_recorded" and doc.get("outcome") != "done")
+        or kind == "drift_seen"
+    )
 
 
 def completes(doc: Event) -> bool:

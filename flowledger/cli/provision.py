@@ -21,6 +21,7 @@ from flowledger.cli.command import (
     command,
     run_async,
 )
+from flowledger.cli.logs import json_lines, say, warn
 from flowledger.errors import FlowledgerError, UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def apply(
     if ledger is None:  # a start in the past is a fault before the run begins, and history after it
         loaded = load_spec(spec, now=time.time(), base_url=aimed_at(local=local))
     for warning in () if voice.quiet else loaded.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        warn(warning, run=run)
 
     def drive(platform: Platform | None, on_event: OnEvent, halt: Halt) -> Coroutine[Any, Any, Report]:
         return api.apply(
@@ -172,6 +173,8 @@ def provision(
         if as_json:
             print_json(run_document(error, run, journal))
         raise Answered(error) from error
+    if json_lines() and not voice.quiet:
+        say("run ended", run=run, state=str(report.state), exit_code=report.exit_code)
     if as_json:
         print_json(report.to_json())
         return report.exit_code
@@ -200,7 +203,7 @@ async def _drive(
 
     halt = Halt()
     async with AsyncExitStack() as stack:
-        progress = stack.enter_context(progress_for(ledger, quiet=voice.quiet))
+        progress = stack.enter_context(progress_for(ledger, run=run, quiet=voice.quiet))
         stack.enter_context(stopping_on_signals(halt, begun=lambda: progress.seen > 0, run=run))
         platform = None
         if local:
@@ -210,7 +213,7 @@ async def _drive(
 
             def tell_of_waiting() -> None:
                 if not progress.seen:
-                    typer.echo(f"waiting for the journal {journal}: another process holds it", err=True)
+                    say(f"waiting for the journal {journal}: another process holds it", run=run)
 
             stack.callback(asyncio.get_running_loop().call_later(1.0, tell_of_waiting).cancel)
         return await drive(platform, progress.on_event, halt)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from flowledger.cli.logs import say
+
 if TYPE_CHECKING:
     from flowledger.engine.halt import Halt
 
@@ -29,9 +31,13 @@ def stopping_on_signals(halt: Halt, *, begun: Callable[[], bool], run: str) -> I
         if halt.requested:
             _end_at_once(128 + number)
         if not begun():
-            _say(f"{number.name}: nothing was begun")
+            say(f"{number.name}: nothing was begun", level="warning", run=run)
             _end_at_once(75)
-        _say(f"{number.name}: finishing what is in flight, then stopping; resume {run} carries on (again: end at once)")
+        say(
+            f"{number.name}: finishing what is in flight, then stopping; resume {run} carries on (again: end at once)",
+            level="warning",
+            run=run,
+        )
         halt.request(number.name)
 
     for number in SIGNALS:
@@ -60,10 +66,6 @@ def first_signal() -> Iterator[asyncio.Future[str]]:
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _end_at_once(code: int) -> None:

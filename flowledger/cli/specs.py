@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, JsonOption, command, run_async
+from flowledger.cli.logs import warn
 from flowledger.cli.provision import LocalOption, SpecArgument, aimed_at, known_ledger
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def validate(spec: SpecArgument, as_json: JsonOption = False) -> int:
         )
         return 0
     for warning in loaded.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        warn(warning, run=loaded.spec.name)
     print(f"{spec} is valid: run {loaded.spec.name}, {len(loaded.spec.mappings)} mappings.")
     print(f"Next: flowledger plan {spec}")
     return 0
@@ -116,7 +117,7 @@ def plan(
     if ledger is not None:
         _refuse_changed(loaded.spec, ledger)
     for warning in loaded.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        warn(warning, run=loaded.spec.name)
     if offline or (ledger is not None and ledger.state is RunState.PROVISIONED):
         planned = plan_of(loaded.spec, ledger)
     else:

@@ -25,7 +25,7 @@ def commands(group: Any, path: str = "") -> dict[str, Any]:
 
 
 COMMANDS = commands(typer.main.get_command(app))
-EVERYWHERE = {"--quiet", "--verbose", "--debug", "--journal", "--help"}
+EVERYWHERE = {"--quiet", "--verbose", "--debug", "--log-format", "--journal", "--help"}
 
 
 @pytest.mark.parametrize("verb", COMMANDS)

@@ -130,5 +130,5 @@ def test_progress_is_live_on_a_terminal_only(
 
     monkeypatch.setattr(sys, "stderr", Stream())
     monkeypatch.setenv("TERM", term)
-    with progress_for(None, quiet=quiet) as progress:
+    with progress_for(None, run="r", quiet=quiet) as progress:
         assert type(progress) is expected
