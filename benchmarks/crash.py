@@ -33,7 +33,7 @@ from flowledger.emulator.control import COLLECTIONS
 from flowledger.emulator.core import Emulator
 from flowledger.engine.api import apply, draw_nonce, read_ledgers
 from flowledger.engine.specfile import load_spec
-from flowledger.engine.table import BRANCHES, ROWS, rows_of
+from flowledger.engine.table import table_of
 from flowledger.journal import Journal, JournalReader
 from flowledger.steps.client.clock import SystemClock
 from flowledger.steps.client.config import platform_from_env
@@ -115,10 +115,11 @@ async def bare(url: str, folder: Path, wanted: list[Spec]) -> FirstCall:
 async def bare_run(platform: Platform, spec: Spec, file: Path) -> None:
     """One run of the bare script, its branches at the same time."""
     memory = remembered(file)
-    done = {row.step.name: asyncio.Event() for row in ROWS}
+    table = table_of(spec.style)
+    done = {row.step.name: asyncio.Event() for row in table.rows}
 
     async def branch(name: str) -> None:
-        for row in rows_of(name):
+        for row in table.rows_of(name):
             for need in row.needs:
                 await done[need].wait()
             if row.step.name not in memory:
@@ -126,7 +127,7 @@ async def bare_run(platform: Platform, spec: Spec, file: Path) -> None:
                 remember(file, memory)
             done[row.step.name].set()
 
-    await asyncio.gather(*(branch(name) for name in BRANCHES))
+    await asyncio.gather(*(branch(name) for name in table.branches))
 
 
 async def bare_step(step: Step, ctx: BareContext) -> Outputs:

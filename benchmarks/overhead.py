@@ -26,7 +26,7 @@ import aiohttp
 
 from flowledger.engine.api import apply
 from flowledger.engine.specfile import load_spec
-from flowledger.engine.table import BRANCHES, ROWS, rows_of
+from flowledger.engine.table import TABLES
 from flowledger.journal import Journal
 from flowledger.steps.client.clock import SystemClock
 from flowledger.steps.client.config import platform_from_env
@@ -38,7 +38,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.canned import canned_server
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "paypal-products.yaml"
-STEPS = len(ROWS)
+TABLE = TABLES["tutorial"]  # the example's style
+STEPS = len(TABLE.rows)
 
 
 def environment(url: str) -> dict[str, str]:
@@ -75,7 +76,7 @@ async def recorded(spec: Spec, url: str, folder: Path) -> dict[str, list[Request
     platform = platform_from_env(environment(url), clock=SystemClock())
     recorder = Recorder(platform._port)
     platform._port = recorder
-    by_step: dict[str, list[Request]] = {row.step.name: [] for row in ROWS}
+    by_step: dict[str, list[Request]] = {row.step.name: [] for row in TABLE.rows}
     journal = await asyncio.to_thread(Journal.open, folder)
     await apply(spec, journal=journal, platform=platform)
     unclaimed = list(recorder.sent)
@@ -106,10 +107,10 @@ async def bare(url: str, calls: dict[str, list[Request]], runs: int) -> None:
             token = (await response.json())["access_token"]
 
         async def one_run() -> None:
-            done = {row.step.name: asyncio.Event() for row in ROWS}
+            done = {row.step.name: asyncio.Event() for row in TABLE.rows}
 
             async def lane(branch: str) -> None:
-                for row in rows_of(branch):
+                for row in TABLE.rows_of(branch):
                     for need in row.needs:
                         await done[need].wait()
                     for method, target, query, headers, body in prepared[row.step.name]:
@@ -120,7 +121,7 @@ async def bare(url: str, calls: dict[str, list[Request]], runs: int) -> None:
                             json.loads(await response.read())
                     done[row.step.name].set()
 
-            await asyncio.gather(*(lane(branch) for branch in BRANCHES))
+            await asyncio.gather(*(lane(branch) for branch in TABLE.branches))
 
         await asyncio.gather(*(one_run() for _ in range(runs)))
 

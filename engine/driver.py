@@ -12,7 +12,7 @@ from flowledger.engine.events import DriftSeen, RunProvisioned, StepSettled
 from flowledger.engine.lane import Lane
 from flowledger.engine.reconcile import last_look
 from flowledger.engine.run import Run
-from flowledger.engine.table import BRANCHES, ROWS, row_of
+from flowledger.engine.table import Table
 from flowledger.errors import Drifted, FlowledgerError, Interrupted, JournalError, TryLater
 from flowledger.steps.step import How, Step
 
@@ -25,9 +25,14 @@ class Driver:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.lanes = {branch: Lane(self, branch) for branch in BRANCHES}
+        self.lanes = {branch: Lane(self, branch) for branch in run.table.branches}
 
     # What lanes ask
+
+    @property
+    def table(self) -> Table:
+        """The machine that the run walks: that of its style."""
+        return self.run.table
 
     def done(self, step: str) -> bool:
         """The step's outcome is durable, so that its outputs may be used."""
@@ -53,7 +58,7 @@ class Driver:
         if self.run.ledger.sittings > 1:
             await self._refuse_drift()
         await self._together([self._walk(lane) for lane in self.lanes.values()])
-        for row in ROWS:
+        for row in self.table.rows:
             if self.run.ledger.step(row.step.name).needs_last_look:
                 await self._together([last_look(self.run, row.step, StepContext(self.run, row.step))])
         await self.run.keep(RunProvisioned(duplicates=self.run.ledger.duplicates))
@@ -107,7 +112,7 @@ class Driver:
 
     async def _refuse_drift(self) -> None:
         """Before anything is built on what earlier sittings made: is it still there, unedited?"""
-        rows = [row for row in ROWS if self.run.ledger.step(row.step.name).how in _MADE and row.step.kind]
+        rows = [row for row in self.table.rows if self.run.ledger.step(row.step.name).how in _MADE and row.step.kind]
         differences: list[str] = []
         for found in await self._together([self._drift_of(row.step) for row in rows]):
             differences += found
@@ -170,7 +175,7 @@ async def replay(driver: Driver) -> dict[str, str]:
         moved = False
         for lane in driver.lanes.values():
             for row in lane.ahead:
-                if not driver.done(row.step.name) or not all(driver.done(need) for need in row_of(row.step.name).needs):
+                if not driver.done(row.step.name) or not all(driver.done(need) for need in row.needs):
                     break
                 await lane.fire(row.step.name)
                 moved = True

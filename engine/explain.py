@@ -8,7 +8,6 @@ from typing import Any
 
 from flowledger.engine.history import Entry, answer_text, history_of
 from flowledger.engine.ledger import Attempt, Ledger, RunState, StepRecord, ledger_of
-from flowledger.engine.table import ROWS, row_of
 from flowledger.steps.client.clock import Clock
 from flowledger.steps.spec import Spec
 
@@ -78,7 +77,7 @@ def _provisioned(ledger: Ledger) -> Explanation:
 
 
 def _headline(ledger: Ledger, entries: Sequence[Entry], step: str) -> str:
-    label = row_of(step).step.label if step else "run"
+    label = ledger.table.row_of(step).step.label if step else "run"
     if ledger.stopped is not None:
         stop = ledger.stopped
         asked = f" (request id {stop.request_id})" if stop.request_id else ""
@@ -90,7 +89,7 @@ def _headline(ledger: Ledger, entries: Sequence[Entry], step: str) -> str:
 
 def _step_of(ledger: Ledger, entries: Sequence[Entry]) -> str:
     """The step to talk about: the one that stopped the run, else one in doubt, else the last that was heard of."""
-    names = {row.step.name for row in ROWS}
+    names = {row.step.name for row in ledger.table.rows}
     if ledger.stopped is not None and ledger.stopped.step in names:
         return ledger.stopped.step
     drifted = [record.name for record in ledger.steps.values() if record.drift]
@@ -147,7 +146,7 @@ def _known(ledger: Ledger, entries: Sequence[Entry], clock: Clock) -> list[str]:
     done = [record for record in ledger.steps.values() if record.done]
     made = [record for record in done if str(record.how) in ("created", "adopted")]
     known.append(
-        f"{len(done)} of {len(ROWS)} steps are done; {len(made)} objects are made or adopted, "
+        f"{len(done)} of {len(ledger.table.rows)} steps are done; {len(made)} objects are made or adopted, "
         f"and a resume keeps them (flowledger status {ledger.run})"
     )
     for record in ledger.steps.values():
@@ -172,7 +171,7 @@ def _known(ledger: Ledger, entries: Sequence[Entry], clock: Clock) -> list[str]:
 
 def _known_of_doubt(ledger: Ledger, record: StepRecord, entries: Sequence[Entry], clock: Clock) -> list[str]:
     assert ledger.spec is not None
-    row = row_of(record.name)
+    row = ledger.table.row_of(record.name)
     marker = f"fl-{ledger.nonce}-{row.step.slug}"
     first = record.unanswered[0].event
     looks = [

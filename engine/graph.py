@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowledger.engine.table import BRANCHES, ROWS, row_of, rows_of
+from flowledger.engine.table import Table
 
 PLANNED: Final = "planned"
 
 
-def mermaid() -> str:
-    """The machine as a Mermaid flowchart: a box a branch, an arrow a step, a dotted arrow what a step waits for."""
+def mermaid(machine: Table) -> str:
+    """A style's machine as a Mermaid flowchart: a box a branch, an arrow a step, dotted what a step waits for."""
     lines = ["flowchart TB"]
-    for branch in BRANCHES:
+    for branch in machine.branches:
         lines.append(f"    subgraph {branch}")
         lines.append(f"        {_node(branch, PLANNED)}([{PLANNED}])")
-        for row in rows_of(branch):
+        for row in machine.rows_of(branch):
             dest = _node(branch, row.dest)
             lines.append(f"        {_node(branch, row.source)} -->|{row.step.name}| {dest}[{row.dest}]")
         lines.append("    end")
-    for row in ROWS:
-        for need in map(row_of, row.needs):
+    for row in machine.rows:
+        for need in map(machine.row_of, row.needs):
             lines.append(
                 f"    {_node(need.branch, need.dest)} -.->|before {row.step.name}| {_node(row.branch, row.dest)}"
             )
     return "\n".join(lines) + "\n"
 
 
-def table() -> str:
-    """The machine as a Markdown table: a row a step, in the order of the tutorial."""
+def table(machine: Table) -> str:
+    """A style's machine as a Markdown table: a row a step, in the order of the tutorial."""
     lines = [
         "| step | branch | from | to | once these are done | makes |",
         "|---|---|---|---|---|---|",
     ]
-    for row in ROWS:
+    for row in machine.rows:
         needs = ", ".join(f"`{need}`" for need in row.needs)
         made = f"{row.step.label} (`{row.step.kind}`)" if row.step.kind else ""
         lines.append(f"| `{row.step.name}` | {row.branch} | {row.source} | {row.dest} | {needs} | {made} |")

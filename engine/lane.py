@@ -6,13 +6,18 @@ from functools import cache
 from typing import Any, Protocol
 
 from flowledger.engine.machine import RunMachine
-from flowledger.engine.table import BRANCHES, Row, row_of, rows_of
+from flowledger.engine.table import Row, Table, table_of
 from flowledger.errors import UsageError
 from flowledger.steps.step import Step
 
 
 class Performer(Protocol):
     """What a lane asks of its run."""
+
+    @property
+    def table(self) -> Table:
+        """The machine that the run walks."""
+        ...
 
     def done(self, step: str) -> bool:
         """The step's outcome is in the journal and the lane that owns it has moved on."""
@@ -35,7 +40,7 @@ class Lane:
     @property
     def ahead(self) -> tuple[Row, ...]:
         """The transitions still to be made, in order."""
-        rows = rows_of(self.branch)
+        rows = self.run.table.rows_of(self.branch)
         return rows[next((at for at, row in enumerate(rows) if row.source == self.state), len(rows)) :]
 
     async def fire(self, step: str) -> bool:
@@ -48,7 +53,7 @@ class Lane:
             raise UsageError(f"branch {self.branch} is already being driven by another task of this process")
         self._taken = True
         try:
-            return bool(await _machine(self.branch).events[step].trigger(self))
+            return bool(await _machine(self.run.table.style, self.branch).events[step].trigger(self))
         finally:
             self._taken = False
 
@@ -56,7 +61,7 @@ class Lane:
 def needs_met(event: Any) -> bool:
     """Whether all steps that this transition needs are done. Pure."""
     lane: Lane = event.model
-    return all(lane.run.done(need) for need in row_of(event.event.name).needs)
+    return all(lane.run.done(need) for need in lane.run.table.row_of(event.event.name).needs)
 
 
 async def perform(event: Any) -> None:
@@ -66,13 +71,14 @@ async def perform(event: Any) -> None:
     without an outcome, which the next firing reconciles.
     """
     lane: Lane = event.model
-    await lane.run.perform(row_of(event.event.name).step)
+    await lane.run.perform(lane.run.table.row_of(event.event.name).step)
 
 
 @cache
-def _machine(branch: str) -> RunMachine:
-    """The machine of a branch: one for the process, holding no run; its triggers are fired on lanes."""
-    rows = rows_of(branch)
+def _machine(style: str, branch: str) -> RunMachine:
+    """The machine of a branch: one for a style and process, holding no run; its triggers are fired on lanes."""
+    table = table_of(style)
+    rows = table.rows_of(branch)
     machine = RunMachine(
         model=None,
         states=["planned", *(row.dest for row in rows)],
@@ -92,8 +98,7 @@ def _machine(branch: str) -> RunMachine:
     )
     # The triggers of other branches exist everywhere, so that firing one out of place is an illegal transition
     # (MachineError), not a missing name.
-    for other in BRANCHES:
-        for row in rows_of(other):
-            if row.step.name not in machine.events:
-                machine.events[row.step.name] = machine.event_cls(row.step.name, machine)
+    for row in table.rows:
+        if row.step.name not in machine.events:
+            machine.events[row.step.name] = machine.event_cls(row.step.name, machine)
     return machine

@@ -12,6 +12,7 @@ from typing import Any
 
 from flowledger.engine import events as ev
 from flowledger.engine.events import RunStopped
+from flowledger.engine.table import TABLES, Table, table_of
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import How, Outputs
 
@@ -91,6 +92,11 @@ class Ledger:
     steps: dict[str, StepRecord] = field(default_factory=dict)
     stopped: RunStopped | None = None  # until the run is taken up again
     provisioned: bool = False
+
+    @property
+    def table(self) -> Table:
+        """The machine that this run walks: that of its spec's style, the tutorial's while no spec is known."""
+        return table_of(self.spec.style) if self.spec is not None else TABLES["tutorial"]
 
     def step(self, name: str) -> StepRecord:
         """The record of a step, empty if the journal says nothing of it."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from flowledger.engine.ledger import Ledger, RunState, StepRecord
-from flowledger.engine.table import ROWS, Row, chain, row_of, stages
+from flowledger.engine.table import Row, table_of
 from flowledger.steps.sink import FindOrCreateSink
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Call, How, Settled
@@ -91,14 +91,15 @@ def plan_of(spec: Spec, ledger: Ledger | None = None, found: Mapping[str, Settle
 
     Pure. A step that the journal has completed makes no call; one in doubt is looked up before it is sent again.
     """
-    ends = stages(spec)
-    steps = [_planned(row, spec, ends, ledger, (found or {}).get(row.step.name)) for row in ROWS]
+    table = table_of(spec.style)
+    ends = table.stages(spec)
+    steps = [_planned(row, spec, ends, ledger, (found or {}).get(row.step.name)) for row in table.rows]
     return Plan(
         run=spec.name,
         style=spec.style,
         state=ledger.state if ledger else RunState.PLANNED,
         asked=found is not None,
-        chain=chain(spec),
+        chain=table.chain(spec),
         critical=critical_path(spec),
         steps=tuple(sorted(steps, key=lambda step: _first_stage(step, ends, spec))),
     )
@@ -106,16 +107,15 @@ def plan_of(spec: Spec, ledger: Ledger | None = None, found: Mapping[str, Settle
 
 def critical_path(spec: Spec) -> tuple[str, ...]:
     """The steps of the longest chain, first to last: each could not begin before the one before it had ended."""
-    ends = stages(spec)
-    row: Row | None = max(ROWS, key=lambda row: ends[row.step.name])
+    table = table_of(spec.style)
+    ends = table.stages(spec)
+    row: Row | None = max(table.rows, key=lambda row: ends[row.step.name])
     path: list[str] = []
     while row is not None:
         if row.step.calls(spec):
             path.append(row.step.name)
         begins = ends[row.step.name] - len(row.step.calls(spec))
-        before = [row_of(need) for need in row.needs]
-        before += [other for other in ROWS if other.branch == row.branch and other.dest == row.source]
-        row = next((other for other in before if ends[other.step.name] == begins), None)
+        row = next((other for other in table.before(row) if ends[other.step.name] == begins), None)
     return tuple(reversed(path))
 
 
@@ -163,7 +163,7 @@ def _filled(call: Call, spec: Spec) -> str:
 
 
 def _first_stage(step: PlannedStep, ends: Mapping[str, int], spec: Spec) -> int:
-    return ends[step.step] - len(row_of(step.step).step.calls(spec))
+    return ends[step.step] - len(table_of(spec.style).row_of(step.step).step.calls(spec))
 
 
 # What a resume would do
@@ -206,7 +206,8 @@ def resume_plan(ledger: Ledger) -> ResumePlan:
     spec = ledger.spec
     actions: list[Action] = []
     if ledger.state is not RunState.PROVISIONED:
-        records = [(row, ledger.steps.get(row.step.name) or StepRecord(name=row.step.name)) for row in ROWS]
+        rows = ledger.table.rows
+        records = [(row, ledger.steps.get(row.step.name) or StepRecord(name=row.step.name)) for row in rows]
         actions += [_check(row, record) for row, record in records if record.how in _MADE and row.step.kind]
         actions += [_look_up(row, record, ledger) for row, record in records if record.unanswered and not record.done]
         actions += [_todo(row, spec) for row, record in records if not record.done and not record.unanswered]

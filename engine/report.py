@@ -7,7 +7,6 @@ from typing import Any
 
 from flowledger.engine.events import RunStopped
 from flowledger.engine.ledger import Ledger, RunState
-from flowledger.engine.table import ROWS
 
 SCHEMA_VERSION = 1
 
@@ -66,7 +65,7 @@ class Report:
 def report_of(ledger: Ledger, journal: str) -> Report:
     """The report of a folded run. `journal` is the directory, for people."""
     resources = []
-    for row in ROWS:
+    for row in ledger.table.rows:
         record = ledger.steps.get(row.step.name)
         if record is not None and record.outputs is not None and record.how is not None and "id" in record.outputs:
             resources.append(

@@ -12,7 +12,7 @@ from flowledger.engine.evidence import answer_doc
 from flowledger.engine.ledger import Ledger
 from flowledger.engine.log import logger_of
 from flowledger.engine.retry import back_off
-from flowledger.engine.table import ROWS
+from flowledger.engine.table import Table
 from flowledger.errors import InDoubt, Interrupted, TryLater, Unreachable
 from flowledger.journal import Journal
 from flowledger.steps.client.clock import Clock
@@ -41,6 +41,7 @@ class Run:
         assert ledger.spec is not None
         self.ledger = ledger
         self.spec: Spec = ledger.spec
+        self.table: Table = ledger.table
         self.journal = journal
         self.platform = platform
         self.clock = clock
@@ -49,7 +50,7 @@ class Run:
         self._on_event = on_event
         self._appending: set[asyncio.Task[None]] = set()
         self._append_error: BaseException | None = None
-        self._moved = {row.step.name: asyncio.Event() for row in ROWS}
+        self._moved = {row.step.name: asyncio.Event() for row in self.table.rows}
         self._stopping = asyncio.Event()
         self._urgent = asyncio.Event()
         self._why_stopping = ""

@@ -1,12 +1,14 @@
-"""The life of one dataflow, as a table. What a step sends lives in `flowledger.steps`.
+"""The life of one dataflow, as a table for each style. What a step sends lives in `flowledger.steps`.
 
 Read a row as: this step takes its branch from one state to the next, once the steps it needs are done. Branches run at
-the same time and meet at the flow; the diagram, the docs and `plan` are drawn from this table.
+the same time and meet at the flow; the diagram, the docs and `plan` are drawn from these tables.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from flowledger.steps.adhoc_class import CreateAdHocClass
@@ -27,7 +29,10 @@ from flowledger.steps.target_connection import CreateTargetConnection
 from flowledger.steps.target_schema import CreateTargetSchema
 from flowledger.steps.tenant import ReadTenant
 
-TUTORIAL: Final[list[tuple[type[Step], str, str, str, tuple[type[Step], ...]]]] = [
+# A row as it is written: step, branch, from, to, the steps that it needs.
+Written = tuple[type[Step], str, str, str, tuple[type[Step], ...]]
+
+TUTORIAL: Final[tuple[Written, ...]] = (
     # step                   branch     from                    to                      needs
     (ReadTenant,             "tenant",  "planned",              "tenant_known",         ()),
     (CreateBaseConnection,   "source",  "planned",              "base_connected",       ()),
@@ -45,7 +50,7 @@ TUTORIAL: Final[list[tuple[type[Step], str, str, str, tuple[type[Step], ...]]]] 
     (CreateFlow,             "flow",    "planned",              "flow_created",         (
         CreateSourceConnection, CreateTargetConnection, CreateMappingSet, FindFlowSpec)),
     (AwaitFlow,              "flow",    "flow_created",         "flow_ready",           ()),
-]  # fmt: skip
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,41 +64,61 @@ class Row:
     needs: tuple[str, ...]
 
 
-ROWS: Final[tuple[Row, ...]] = tuple(
-    Row(step=step(), branch=branch, source=source, dest=dest, needs=tuple(need.name for need in needs))
-    for step, branch, source, dest, needs in TUTORIAL
-)
-BRANCHES: Final[tuple[str, ...]] = tuple(dict.fromkeys(row.branch for row in ROWS))
-_BY_BRANCH: Final = {branch: tuple(row for row in ROWS if row.branch == branch) for branch in BRANCHES}
-_BY_STEP: Final = {row.step.name: row for row in ROWS}
+class Table:
+    """The machine of one style. There is one for each style in a process: two are equal only if they are the same."""
+
+    def __init__(self, style: str, written: Iterable[Written]) -> None:
+        self.style = style
+        self.rows: tuple[Row, ...] = tuple(
+            Row(step=step(), branch=branch, source=source, dest=dest, needs=tuple(need.name for need in needs))
+            for step, branch, source, dest, needs in written
+        )
+        self.branches: tuple[str, ...] = tuple(dict.fromkeys(row.branch for row in self.rows))
+        self._by_branch = {branch: tuple(row for row in self.rows if row.branch == branch) for branch in self.branches}
+        self._by_step = {row.step.name: row for row in self.rows}
+
+    def __repr__(self) -> str:
+        return f"Table({self.style!r})"
+
+    def __contains__(self, step: str) -> bool:
+        """Whether a run of this style takes a step of that name."""
+        return step in self._by_step
+
+    def rows_of(self, branch: str) -> tuple[Row, ...]:
+        """The transitions of one branch, in order. Raises KeyError."""
+        return self._by_branch[branch]
+
+    def row_of(self, step: str) -> Row:
+        """The transition of a step, by the step's name. Raises KeyError for a step that this style does not take."""
+        return self._by_step[step]
+
+    def before(self, row: Row) -> tuple[Row, ...]:
+        """The transitions that must be made before this one: those it needs, and the one before it on its branch."""
+        needed = tuple(self.row_of(need) for need in row.needs)
+        return (*needed, *(other for other in self.rows_of(row.branch) if other.dest == row.source))
+
+    def stages(self, spec: Spec) -> dict[str, int]:
+        """For each step, how many calls one after another stand between the start and its end, the token included."""
+        ends: dict[str, int] = {}
+
+        def end(row: Row) -> int:
+            if row.step.name not in ends:
+                latest = max((end(other) for other in self.before(row)), default=1)
+                ends[row.step.name] = latest + len(row.step.calls(spec))
+            return ends[row.step.name]
+
+        for row in self.rows:
+            end(row)
+        return ends
+
+    def chain(self, spec: Spec) -> int:
+        """The length of the longest chain of calls that must be made one after another, the token included."""
+        return max(self.stages(spec).values())
 
 
-def rows_of(branch: str) -> tuple[Row, ...]:
-    """The transitions of one branch, in order."""
-    return _BY_BRANCH[branch]
+TABLES: Final[Mapping[str, Table]] = MappingProxyType({"tutorial": Table("tutorial", TUTORIAL)})
 
 
-def row_of(step: str) -> Row:
-    """The transition of a step, by the step's name."""
-    return _BY_STEP[step]
-
-
-def stages(spec: Spec) -> dict[str, int]:
-    """For each step, how many calls one after another stand between the start and its end, the token included."""
-    ends: dict[str, int] = {}
-
-    def end(row: Row) -> int:
-        if row.step.name not in ends:
-            before = [end(row_of(need)) for need in row.needs]
-            before += [end(other) for other in ROWS if other.branch == row.branch and other.dest == row.source]
-            ends[row.step.name] = max(before, default=1) + len(row.step.calls(spec))
-        return ends[row.step.name]
-
-    for row in ROWS:
-        end(row)
-    return ends
-
-
-def chain(spec: Spec) -> int:
-    """The length of the longest chain of calls that must be made one after another, the token included."""
-    return max(stages(spec).values())
+def table_of(style: str) -> Table:
+    """The machine of a spec's `style`. Raises KeyError for a style that this version does not know."""
+    return TABLES[style]

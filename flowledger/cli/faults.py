@@ -182,9 +182,11 @@ def _aim(route: str | None, step: str | None) -> dict[str, str]:
         )
     if route is not None:
         return {"route": route}
-    from flowledger.engine.table import ROWS
+    from flowledger.engine.table import TABLES
 
-    for row in ROWS:
+    # A step has the same route and the same marker in every style that takes it.
+    rows = {row.step.name: row for table in TABLES.values() for row in table.rows}
+    for row in rows.values():
         if row.step.name == step:
             made = {
                 "connections": "/connections",
@@ -194,7 +196,7 @@ def _aim(route: str | None, step: str | None) -> dict[str, str]:
             }.get(row.step.kind, f"/{row.step.kind}")
             if row.step.kind:
                 return {"route": f"POST {made}", "where": f"-{row.step.slug}"}
-    making = ", ".join(row.step.name for row in ROWS if row.step.kind)
+    making = ", ".join(row.step.name for row in rows.values() if row.step.kind)
     raise UsageError(f"{step!r} is no step that makes something", hint=f"the steps are {making}")
 
 

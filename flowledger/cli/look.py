@@ -45,7 +45,6 @@ def runs(journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) 
     from flowledger.cli.show import ago, place, print_json, table
     from flowledger.engine.api import read_ledgers
     from flowledger.engine.report import report_of
-    from flowledger.engine.table import ROWS
 
     ledgers = read_ledgers(journal)
     if as_json:
@@ -59,7 +58,7 @@ def runs(journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) 
                 "started_at": ledger.started_at,
                 "changed_at": ledger.changed_at,
                 "steps_done": sum(record.done for record in ledger.steps.values()),
-                "steps": len(ROWS),
+                "steps": len(ledger.table.rows),
                 "duplicates": len(ledger.duplicates),
                 "exit_code": report_of(ledger, str(journal)).exit_code,
             }
@@ -74,7 +73,7 @@ def runs(journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) 
         (
             ledger.run,
             str(ledger.state),
-            f"{sum(record.done for record in ledger.steps.values())}/{len(ROWS)}",
+            f"{sum(record.done for record in ledger.steps.values())}/{len(ledger.table.rows)}",
             ledger.sandbox,
             ago(ledger.changed_at),
         )

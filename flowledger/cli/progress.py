@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from flowledger.engine.ledger import Ledger
+    from flowledger.engine.table import Table as Machine
 
 Event = Mapping[str, Any]
 
@@ -46,28 +47,34 @@ class Progress:
     """Folds events into branches. `seen` counts them: above 0, this process drives the run."""
 
     def __init__(self, ledger: Ledger | None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        from flowledger.engine.table import BRANCHES, rows_of
+        from flowledger.engine.table import TABLES
 
         self.seen = 0
         self._silent = False
         self.clock = clock
-        self.branches = {
-            name: Branch(
-                name=name,
-                steps=tuple(row.step.name for row in rows_of(name)),
-                needs={row.step.name: row.needs for row in rows_of(name)},
-            )
-            for name in BRANCHES
-        }
-        self._branch_of = {step: branch for branch in self.branches.values() for step in branch.steps}
         self._began: dict[str, float] = {}
+        self._walk(ledger.table if ledger else TABLES["tutorial"])
         for record in ledger.steps.values() if ledger else ():
             if record.done and record.name in self._branch_of:
                 self._branch_of[record.name].done.append(record.name)
 
+    def _walk(self, machine: Machine) -> None:
+        """Show the branches of this machine, none of them begun."""
+        self.branches = {
+            name: Branch(
+                name=name,
+                steps=tuple(row.step.name for row in machine.rows_of(name)),
+                needs={row.step.name: row.needs for row in machine.rows_of(name)},
+            )
+            for name in machine.branches
+        }
+        self._branch_of = {step: branch for branch in self.branches.values() for step in branch.steps}
+
     def on_event(self, number: int, doc: Event) -> None:  # noqa: ARG002 - the engine's callback gives both
         """Take an event in. Never raises: a closed terminal must not stop a run."""
         self.seen += 1
+        if str(doc.get("kind", "")).startswith("run_started/"):
+            self._begin(doc)
         branch = self._branch_of.get(str(doc.get("step", "")))
         if branch is None:
             return
@@ -87,6 +94,14 @@ class Progress:
             branch.doing, branch.since = step, now
         branch.note = printable(note_of(kind, doc))
         self._tell(lambda: self.noticed(step, kind, doc))
+
+    def _begin(self, doc: Event) -> None:
+        """Walk the machine of the spec that a run begins with: before its first event nobody has told its style."""
+        from flowledger.engine.table import TABLES
+
+        machine = TABLES.get(str((doc.get("spec") or {}).get("style")))
+        if machine is not None:
+            self._walk(machine)
 
     def finished(self, step: str, doc: Event, seconds: float) -> None:
         """A step is done."""

@@ -166,15 +166,19 @@ def _refuse_changed(spec: Spec, ledger: Ledger) -> None:
 
 def graph(
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="mermaid or table (Markdown).")] = "mermaid",
+    style: Annotated[str, typer.Option("--style", metavar="STYLE", help="Whose machine: a spec's style.")] = "tutorial",
 ) -> int:
     """Draw the state machine that a run walks, from the table that runs it."""
     from flowledger.engine.graph import mermaid, table
+    from flowledger.engine.table import TABLES
     from flowledger.errors import UsageError
 
     drawings = {"mermaid": mermaid, "table": table}
     if form not in drawings:
         raise UsageError(f"there is no format {form!r}", hint="--format mermaid or --format table")
-    print(drawings[form](), end="")
+    if style not in TABLES:
+        raise UsageError(f"there is no style {style!r}", hint=" or ".join(f"--style {known}" for known in TABLES))
+    print(drawings[form](TABLES[style]), end="")
     return 0
 
 

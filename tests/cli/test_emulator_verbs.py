@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from flowledger.engine.table import ROWS
+from flowledger.engine.table import TABLES
 
-MAKING = [row.step.name for row in ROWS if row.step.kind]
+MAKING = [row.step.name for row in TABLES["tutorial"].rows if row.step.kind]
 
 
 def test_start_keeps_its_state_over_a_restart(program: Any) -> None:

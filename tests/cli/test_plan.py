@@ -11,7 +11,7 @@ import pytest
 from flowledger.cli.showplan import plan_lines
 from flowledger.engine.plan import critical_path, plan_of, resume_plan
 from flowledger.engine.specfile import load_spec
-from flowledger.engine.table import ROWS, chain, row_of
+from flowledger.engine.table import table_of
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import How, Settled
 
@@ -25,9 +25,9 @@ def spec() -> Spec:
 
 def test_every_step_of_the_table_is_planned_once_with_all_its_calls(spec: Spec) -> None:
     plan = plan_of(spec)
-    assert sorted(step.step for step in plan.steps) == sorted(row.step.name for row in ROWS)
+    assert sorted(step.step for step in plan.steps) == sorted(row.step.name for row in table_of(spec.style).rows)
     for step in plan.steps:
-        wanted = [call for group in row_of(step.step).step.calls(spec) for call in group]
+        wanted = [call for group in table_of(spec.style).row_of(step.step).step.calls(spec) for call in group]
         assert [(call.method, call.effect) for call in step.calls] == [(call.method, call.effect) for call in wanted]
     assert plan.calls == 19
     assert plan.effects == 11
@@ -35,11 +35,11 @@ def test_every_step_of_the_table_is_planned_once_with_all_its_calls(spec: Spec) 
 
 def test_the_chain_is_as_long_as_its_stages_and_its_steps_follow_each_other(spec: Spec) -> None:
     plan = plan_of(spec)
-    path = critical_path(spec)
-    assert 1 + sum(len(row_of(name).step.calls(spec)) for name in path) == chain(spec) == plan.chain
+    path, table = critical_path(spec), table_of(spec.style)
+    assert 1 + sum(len(table.row_of(name).step.calls(spec)) for name in path) == table.chain(spec) == plan.chain
     assert max(call.stage for step in plan.steps for call in step.calls) == plan.chain
     for before, after in itertools.pairwise(path):
-        row, earlier = row_of(after), row_of(before)
+        row, earlier = table.row_of(after), table.row_of(before)
         assert before in row.needs or (earlier.branch, earlier.dest) == (row.branch, row.source)
 
 
@@ -70,7 +70,7 @@ def test_the_plan_fits_80_columns(spec: Spec, monkeypatch: pytest.MonkeyPatch) -
     text = "\n".join(plan_lines(plan_of(spec)))
     prose = text.partition("Notes:")[2]
     assert max(map(len, prose.splitlines())) <= 80
-    assert f"Chain: {chain(spec)} calls" in text
+    assert f"Chain: {table_of(spec.style).chain(spec)} calls" in text
 
 
 def test_plan_makes_no_change_and_needs_no_journal(connected: Any, emulator: Any) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from flowledger.cli.progress import LiveProgress, PlainProgress, Progress, progress_for
 from flowledger.engine.ledger import Ledger
-from flowledger.engine.table import BRANCHES
+from flowledger.engine.table import TABLES
 
 INTENT = {"kind": "intent_recorded/1", "step": "create_dataset", "attempt": 1, "mono": 10.0}
 DONE = {
@@ -88,7 +88,7 @@ def test_live_progress_is_one_line_a_branch_at_any_width(width: int) -> None:
     progress = LiveProgress(None, console, clock=lambda: 0.0)
     feed(progress, INTENT, LOST, SETTLE, {"kind": "drift_seen/1", "step": "create_flow", "differences": ["x" * 300]})
     lines = picture(progress, console)
-    assert len(lines) == len(BRANCHES)
+    assert len(lines) == len(TABLES["tutorial"].branches)
     assert max(map(len, lines)) <= width
 
 
@@ -96,12 +96,12 @@ def test_live_progress_says_what_a_branch_does_and_what_it_waits_for() -> None:
     console = Console(width=80, no_color=True, file=io.StringIO())
     progress = LiveProgress(None, console, clock=lambda: 0.0)
     feed(progress, INTENT, LOST, SETTLE)
-    lines = dict(zip(BRANCHES, picture(progress, console), strict=True))
+    lines = dict(zip(TABLES["tutorial"].branches, picture(progress, console), strict=True))
     assert "create_dataset: in doubt; looking again in 5.6 s" in lines["target"]
     assert "create_mapping_set waits for create_target_schema +1" in lines["mapping"]
     feed(progress, {**ADOPTED, "step": "find_or_create_sink"})
     assert " › source   0/5 create_base_connection…" in lines["source"]
-    assert "✓ sink     1/1 find_or_create_sink" in picture(progress, console)[BRANCHES.index("sink")]
+    assert "✓ sink     1/1 find_or_create_sink" in picture(progress, console)[TABLES["tutorial"].branches.index("sink")]
 
 
 def test_a_resumed_run_begins_where_it_stood() -> None:

@@ -11,7 +11,7 @@ from crashmatrix.fates import FATES
 from crashmatrix.points import Crash, Death
 from crashmatrix.traps import EFFECTS, STEPS
 from crashmatrix.world import World
-from flowledger.engine.table import row_of
+from flowledger.engine.table import TABLES
 from flowledger.errors import Conflict, JournalError
 from flowledger.steps.client.inprocess import Moment
 from flowledger.steps.client.port import Request
@@ -32,7 +32,7 @@ def _takes_the_title(world: World, step: str, attempt: int) -> list[str]:
             return
         calls += 1
         if calls == attempt and not taken:
-            kind = row_of(step).step.kind
+            kind = TABLES["tutorial"].row_of(step).step.kind
             id = f"https://ns.adobe.com/localtenant/{'mixins' if kind == 'fieldgroups' else kind}/{'5' * 48}"
             taken.append(id)
             stranger: dict[str, Any] = {
@@ -65,7 +65,7 @@ def test_a_title_that_somebody_else_has_is_a_conflict_on_any_attempt(
             outcome = world.sit()
     assert isinstance(outcome, Conflict), f"{outcome!r}"
     assert taken[0] in str(outcome)
-    kind = row_of(step).step.kind
+    kind = TABLES["tutorial"].row_of(step).step.kind
     assert taken[0] in [found["$id"] for found in world.emulator.objects(kind)], "the stranger's is left alone"
     assert world.made[kind] <= MADE_ONCE[kind], "one of them is the stranger's: none was made for this step"
 

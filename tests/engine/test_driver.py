@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flowledger.engine.ledger import RunState
-from flowledger.engine.table import ROWS, chain
+from flowledger.engine.table import table_of
 from flowledger.errors import (
     Conflict,
     DiskFull,
@@ -89,7 +89,7 @@ def test_a_run_takes_no_longer_than_the_chain_that_is_planned(bench: Any) -> Non
 
     bench.at = hundred_ms
     bench.apply()
-    assert bench.time.monotonic() - began == pytest.approx(0.1 * chain(bench.spec), rel=0.01)
+    assert bench.time.monotonic() - began == pytest.approx(0.1 * table_of(bench.spec.style).chain(bench.spec), rel=0.01)
 
 
 @each_effect
@@ -191,7 +191,7 @@ def test_what_was_made_is_on_the_medium_before_it_is_used(
     bench.at = None
     hows = {record.how for record in bench.ledger().steps.values() if record.done}
     assert How.CREATED in hows
-    assert sum(record.done for record in bench.ledger().steps.values()) == len(ROWS) - 2
+    assert sum(record.done for record in bench.ledger().steps.values()) == len(bench.ledger().table.rows) - 2
     assert bench.resume().state is RunState.PROVISIONED
     assert bench.counts() == made_once
 
@@ -496,4 +496,4 @@ def test_the_first_event_holds_the_whole_spec(bench: Any) -> None:
     first = bench.documents()[0]
     assert first["kind"] == "run_started/1"
     assert first["spec"]["name"] == bench.spec.name
-    assert len({row.step.name for row in ROWS} - set(bench.ledger().steps)) == 0
+    assert len({row.step.name for row in bench.ledger().table.rows} - set(bench.ledger().steps)) == 0

@@ -10,13 +10,15 @@ import pytest
 from transitions import MachineError
 
 from flowledger.engine.lane import Lane
-from flowledger.engine.table import BRANCHES, ROWS, rows_of
+from flowledger.engine.table import TABLES, Table
 from flowledger.errors import UsageError
 from flowledger.steps.step import Step
 
 
 class ScriptedRun:
     """Performs steps by doing what the test says."""
+
+    table = TABLES["tutorial"]
 
     def __init__(self) -> None:
         self.performed: list[str] = []
@@ -36,10 +38,10 @@ class ScriptedRun:
 async def test_a_lane_walks_its_branch_in_order() -> None:
     run = ScriptedRun()
     lane = Lane(run, "source")
-    for row in rows_of("source"):
+    for row in run.table.rows_of("source"):
         assert await lane.fire(row.step.name) is True
         assert lane.state == row.dest
-    assert run.performed == [row.step.name for row in rows_of("source")]
+    assert run.performed == [row.step.name for row in run.table.rows_of("source")]
     assert lane.ahead == ()
 
 
@@ -135,16 +137,18 @@ async def test_two_runs_on_one_branch_do_not_disturb_each_other() -> None:
     assert first.performed == second.performed == ["find_flow_spec"]
 
 
-def test_every_branch_begins_planned_and_is_one_unbroken_line() -> None:
-    for branch in BRANCHES:
-        rows = rows_of(branch)
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_branch_begins_planned_and_is_one_unbroken_line(table: Table) -> None:
+    for branch in table.branches:
+        rows = table.rows_of(branch)
         assert rows[0].source == "planned"
         assert all(before.dest == after.source for before, after in pairwise(rows))
 
 
-def test_names_and_slugs_are_unique_and_safe_in_filters() -> None:
-    names = [row.step.name for row in ROWS]
-    slugs = [row.step.slug for row in ROWS]
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_names_and_slugs_are_unique_and_safe_in_filters(table: Table) -> None:
+    names = [row.step.name for row in table.rows]
+    slugs = [row.step.slug for row in table.rows]
     assert len(set(names)) == len(names)
     assert len(set(slugs)) == len(slugs)
     assert all(set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") for slug in slugs)

@@ -33,7 +33,7 @@ from crashmatrix.world import World as CrashWorld  # noqa: E402 - needs the path
 from flowledger.emulator.core import Emulator  # noqa: E402 - needs the path
 from flowledger.emulator.faults import Fault, Faults  # noqa: E402 - needs the path
 from flowledger.engine.ledger import Ledger, ledger_of  # noqa: E402 - needs the path
-from flowledger.engine.table import ROWS  # noqa: E402 - needs the path
+from flowledger.engine.table import TABLES  # noqa: E402 - needs the path
 from flowledger.errors import JournalError  # noqa: E402 - needs the path
 from flowledger.journal import JournalReader  # noqa: E402 - needs the path
 from flowledger.steps.client.inprocess import Fate  # noqa: E402 - needs the path
@@ -41,8 +41,9 @@ from flowledger.steps.client.inprocess import Fate  # noqa: E402 - needs the pat
 FILE: Final = "FLOWLEDGER_TALLY"
 STILL_UNDER_WAY: Final = 600.0  # seconds: before a look, calls that take effect late have done so
 _MARKER: Final = re.compile(r"fl-([a-z0-9]{10})-([a-z-]+)(?![\w-])")
-_STEP_OF: Final = {row.step.slug: row.step.name for row in ROWS if row.step.kind}
-_KINDS: Final = tuple(dict.fromkeys(row.step.kind for row in ROWS if row.step.kind))
+_ROWS: Final = {row.step.name: row for table in TABLES.values() for row in table.rows}
+_STEP_OF: Final = {row.step.slug: row.step.name for row in _ROWS.values() if row.step.kind}
+_KINDS: Final = tuple(dict.fromkeys(row.step.kind for row in _ROWS.values() if row.step.kind))
 
 
 @dataclass(slots=True)
@@ -388,7 +389,7 @@ def _watch_kills_at_points(module: Any) -> None:
 def _look_from_outside(url: str, journal: Path) -> Found:
     with JournalReader.open(journal) as reader:
         ledgers = [ledger_of(run, reader.events(run)) for run in reader.runs()]
-    kind_of = {row.step.name: row.step.kind for row in ROWS if row.step.kind}
+    kind_of = {row.step.name: row.step.kind for row in _ROWS.values() if row.step.kind}
     known = Counter(
         kind_of[record.name]
         for ledger in ledgers

@@ -26,14 +26,15 @@ from flowledger.engine.events import RunStarted, RunTakenUp
 from flowledger.engine.ledger import RunState, ledger_of
 from flowledger.engine.run import Run
 from flowledger.engine.specfile import load_spec
-from flowledger.engine.table import BRANCHES, ROWS, row_of, rows_of
+from flowledger.engine.table import TABLES
 from flowledger.journal import InlineCommitter, Journal, SimulatedFileSystem
 from flowledger.steps.client.port import Answer, Request
 from flowledger.testing import VirtualTime, emulator_in_virtual_time, platform_in_process, run_in_virtual_time
 
 T = TypeVar("T")
 SPEC = load_spec(Path(__file__).parents[2] / "examples" / "paypal-products.yaml").spec
-STEPS = [row.step.name for row in ROWS]
+TABLE = TABLES["tutorial"]
+STEPS = [row.step.name for row in TABLE.rows]
 VOLATILE = re.compile(
     "created|updated|modified|etag|version$|date$|startTime|basePath|viewId|registryMetadata|At$", re.I
 )
@@ -160,13 +161,13 @@ def _timeless(item: Any) -> Any:
 
 def fire(step: str, driver: Driver) -> Coroutine[Any, Any, bool]:
     """Fire a step's trigger on its lane."""
-    return driver.lanes[row_of(step).branch].fire(step)
+    return driver.lanes[TABLE.row_of(step).branch].fire(step)
 
 
 def finished_by(order: list[str]) -> str:
     """The canonical platform state after firing all steps in that order."""
     world = World()
-    states = dict.fromkeys(BRANCHES, "planned")
+    states = dict.fromkeys(TABLE.branches, "planned")
     for step in order:
         assert world.at(states, partial(fire, step)) is True
     return world.canonical()
@@ -175,7 +176,7 @@ def finished_by(order: list[str]) -> str:
 ONE_LEGAL_ORDER = [
     step
     for branch in ("tenant", "sink", "source", "target", "mapping", "lookup", "flow")
-    for step in (row.step.name for row in rows_of(branch))
+    for step in (row.step.name for row in TABLE.rows_of(branch))
 ]
 REFERENCE = finished_by(ONE_LEGAL_ORDER)
 
@@ -186,13 +187,13 @@ class EveryOrder(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.world = World()
-        self.states = dict.fromkeys(BRANCHES, "planned")
+        self.states = dict.fromkeys(TABLE.branches, "planned")
         self.finished: set[str] = set()
         self.crashes = 0
 
     def legal(self, step: str) -> bool:
-        row = row_of(step)
-        before = [other.step.name for other in rows_of(row.branch)]
+        row = TABLE.row_of(step)
+        before = [other.step.name for other in TABLE.rows_of(row.branch)]
         return (
             set(before[: before.index(step)]) <= self.finished
             and step not in self.finished
@@ -200,7 +201,7 @@ class EveryOrder(RuleBasedStateMachine):
         )
 
     def in_place(self, step: str) -> bool:
-        return self.states[row_of(step).branch] == row_of(step).source
+        return self.states[TABLE.row_of(step).branch] == TABLE.row_of(step).source
 
     def fire(self, step: str) -> bool:
         return self.world.at(self.states, partial(fire, step))
@@ -243,7 +244,7 @@ class EveryOrder(RuleBasedStateMachine):
         if step not in self.finished:
             return
         before = self.world.objects()
-        states = {**self.states, row_of(step).branch: row_of(step).source}
+        states = {**self.states, TABLE.row_of(step).branch: TABLE.row_of(step).source}
         assert self.world.at(states, partial(fire, step)) is True
         assert self.world.objects() == before
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flowledger.engine.table import ROWS
+from flowledger.engine.table import TABLES
 from flowledger.steps.client import strictjson
 from flowledger.steps.client.judge import refusal
 from flowledger.steps.client.port import Answer, Reach, Request
@@ -178,4 +178,4 @@ def answered() -> Callable[..., Answer]:
 
 @pytest.fixture
 def all_steps() -> list[Step]:
-    return [row.step for row in ROWS]
+    return [row.step for row in TABLES["tutorial"].rows]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flowledger.emulator.core import Emulator
-from flowledger.engine.table import ROWS
+from flowledger.engine.table import TABLES
 from flowledger.steps.base_connection import CreateBaseConnection
 from flowledger.steps.client.judge import Verdict, judge, refusal
 from flowledger.steps.client.port import Answer, Request
@@ -29,7 +29,7 @@ KINDS = (
     "flows",
 )
 FLOW_KINDS = ("connections", "sourceConnections", "targetConnections", "flows")
-MAKING = [row.step for row in ROWS if row.step.kind]
+MAKING = [row.step for row in TABLES["tutorial"].rows if row.step.kind]
 # A mapping set of the tutorial's dialect has no second field for the marker.
 RENAMABLE = [step for step in MAKING if step.kind != "mappingSets"]
 every_making_step = pytest.mark.parametrize("step", MAKING, ids=lambda step: str(step.name))
@@ -90,14 +90,10 @@ class Provisioning:
         self.made.append(step)
 
     async def all(self) -> Provisioning:
-        left = list(ROWS)
+        table = TABLES[self.spec.style]
+        left = list(table.rows)
         while left:
-            row = next(
-                row
-                for row in left
-                if all(need in self.outputs for need in row.needs)
-                and all(other.step.name in self.outputs for other in ROWS if other.dest == row.source)
-            )
+            row = next(row for row in left if all(before.step.name in self.outputs for before in table.before(row)))
             left.remove(row)
             await self.take(row.step)
         return self

@@ -15,7 +15,7 @@ from crashmatrix.traps import EFFECTS
 from crashmatrix.world import Died, World
 from flowledger.engine.ledger import Ledger, RunState, ledger_of
 from flowledger.engine.report import Report
-from flowledger.engine.table import ROWS, row_of
+from flowledger.engine.table import TABLES
 from flowledger.errors import Conflict, JournalError, Rejected, TryLater
 
 MADE_ONCE: Final = {
@@ -244,7 +244,7 @@ def _refuse(world: World, cell: Cell) -> None:
         if len(world.hits) > hits:
             left.pop(0)
     assert isinstance(outcome, Conflict), f"no conflict: {outcome!r}"
-    kind = row_of(cell.step).step.kind
+    kind = TABLES["tutorial"].row_of(cell.step).step.kind
     assert world.made[kind] <= MADE_ONCE[kind], f"{world.made[kind]} {kind} were made"
 
 
@@ -270,7 +270,7 @@ def check(world: World, report: Report, cell: Cell) -> None:
 
 def _check_objects(world: World, ledger: Ledger, cell: Cell, ids: dict[str, str], report: Report) -> None:
     extras: list[str] = []
-    for row in ROWS:
+    for row in TABLES["tutorial"].rows:
         step = row.step
         if step.name not in ids:
             continue
@@ -298,7 +298,7 @@ def _check_objects(world: World, ledger: Ledger, cell: Cell, ids: dict[str, str]
         assert not extras, f"orphans or twins: {extras}"
         assert not reported, f"reported although there are none: {reported}"
         scene = 1 if cell.look_up is not None and cell.look_up.scene else 0
-        kind = row_of(cell.step).step.kind
+        kind = TABLES["tutorial"].row_of(cell.step).step.kind
         wanted = {**MADE_ONCE, kind: MADE_ONCE[kind] + scene}
         made = {each: world.made[each] for each in MADE_ONCE}
         assert made == wanted, f"created, in all: {made}"
@@ -328,7 +328,7 @@ _REFERENCES: Final = (
 
 def _check_references(world: World, ids: dict[str, str]) -> None:
     for holder, named, (field,) in _REFERENCES:
-        found = world.emulator.world.store.peek(row_of(holder).step.kind, "prod", ids[holder])
+        found = world.emulator.world.store.peek(TABLES["tutorial"].row_of(holder).step.kind, "prod", ids[holder])
         assert found is not None
         assert f"'{ids[named]}'" in f"{[found[field]]}", f"{holder} does not name the journal's {named} in {field}"
 

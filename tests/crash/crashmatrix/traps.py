@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from crashmatrix.points import Crash, Death
-from flowledger.engine.table import row_of
+from flowledger.engine.table import TABLES
 from flowledger.steps.client.inprocess import Moment
 from flowledger.steps.client.port import Host, Request
 
@@ -76,8 +76,8 @@ class Trap:
     def __init__(self, crash: Crash) -> None:
         self.crash = crash
         self.effect = EFFECTS[crash.step]
-        self._slug = row_of(crash.step).step.slug
-        self._collection = f"/{row_of(crash.step).step.kind}"
+        self._slug = TABLES["tutorial"].row_of(crash.step).step.slug
+        self._collection = f"/{TABLES['tutorial'].row_of(crash.step).step.kind}"
         self._looking: asyncio.Task[Any] | None = None
         self._token_refused = False
 

@@ -19,7 +19,7 @@ from flowledger.engine import api
 from flowledger.engine.ledger import ledger_of
 from flowledger.engine.report import Report
 from flowledger.engine.specfile import load_spec
-from flowledger.engine.table import row_of
+from flowledger.engine.table import TABLES
 from flowledger.errors import FlowledgerError, JournalError
 from flowledger.journal import InlineCommitter, Journal, SimulatedFileSystem
 from flowledger.journal.filesystem import Access, File
@@ -191,11 +191,11 @@ class World:
         if fate.commits is Commits.LATE:
             self._late = effect
         if fate.lag:
-            self.emulator.faults.set_list_lag(row_of(step).step.kind, round(fate.lag * 1000))
+            self.emulator.faults.set_list_lag(TABLES["tutorial"].row_of(step).step.kind, round(fate.lag * 1000))
 
     def set_look_up_fate(self, step: str, fate: LookUpFate) -> None:
         """Let the look-ups of a step meet this, once its call has been committed."""
-        effect, kind = EFFECTS[step], row_of(step).step.kind
+        effect, kind = EFFECTS[step], TABLES["tutorial"].row_of(step).step.kind
 
         def arm(request: Request) -> None:
             if not effect.is_in(request):
@@ -215,7 +215,7 @@ class World:
 
     def set_scene(self, step: str, scene: str) -> None:
         """A third party does something beside the step's object, which is there."""
-        kind, store = row_of(step).step.kind, self.emulator.world.store
+        kind, store = TABLES["tutorial"].row_of(step).step.kind, self.emulator.world.store
         key = "$id" if kind in ("classes", "schemas", "fieldgroups") else "id"
         mine = self.emulator.objects(kind)[-1]
         self.original = str(mine[key])
@@ -279,7 +279,10 @@ class World:
 
     def _shows(self, step: str, nonce: str) -> bool:
         """Whether lists show an object of the step that is there."""
-        kind, marker = row_of(step).step.kind, f"fl-{nonce}-{row_of(step).step.slug}"
+        kind, marker = (
+            TABLES["tutorial"].row_of(step).step.kind,
+            f"fl-{nonce}-{TABLES['tutorial'].row_of(step).step.slug}",
+        )
         there = self.emulator.objects(kind)
         return any(marker in str(found) and found in there for found in self.emulator.world.listed(kind, "prod"))
 
