@@ -9,7 +9,8 @@ from typing import Final
 
 from flowledger.errors import NotPermitted, Unreachable
 from flowledger.steps.client.clock import Clock
-from flowledger.steps.client.judge import fault_of
+from flowledger.steps.client.judge import fault_of, retry_after
+from flowledger.steps.client.limiter import Limiter
 from flowledger.steps.client.paths import TOKEN
 from flowledger.steps.client.port import Answer, Host, Port, Reach, Request
 from flowledger.steps.client.redact import Redactor
@@ -20,8 +21,6 @@ RENEW_AGAIN: Final = 30.0  # seconds between attempts to renew a token that is s
 TOKEN_TIMEOUT: Final = 30.0  # seconds
 LARGEST_SECONDS: Final = 1_000_000  # an `expires_in` beyond is milliseconds (§1.2)
 WRITES: Final = frozenset({"POST", "PUT", "PATCH"})
-
-AT_ONCE: Final = 100  # calls under way at the same time, as many as the HTTP port has connections
 
 OnToken = Callable[[Answer], Awaitable[None]]
 
@@ -47,8 +46,9 @@ class Platform:
     """Adds what the gateway wants to each call: token, key, org, sandbox (§1.3). Repeats nothing.
 
     `sandbox` and `org` say where every call goes; `base_url` is what people and journals call the platform by. `slots`
-    is what a caller holds around a call: whoever waits there has not begun one, so that the wait for a connection is
-    over before an intent is written and its send deadline runs (protocol rules 2 and 14).
+    is what a caller holds around a call: whoever waits there has not begun one, so that the wait for a connection, or
+    for the platform's limit of calls a second, is over before an intent is written and its send deadline runs (protocol
+    rules 2 and 14).
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Platform:
         self._port = port
         self._credentials = credentials
         self._token: _Token | None = None
-        self.slots = asyncio.Semaphore(AT_ONCE)
+        self.slots = Limiter(clock)
         self._refused: str | None = None  # the last token that a 401 was answered to
         self._flight: asyncio.Task[Answer] | None = None
         redactor.register(credentials.client_secret)
@@ -119,7 +119,7 @@ class Platform:
         """Send one call with the headers of §1.3; never repeats it. Without a token it answers NOT_SENT."""
         token = self._token
         if request.host is Host.IMS:
-            return await self._port.send(request)
+            return await self._paced(request)
         if token is None:
             return Answer(reach=Reach.NOT_SENT, trouble="no token is at hand")
         headers = {
@@ -130,7 +130,7 @@ class Platform:
         }
         if request.method in WRITES:
             headers["Content-Type"] = "application/json"
-        answer = await self._port.send(replace(request, headers={**headers, **request.headers}))
+        answer = await self._paced(replace(request, headers={**headers, **request.headers}))
         if answer.status == 401:
             self._refused = token.text
             self.forget_token(token.text)
@@ -142,7 +142,19 @@ class Platform:
         if self._flight is not None:
             self._flight.cancel()
             await asyncio.wait([self._flight])
+        await self.slots.close()
         await self._port.close()
+
+    async def _paced(self, request: Request) -> Answer:
+        """Send, and let everybody's pace follow from what came back."""
+        began = self.clock.monotonic()
+        answer = await self._port.send(request)
+        if answer.reach is Reach.ANSWERED:
+            # Recognised by the status alone: services word it in different ways (platform-api.md §8.5).
+            throttled = answer.status == 429
+            asked = None if answer.ok else retry_after(answer, self.clock.wall())
+            self.slots.answered(throttled=throttled, asked=asked, began=began)
+        return answer
 
     def _landed(self, flight: asyncio.Task[Answer]) -> None:
         self._flight = None
@@ -151,21 +163,21 @@ class Platform:
 
     async def _fetch(self) -> Answer:
         """Ask IMS for a token, keep it, and answer without it."""
-        began = self.clock.monotonic()
-        answer = await self._port.send(
-            Request(
-                method="POST",
-                path=TOKEN,
-                host=Host.IMS,
-                timeout=TOKEN_TIMEOUT,
-                form={
-                    "grant_type": "client_credentials",
-                    "client_id": self._credentials.client_id,
-                    "client_secret": self._credentials.client_secret,
-                    "scope": self._credentials.scope,
-                },
-            )
+        request = Request(
+            method="POST",
+            path=TOKEN,
+            host=Host.IMS,
+            timeout=TOKEN_TIMEOUT,
+            form={
+                "grant_type": "client_credentials",
+                "client_id": self._credentials.client_id,
+                "client_secret": self._credentials.client_secret,
+                "scope": self._credentials.scope,
+            },
         )
+        async with self.slots:
+            began = self.clock.monotonic()
+            answer = await self._paced(request)
         body = answer.json if answer.ok and isinstance(answer.json, dict) else {}
         text = body.get("access_token")
         if isinstance(text, str) and text and text.isascii() and text.isprintable():
