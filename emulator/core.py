@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from flowledger.emulator import catalog, control, conversion, flow_service, flow_state, gateway, ims, registry
+from flowledger.emulator.connection_rules import patch_without_secrets, without_secrets
 from flowledger.emulator.faults import Fault, FaultKind, Faults, When
-from flowledger.emulator.flow_rules import patch_without_secrets, without_secrets
 from flowledger.emulator.late import LateCommit, LateCommits
 from flowledger.emulator.options import Options
 from flowledger.emulator.routing import Match, Router

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from flowledger.emulator import paypal
-from flowledger.emulator.flow_listing import conditions_of, matching, page_of
-from flowledger.emulator.flow_rules import (
-    body_of,
+from flowledger.emulator import flow_explore
+from flowledger.emulator.connection_rules import (
     check_base_exists,
     check_connection,
-    check_flow,
-    check_flow_shape,
+    check_credentials,
     check_source_connection,
     check_target_connection,
-    connection_spec_of,
-    connections_of,
-    fault,
-    flow_spec_of,
-    wants_draft,
     without_secrets,
 )
-from flowledger.emulator.flow_specs import PAYPAL, connection_specs, flow_specs
+from flowledger.emulator.flow_bodies import body_of, connection_spec_of, flow_spec_of, wants_draft
+from flowledger.emulator.flow_fault import fault
+from flowledger.emulator.flow_listing import conditions_of, matching, page_of
+from flowledger.emulator.flow_rules import check_flow, check_flow_shape, connections_of
+from flowledger.emulator.flow_specs import catalogue_of
 from flowledger.emulator.flow_state import DERIVED, KINDS, SERVER_FIELDS, begin, inherited, presented, read, shown
 from flowledger.emulator.flow_update import act, publish_only, update
 from flowledger.emulator.gateway import FLOW_SERVICE
@@ -37,7 +33,8 @@ def create_connection(call: Call) -> Response:
     spec = connection_spec_of(call, body)
     draft = wants_draft(call, spec)
     if not draft:
-        check_connection(body, spec)
+        check_connection(call, body, spec)
+        check_credentials(call, spec)
     return _created(call, "connections", without_secrets(body), draft=draft)
 
 
@@ -67,7 +64,7 @@ def create_flow(call: Call) -> Response:
     body = body_of(call)
     spec = flow_spec_of(call, body)
     draft = wants_draft(call, spec)
-    check_flow_shape(body)
+    check_flow_shape(call, body)
     if not draft:
         check_flow(call, body, spec)
     return _created(call, "flows", body, draft=draft)
@@ -155,6 +152,8 @@ def _check_deletable(call: Call, kind: str, item: dict[str, Any]) -> None:
         return
     flows = store.all("flows", sandbox)
     if kind != "connections":
+        if call.world.options.lax_connection_delete:
+            return
         side = kind.removesuffix("Connections")
         users = [flow["id"] for flow in flows if key in connections_of(flow, side)]
         if users:
@@ -167,47 +166,17 @@ def _check_deletable(call: Call, kind: str, item: dict[str, Any]) -> None:
             fault(400, "FLOW-1418", f"The base connection {key} is used by flows: {', '.join(users)}")
 
 
-def test_connection(call: Call) -> Response:
-    """GET /connections/{id}/test (U10)."""
-    read(call, "connections", call.params["id"])
-    return json_response(200, {"result": call.world.options.connection_test_result})
-
-
-def explore(call: Call) -> Response:
-    """GET /connections/{id}/explore: the tables of the source, or the columns and rows of one (§4.4)."""
-    connection = read(call, "connections", call.params["id"])
-    request = call.request
-    object_type = request.first("objectType")
-    if not object_type:
-        fault(400, "CONNECTOR-1358", "objectType is missing")
-    explorable = connection["connectionSpec"]["id"] == PAYPAL
-    if object_type.lower() not in ("root", "table") or not explorable:
-        fault(400, "CONNECTOR-1337", f"objectType {object_type!r} is not supported by this connection")
-    if object_type.lower() == "root":
-        return json_response(200, paypal.root())
-    path = request.first("object")
-    if not path:
-        fault(400, "CONNECTOR-1359", "object is missing: the path of a table")
-    answer = paypal.table(path)
-    if answer is None:
-        fault(400, "CONNECTOR-1330", f"There is no table {path!r}")
-    if request.first("filters"):
-        fault(400, "CONNECTOR-1353", "PayPal does not support row filters")
-    if (request.first("preview") or "").lower() == "true":
-        answer["data"] = paypal.rows(path)
-    return json_response(200, answer)
-
-
-def _specs(call: Call, kind: str) -> list[dict[str, Any]]:
-    drafts = call.world.options.draft_mode_supported
-    return connection_specs(drafts=drafts) if kind == "connectionSpecs" else flow_specs(drafts=drafts)
+def _specs(call: Call, kind: str) -> Mapping[str, dict[str, Any]]:
+    catalogue = catalogue_of(call.world.options)
+    return catalogue.connection_specs if kind == "connectionSpecs" else catalogue.flow_specs
 
 
 def list_specs(kind: str) -> Handler:
     """GET /connectionSpecs and /flowSpecs: `items` only."""
 
     def handler(call: Call) -> Response:
-        return json_response(200, {"items": matching(_specs(call, kind), conditions_of(call.request, kind))})
+        specs = _specs(call, kind).values()
+        return json_response(200, {"items": matching(specs, conditions_of(call.request, kind))})
 
     return handler
 
@@ -216,10 +185,10 @@ def read_spec(kind: str) -> Handler:
     """GET /connectionSpecs/{id} and /flowSpecs/{id}."""
 
     def handler(call: Call) -> Response:
-        found = [spec for spec in _specs(call, kind) if spec["id"] == call.params["id"]]
-        if not found:
+        found = _specs(call, kind).get(call.params["id"])
+        if found is None:
             fault(404, "FLOW-1439", f"The requested {kind} resource {call.params['id']} is not found.")
-        return json_response(200, {"items": found})
+        return json_response(200, {"items": [found]})
 
     return handler
 
@@ -262,8 +231,7 @@ def _routes() -> list[Route]:
             ("GET", f"{FLOW_SERVICE}{kind}/{{id}}", read_spec(kind)),
         ]
     routes += [
-        ("GET", f"{FLOW_SERVICE}connections/{{id}}/test", test_connection),
-        ("GET", f"{FLOW_SERVICE}connections/{{id}}/explore", explore),
+        *flow_explore.ROUTES,
         ("GET", f"{FLOW_SERVICE}runs", list_runs),
         ("GET", f"{FLOW_SERVICE}runs/{{id}}", read_run),
     ]

@@ -1,9 +1,23 @@
-"""The fixed catalogue of Flow Service: connection specs and flow specs (platform-api.md §4.3, §4.4, §7)."""
+"""The catalogue of Flow Service: connection specs and flow specs, as they are shown (platform-api.md §4.3, §7)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+import orjson
+
+from flowledger.emulator.options import Options
+from flowledger.emulator.source_kinds import (
+    Auth,
+    AuthParam,
+    SourceKind,
+    SourceKindInvalid,
+    known_kinds,
+    source_kind,
+)
 
 PROVIDER = "0ed90a81-07f4-4586-8190-b40eccef1c5a"
 SINK = "c604ff05-7f1a-43c0-8e18-33bf874cb11c"
@@ -11,43 +25,17 @@ PAYPAL = "221c7626-58f6-4eec-8ee2-042b0226f03b"
 CRM_TO_AEP = "14518937-270c-4525-bdec-c2ba7cce3860"
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"
 
-TABLE_SOURCES: dict[str, str] = {  # what CRMToAEP takes: every table-like source of §7, by name
-    "PayPal": PAYPAL,
-    "Square": "2acf109f-9b66-4d5e-bc18-ebb2adcff8d5",
-    "Salesforce": "cfc0fee1-7dc0-40ef-b73e-d8b134c436f5",
-    "Microsoft Dynamics": "38ad80fe-8b06-4938-94f4-d4ee80266b07",
-    "Veeva CRM": "fcad62f3-09b0-41d3-be11-449d5a621b69",
-    "Zoho CRM": "929e4450-0237-4ed2-9404-b7e1e0a00309",
-    "Amazon Redshift": "3416976c-a9ca-4bba-901a-1f08f66978ff",
-    "Apache Cassandra": "a8f4d393-1a6b-43f3-931f-91a16ed857f4",
-    "Apache Hive on HDInsight": "aac9bbd4-6c01-46ce-b47e-51c6f0f6db3f",
-    "Apache Spark on HDInsight": "6a8d82bc-1caf-45d1-908d-cadabc9d63a6",
-    "Azure Data Explorer": "0479cc14-7651-4354-b233-7480606c2ac3",
-    "Azure Synapse Analytics": "a49bcc7d-8038-43af-b1e4-5a7a089a7d79",
-    "Azure Table Storage": "ecde33f2-c56f-46cc-bdea-ad151c16cd69",
-    "Couchbase": "1fe283f6-9bec-11ea-bb37-0242ac130002",
-    "Google BigQuery": "3c9b37f8-13a6-43d8-bad3-b863b941fedd",
-    "Greenplum": "37b6bf40-d318-4655-90be-5cd6f65d334b",
-    "HP Vertica": "a8b6a1a4-5735-42b4-952c-85dce0ac38b5",
-    "IBM DB2": "09182899-b429-40c9-a15a-bf3ddbc8ced7",
-    "MariaDB": "3000eb99-cd47-43f3-827c-43caf170f015",
-    "Microsoft SQL Server": "1f372ff9-38a4-4492-96f5-b9a4e4bd00ec",
-    "MySQL": "26d738e0-8963-47ea-aadf-c60de735468a",
-    "Oracle DB": "d6b52d86-f0f8-475f-89d4-ce54c8527328",
-    "Phoenix": "102706fb-a5cd-42ee-afe0-bc42f017ff43",
-    "PostgreSQL": "74a1c565-4e59-48d7-9d67-7c03b8a13137",
-    "Snowflake": "b2e08744-4f1a-40ce-af30-7abac3e23cf3",
-    "Teradata Vantage": "2fa8af9c-2d1a-43ea-a253-f00a00c74412",
-    "Shopify": "4f63aa36-bd48-4e33-bb83-49fbcd11c708",
-    "HubSpot": "cc6a4487-9e91-433e-a3a3-9cf6626c1806",
-    "Salesforce Marketing Cloud": "ea1c2a08-b722-11eb-8529-0242ac130003",
-    "Oracle Eloqua": "35d6c4d8-c9a9-11eb-b8bc-0242ac130003",
-    "Oracle Responsys": "ff4274f2-c9a9-11eb-b8bc-0242ac130003",
-    "Salesforce Service Cloud": "cb66ab34-8619-49cb-96d1-39b37ede86ea",
-    "ServiceNow": "eb13cb25-47ab-407f-ba89-c0125281c563",
-    "Oracle Service Cloud": "ba5126ec-c9ac-11eb-b8bc-0242ac130003",
-    "Google Ads": "d771e9c1-4f26-40dc-8617-ce58c4b53702",
-    "Generic OData": "8e6b41a8-d998-4545-ad7d-c6a9fff406c3",
+CLOUD_STORAGE_TO_AEP = "9753525b-82c7-4dce-8a9b-5ccfce2b9876"
+STREAMING = "c1a19761-d2c7-4702-b9fa-fe91f0613e81"
+STREAMING_NAME = "Steam data with transformation"  # so spelled by the platform
+STREAMING_PROVIDER = "521eee4d-8cbe-4906-bb48-fb6bd4450033"
+PUBLISHED_OPERATORS = {  # what a source that filters rows says of it
+    "enabled": True,
+    "queryLanguage": "SQL",
+    "logicalOperators": ["and", "or", "not"],
+    "comparisonOperators": ["=", "!=", "<", "<=", ">", ">=", "like", "in"],
+    "columnNameEscapeChar": "`",
+    "valueEscapeChar": "'",
 }
 
 SCHEDULE: dict[str, Any] = {
@@ -126,107 +114,165 @@ RUN: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class SpecCatalogue:
+    """Everything that a sandbox can be connected with, by id. To be read."""
+
+    kinds: Mapping[str, SourceKind]
+    connection_specs: Mapping[str, dict[str, Any]]
+    flow_specs: Mapping[str, dict[str, Any]]
+
+
+def catalogue_of(options: Options) -> SpecCatalogue:
+    """The catalogue that these options ask for. Raises SourceKindInvalid for a kind of the user's own."""
+    extra = orjson.dumps(options.extra_sources) if options.extra_sources else b"[]"
+    return _catalogue(drafts=options.draft_mode_supported, extra=extra)
+
+
+def connection_specs(*, drafts: bool) -> list[dict[str, Any]]:
+    """The connection specs of the platform, to be read. `drafts`: whether they say that drafts are supported."""
+    return list(_catalogue(drafts=drafts, extra=b"[]").connection_specs.values())
+
+
 @cache
-def flow_specs(*, drafts: bool) -> list[dict[str, Any]]:
-    """The flow specs, to be read. `drafts`: whether they say that drafts are supported (the published ones do not)."""
-    attributes: dict[str, Any] = {"isSourceFlow": True, "flacValidationSupported": True, "frequency": "batch"}
-    transformations = [{"name": "Copy", "spec": COPY}, {"name": "Mapping", "spec": MAPPING}]
+def _catalogue(*, drafts: bool, extra: bytes) -> SpecCatalogue:
+    own = tuple(source_kind(written) for written in orjson.loads(extra))
+    kinds = {kind.id: kind for kind in (*known_kinds(), *own)}
+    flow_specs = {spec["id"]: spec for spec in _flow_specs(kinds.values(), drafts)}
+    named = {spec["name"] for spec in flow_specs.values()}
+    for kind in own:
+        if kind.flow_spec is not None and kind.flow_spec not in named:
+            raise SourceKindInvalid(f"{kind.label}: there is no flow spec {kind.flow_spec!r}")
+    specs = {kind.id: _connection_spec(kind, drafts) for kind in kinds.values()}
+    return SpecCatalogue(kinds, {**specs, SINK: _sink_spec(drafts)}, flow_specs)
+
+
+def _flow_specs(kinds: Iterable[SourceKind], drafts: bool) -> list[dict[str, Any]]:
+    taken: dict[str | None, list[str]] = {}
+    for kind in kinds:
+        taken.setdefault(kind.flow_spec, []).append(kind.id)
+    copy, mapping = {"name": "Copy", "spec": COPY}, {"name": "Mapping", "spec": MAPPING}
+    schedule = {"name": "PeriodicSchedule", "type": "Periodic", "spec": SCHEDULE}
+    batch: dict[str, Any] = {"isSourceFlow": True, "flacValidationSupported": True, "frequency": "batch"}
+    streaming: dict[str, Any] = {"isSourceFlow": True, "flacValidationSupported": True, "frequency": "streaming"}
+    option, run = {"name": "OptionSpec", "spec": OPTION}, {"name": "ProviderParams", "spec": RUN}
+    said: list[tuple[str, str, str, dict[str, Any], list[dict[str, Any]], dict[str, Any]]] = [
+        (
+            CRM_TO_AEP,
+            "CRMToAEP",
+            PROVIDER,
+            batch,
+            [copy, mapping],
+            {"optionSpec": option, "scheduleSpec": schedule, "runSpec": run},
+        ),
+        (
+            CLOUD_STORAGE_TO_AEP,
+            "CloudStorageToAEP",
+            PROVIDER,
+            batch,
+            [mapping],
+            {"optionSpec": option, "scheduleSpec": schedule, "runSpec": run},
+        ),
+        (STREAMING, STREAMING_NAME, STREAMING_PROVIDER, streaming, [mapping], {}),
+    ]
     return [
         {
-            "id": CRM_TO_AEP,
-            "name": "CRMToAEP",
-            "providerId": PROVIDER,
+            "id": key,
+            "name": name,
+            "providerId": provider,
             "version": "1.0",
-            "sourceConnectionSpecIds": list(TABLE_SOURCES.values()),
+            "sourceConnectionSpecIds": taken.get(name, []),
             "targetConnectionSpecIds": [SINK],
             "attributes": {**attributes, **_drafts(drafts)},
-            "optionSpec": {"name": "OptionSpec", "spec": OPTION},
             "transformationSpecs": transformations,
             "transformationSpec": transformations,
-            "scheduleSpec": {"name": "PeriodicSchedule", "type": "Periodic", "spec": SCHEDULE},
-            "runSpec": {"name": "ProviderParams", "spec": RUN},
+            **more,
             "permissionsInfo": _permissions(),
         }
+        for key, name, provider, attributes, transformations, more in said
     ]
 
 
-@cache
-def connection_specs(*, drafts: bool) -> list[dict[str, Any]]:
-    """The connection specs that the emulator can serve, to be read: PayPal and the data lake."""
-    return [
-        {
-            "id": PAYPAL,
-            "name": "PayPal",
-            "providerId": PROVIDER,
-            "version": "1.0",
-            "type": "generic",
-            "authSpec": [
-                {
-                    "name": "Client-Id-Secret Based Authentication",
-                    "type": "clientIdSecret",
-                    "spec": {
-                        "$schema": DRAFT_07,
-                        "type": "object",
-                        "description": "defines auth params required for connecting to PayPal",
-                        "properties": {
-                            "host": {
-                                "type": "string",
-                                "description": "The URL of the PayPal instance.",
-                                "default": "api.sandbox.paypal.com",
-                            },
-                            "clientId": {"type": "string", "description": "The client id of the application."},
-                            "clientSecret": {
-                                "type": "string",
-                                "description": "The client secret of the application.",
-                                "format": "password",
-                            },
-                        },
-                        "required": ["clientId", "clientSecret"],
-                    },
-                }
-            ],
-            "sourceSpec": {
-                "attributes": {"uiAttributes": {"isSource": True, "category": {"key": "payments"}}},
-                "spec": {
-                    "$schema": DRAFT_07,
-                    "type": "object",
-                    "properties": {"tableName": {"type": "string"}, "path": {"type": "string"}},
-                },
-            },
-            "exploreSpec": {
-                "name": "Resource",
-                "type": "Resource",
-                "requestSpec": {
-                    "$schema": DRAFT_07,
-                    "type": "object",
-                    "properties": {"objectType": {"enum": ["root", "table"]}, "object": {"type": "string"}},
-                    "required": ["objectType"],
-                },
-            },
-            "attributes": {"category": "payments", "filterAtSource": False, **_drafts(drafts)},
-            "permissionsInfo": _permissions(),
+def _connection_spec(kind: SourceKind, drafts: bool) -> dict[str, Any]:
+    place = {"tableName": {"type": "string"}, "path": {"type": "string"}, "columns": {"type": "array"}}
+    if "rest" in kind.explores:
+        place = {"resourcePath": {"type": "string"}}
+    elif "file" in kind.explores:
+        place = {"path": {"type": "string"}, "type": {"type": "string", "enum": ["file", "folder"]}}
+    return {
+        "id": kind.id,
+        "name": kind.name,
+        "providerId": PROVIDER if kind.flow_spec != STREAMING_NAME else STREAMING_PROVIDER,
+        "version": "1.0",
+        "type": "generic",
+        "authSpec": [_auth_spec(kind, auth) for auth in kind.auths],
+        "sourceSpec": {
+            "attributes": {"uiAttributes": {"isSource": True, "category": {"key": kind.category}}},
+            "spec": {"$schema": DRAFT_07, "type": "object", "properties": place},
         },
-        {
-            "id": SINK,
+        "exploreSpec": {
+            "name": "Resource",
+            "type": "Resource",
+            "requestSpec": {
+                "$schema": DRAFT_07,
+                "type": "object",
+                "properties": {"objectType": {"enum": list(kind.explores)}, "object": {"type": "string"}},
+                "required": ["objectType"],
+            },
+        },
+        "attributes": {
+            "category": kind.category,
+            "filterAtSource": PUBLISHED_OPERATORS if kind.row_filters else False,
+            **_drafts(drafts),
+        },
+        "permissionsInfo": _permissions(),
+    }
+
+
+def _auth_spec(kind: SourceKind, auth: Auth) -> dict[str, Any]:
+    return {
+        "name": auth.name,
+        "type": auth.type,
+        "spec": {
+            "$schema": DRAFT_07,
+            "type": "object",
+            "description": f"defines auth params required for connecting to {kind.label}",
+            "properties": {param.name: _auth_param(param) for param in auth.params},
+            "required": [param.name for param in auth.params if param.required],
+        },
+    }
+
+
+def _auth_param(param: AuthParam) -> dict[str, Any]:
+    described: dict[str, Any] = {"type": "string", "description": param.description}
+    if param.default is not None:
+        described["default"] = param.default
+    if param.secret:
+        described["format"] = "password"
+    return described
+
+
+def _sink_spec(drafts: bool) -> dict[str, Any]:
+    return {
+        "id": SINK,
+        "name": "Data Lake",
+        "providerId": PROVIDER,
+        "version": "1.0",
+        "type": "generic",
+        "authSpec": [],
+        "targetSpec": {
             "name": "Data Lake",
-            "providerId": PROVIDER,
-            "version": "1.0",
-            "type": "generic",
-            "authSpec": [],
-            "targetSpec": {
-                "name": "Data Lake",
-                "type": "Data Lake",
-                "spec": {
-                    "$schema": DRAFT_07,
-                    "type": "object",
-                    "properties": {"dataSetId": {"type": "string"}},
-                    "required": ["dataSetId"],
-                },
+            "type": "Data Lake",
+            "spec": {
+                "$schema": DRAFT_07,
+                "type": "object",
+                "properties": {"dataSetId": {"type": "string"}},
+                "required": ["dataSetId"],
             },
-            "attributes": {"isTarget": True, **_drafts(drafts)},
-            "permissionsInfo": _permissions(),
         },
-    ]
+        "attributes": {"isTarget": True, **_drafts(drafts)},
+        "permissionsInfo": _permissions(),
+    }
 
 
 def _drafts(supported: bool) -> dict[str, bool]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flowledger.emulator.flow_rules import connections_of, fault
+from flowledger.emulator.flow_fault import fault
+from flowledger.emulator.flow_rules import connections_of
 from flowledger.emulator.identity import sandbox_id, user_of
 from flowledger.emulator.world import Call, World
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowledger.emulator.flow_rules import (
+from flowledger.emulator.connection_rules import (
     check_connection,
-    check_flow,
-    check_flow_shape,
-    check_references,
-    check_schedule,
     check_source_connection,
     check_target_connection,
-    connection_spec_of,
-    fault,
-    flow_spec_of,
     without_secrets,
 )
+from flowledger.emulator.flow_bodies import connection_spec_of, flow_spec_of
+from flowledger.emulator.flow_fault import fault
+from flowledger.emulator.flow_rules import check_flow, check_flow_shape, check_references, check_schedule
 from flowledger.emulator.flow_state import OPERATION, SERVER_FIELDS, begin, is_transient, presented, stored
 from flowledger.emulator.identity import user_of
 from flowledger.emulator.jsonpatch import PatchFault, apply_patch, tokens_of
@@ -39,7 +35,7 @@ def update(kind: str) -> Handler:
             fault(400, NOT_NOW.get(state, "FLOW-1416"), f"{obj['id']} cannot be updated while it is {state}")
         changed = _patched(call.body, kind, obj)
         if kind == "flows":
-            check_flow_shape(changed)
+            check_flow_shape(call, changed)
         if changed["state"] != "draft":
             _check_changed(call, kind, obj, changed)
         if kind == "connections":
@@ -145,14 +141,14 @@ def _check_changed(call: Call, kind: str, before: dict[str, Any], after: dict[st
         fault(400, "CONNECTOR-1403", "The frequency cannot be changed to once")
     if new.get("backfill") != old.get("backfill"):
         fault(400, "CONNECTOR-1404", "backfill cannot be changed")
-    check_schedule(call.world, after, start_may_be_past=not start_changed)
+    check_schedule(call.world, after, flow_spec_of(call, after), start_may_be_past=not start_changed)
 
 
 def _check_whole(call: Call, kind: str, obj: dict[str, Any]) -> None:
     spec = connection_spec_of(call, obj)
     match kind:
         case "connections":
-            check_connection(obj, spec)
+            check_connection(call, obj, spec)
         case "sourceConnections":
             check_source_connection(call, obj, spec)
         case "targetConnections":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +37,27 @@ class Options:
     connection_ready_ms: int = 0  # a new base connection is `initializing` (and shows no etag) that long
     connection_test_result: bool = True  # U10: what GET /connections/{id}/test answers
     draft_mode_supported: bool = False  # §4.2: specs say isDraftModeSupported; CRMToAEP's published ones do not
+
+    extra_sources: tuple[Mapping[str, Any], ...] = ()  # source kinds of the user's own, as in source_kinds.json
+    columns_without_xdm: bool = False  # §14: explore names the columns' types only, as some guides show it
+    documented_filters_only: bool = False  # U9: Flow Service lists are filtered by the fields that documents show only
+    connection_test_refused: bool = False  # U10: a failing test is a 400 of the provider, not `{"result": false}`
+    connection_create_tested: bool = False  # U10: creating a base connection tests its credentials too
+    lax_target_dataset: bool = False  # U11: a target connection may name a data set that is not there (yet)
+    flow_options_name: str = "options"  # U12: how the wrapper of a flow's options is called; another is refused
+    run_window_unit: str = "auto"  # U13: what run windows are counted in: "s", "ms", or by their size
+    sources_prefix: str = "CONNECTOR-"  # U19: prefix of the codes of the sources catalogue
+    lax_connection_delete: bool = False  # U24: source and target connections of a flow may be deleted
+    delta_end_inclusive: bool = False  # U25: a run's window holds its end too
+    numeric_strings: bool = True  # U26: "30" is taken where scheduleParams has a number
+    interval_of_prose: bool = (
+        False  # §11: as the guides' prose says, 15 is the least for every frequency
+    )
+    flow_content_type_status: int = 415  # U27: 415 of the sources catalogue, 400 of the guide, or 0: not checked
+    old_error_bodies: bool = False  # §8.2: Flow Service says no in the shape of 2020
+    flow_finalized_by_caller: bool = False  # §10: a changed flow rests in `enabled-finalizing` until it is finalized
+    runs_refuse_user_tokens: bool = False  # §4.8: POST /runs answers 1427
+    run_create_answers_whole: bool = False  # §4.8: POST /runs answers the whole run, as the guide shows it
 
     @property
     def default_sandbox(self) -> str:

@@ -97,7 +97,8 @@ def with_the_tutorials_destination(flow: dict[str, Any], ready: Any) -> None:
 REFUSED: list[tuple[str, Change, str]] = [
     ("state set", put("state", "enabled"), "FLOW-1410-400"),
     ("no flow spec", drop("flowSpec"), "FLOW-1413-400"),
-    ("unknown flow spec", put("flowSpec", {"id": "9753525b-82c7-4dce-8a9b-5ccfce2b9876"}), "FLOW-1413-400"),
+    ("unknown flow spec", put("flowSpec", {"id": "00000000-82c7-4dce-8a9b-5ccfce2b9876"}), "FLOW-1413-400"),
+    ("flow spec of files", put("flowSpec", {"id": "9753525b-82c7-4dce-8a9b-5ccfce2b9876"}), "FLOW-1413-400"),
     ("no sources", drop("sourceConnectionIds"), "CONNECTOR-1338-400"),
     ("empty sources", put("sourceConnectionIds", []), "CONNECTOR-1338-400"),
     ("null source", put("sourceConnectionIds", [None]), "CONNECTOR-1320-400"),
@@ -115,7 +116,7 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("no transformations", drop("transformations"), "CONNECTOR-1328-400"),
     ("no mapping", without_mapping, "CONNECTOR-1328-400"),
     ("mapping without params", mapping(), "CONNECTOR-1370-400"),
-    ("mapping without id", mapping(mappingId=None, mappingVersion=0), "CONNECTOR-1370-400"),
+    ("mapping without id", mapping(mappingId=None, mappingVersion=0), "CONNECTOR-1329-400"),
     ("unknown mapping set", mapping(mappingId="0" * 32, mappingVersion=0), "FLOW-1419-400"),
     ("destination not in the schema", with_the_tutorials_destination, "FLOW-1419-400"),
     ("schema of the mapping set differs", with_another_schema, "FLOW-1425-400"),
@@ -370,7 +371,7 @@ def test_a_draft_flow_is_published_only_when_it_is_whole(clock: Any, pass_of: Ca
     ready = pass_of(caller).upto_flow()
     body = ready.flow_body()
     schedule_params = body.pop("scheduleParams")
-    (spec,) = caller.send("GET", f"{FLOW}/flowSpecs").items
+    (spec,) = caller.send("GET", f"{FLOW}/flowSpecs", query=[("property", "name==CRMToAEP")]).items
     made = caller.send("POST", PATH, body, query=[("mode", "draft")])
     path = f"{PATH}/{made.json['id']}"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from flowledger.emulator.flow_specs import connection_specs
-from flowledger.emulator.paypal import TABLES
 from flowledger.emulator.resolve import paths_of, resolve
+from flowledger.emulator.source_kinds import known_kinds
 from flowledger.emulator.xdm import global_resource
 from flowledger.engine.specfile import load_spec
 from flowledger.steps.sources import SOURCES
@@ -43,9 +43,11 @@ def test_every_source_kind_is_a_connection_spec_with_those_parameters(kind: str)
 
 def test_the_starters_columns_are_those_of_its_table() -> None:
     spec = load_spec(EXAMPLE).spec
-    columns = {column.name: column.type for column in TABLES[spec.source.table]}
+    tables = {kind.id: kind.tables for kind in known_kinds()}
+    spec_id = SOURCES[spec.source.kind].connection_spec_id
+    columns = {column.name: column.type for column in tables[spec_id][spec.source.table]}
 
     assert {mapping.source for mapping in spec.mappings} <= set(columns)
     assert spec.source.delta is not None
     assert columns[spec.source.delta.column] == "date-time"
-    assert all(table in TABLES for kind in SOURCES.values() for table in kind.sample_tables)
+    assert all(table in tables[kind.connection_spec_id] for kind in SOURCES.values() for table in kind.sample_tables)

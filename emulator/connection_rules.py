@@ -1,0 +1,148 @@
+"""What Flow Service checks before it makes base, source and target connections (platform-api.md §4.4-§4.6).
+
+Every check stops the call by raising Refused with the documented code: FLOW- for the 14xx and 2xxx codes,
+CONNECTOR- for those of the sources catalogue (U19).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flowledger.emulator.flow_bodies import kind_of, require
+from flowledger.emulator.flow_fault import fault
+from flowledger.emulator.flow_specs import SINK
+from flowledger.emulator.row_filters import FilterInvalid, filter_of
+from flowledger.emulator.source_kinds import SourceKind
+from flowledger.emulator.world import Call, World
+
+TABLE_FORMATS = ("tabular", "parquet_xdm")  # now, and in 2020 (§4.5)
+FILE_FORMATS = ("delimited", "json", "parquet")
+FORMATS = (*TABLE_FORMATS, *FILE_FORMATS)
+SECRET_NAMES = re.compile(r"secret|password|token|key|connectionstring|clientid|sas|credential", re.IGNORECASE)
+PLACEHOLDER = "xxxx"  # what stands for a secret in every answer
+
+
+def check_connection(call: Call, body: dict[str, Any], spec: dict[str, Any]) -> None:
+    """A base connection: name, and the auth that its spec asks for (§4.4)."""
+    require(body, "name")
+    auth, kind = body.get("auth"), kind_of(call, spec)
+    if kind is None:
+        if auth is not None:
+            fault(400, "FLOW-1415", f"{spec['name']} takes no auth")
+        return
+    if not isinstance(auth, dict):
+        fault(400, "CONNECTOR-1304", f"Missing mandatory parameter: auth, for {spec['name']}")
+    name, params = auth.get("specName"), auth.get("params")
+    chosen = next((known for known in kind.auths if known.name == name), None)
+    if chosen is None:
+        if not kind.open_auth or not isinstance(name, str) or not name:
+            fault(400, "FLOW-1415", f"auth.specName {name!r} is not one of {spec['name']}")
+        if not isinstance(params, dict) or not params or not all(isinstance(one, str) for one in params.values()):
+            fault(400, "CONNECTOR-1304", "Missing mandatory parameter: auth.params must hold strings")
+        return
+    for param in chosen.params:
+        if param.required and (not isinstance(params, dict) or not params.get(param.name)):
+            fault(400, "CONNECTOR-1304", f"Missing mandatory parameter: auth.params.{param.name}")
+
+
+def check_credentials(call: Call, spec: dict[str, Any]) -> None:
+    """With the option, a base connection whose test would fail is not made (§4.4: not documented)."""
+    options = call.world.options
+    if options.connection_create_tested and not options.connection_test_result and spec["id"] != SINK:
+        fault(400, "FLOW-1100", f"{spec['name']} refused the credentials")
+
+
+def without_secrets(body: dict[str, Any]) -> dict[str, Any]:
+    """The body with a placeholder for each secret of `auth.params`: they are never kept, so never echoed."""
+    auth = body.get("auth")
+    if not isinstance(auth, dict):
+        return body
+    return {**body, "auth": _hidden(auth)}
+
+
+def patch_without_secrets(operations: list[Any]) -> list[Any]:
+    """JSON Patch operations with a placeholder for each secret that they set below `/auth`."""
+    return [
+        {**operation, "value": _hidden({str(operation["path"]).rpartition("/")[2]: operation["value"]}).popitem()[1]}
+        if isinstance(operation, dict) and str(operation.get("path")).startswith("/auth") and "value" in operation
+        else operation
+        for operation in operations
+    ]
+
+
+def _hidden(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _hidden(value) if isinstance(value, dict) else PLACEHOLDER if SECRET_NAMES.search(name) else value
+        for name, value in values.items()
+    }
+
+
+def check_source_connection(call: Call, body: dict[str, Any], spec: dict[str, Any]) -> None:
+    """A source connection: a table in the form of 2020 or of now, a file, a resource, or a stream (§4.5, §14)."""
+    kind = kind_of(call, spec)
+    if kind is None:
+        fault(400, "FLOW-1413", "The data lake cannot be a source here")
+    require(body, "name", "data")
+    data, params = body["data"], body.get("params")
+    formats, place = _reads(kind)
+    written = data.get("format") if isinstance(data, dict) else None
+    if written not in formats and (formats or not isinstance(data, dict)):
+        fault(400, "CONNECTOR-1327", f"data.format {written!r} is not supported by {spec['name']}")
+    require(body, "baseConnectionId")
+    check_base_exists(call, body)
+    if place and (not isinstance(params, dict) or not any(params.get(name) for name in place)):
+        fault(400, "CONNECTOR-1304", f"Missing mandatory parameter: params.{place[0]}")
+    if isinstance(params, dict) and "filters" in params:
+        check_filters(kind, params["filters"])
+
+
+def check_filters(kind: SourceKind, filters: Any) -> None:
+    """Row filters: of a kind that has them, and of a form that can be read (§4.5)."""
+    if not kind.row_filters:
+        fault(400, "CONNECTOR-1353", f"{kind.label} does not support row filters")
+    try:
+        filter_of(filters)
+    except FilterInvalid as problem:
+        fault(400, "CONNECTOR-1000", f"filters: {problem}")
+
+
+def _reads(kind: SourceKind) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a kind reads (`data.format`; none named: any) and where it is told what to read (one of these params)."""
+    if "table" in kind.explores:
+        return TABLE_FORMATS, ("tableName", "path")
+    if "file" in kind.explores:
+        return FILE_FORMATS, ("path",)
+    if "rest" in kind.explores:
+        return ("json",), ("resourcePath",)
+    return (), ()
+
+
+def check_target_connection(call: Call, body: dict[str, Any]) -> None:
+    """A target connection. Its spec is judged by the flow (1307), not here: the tutorial's wrong one is taken (T1)."""
+    require(body, "data")
+    data, params = body["data"], body.get("params")
+    if not isinstance(data, dict):
+        fault(400, "CONNECTOR-1304", "Missing mandatory parameter: data")
+    if "format" in data and data["format"] not in FORMATS:
+        fault(400, "CONNECTOR-1327", f"data.format {data['format']!r} is not supported")
+    if body.get("baseConnectionId") is not None:
+        check_base_exists(call, body)
+    data_set_id = params.get("dataSetId") if isinstance(params, dict) else None
+    if data_set_id is not None and not call.world.options.lax_target_dataset:
+        data_set_of(call.world, call.sandbox, data_set_id)
+
+
+def check_base_exists(call: Call, body: dict[str, Any]) -> None:
+    """The base connection must be one of this sandbox."""
+    base = body.get("baseConnectionId")
+    if not isinstance(base, str) or call.world.store.get("connections", call.sandbox, base) is None:
+        fault(404, "FLOW-1439", f"connections not found with id = [{base}]")
+
+
+def data_set_of(world: World, sandbox: str, data_set_id: Any) -> dict[str, Any]:
+    """The data set of that id in the sandbox. Raises Refused (U11)."""
+    found = world.store.peek("dataSets", sandbox, data_set_id) if isinstance(data_set_id, str) else None
+    if found is None:
+        fault(400, "CONNECTOR-1325", f"There is no data set {data_set_id!r} in this sandbox")
+    return found

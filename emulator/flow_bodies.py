@@ -1,0 +1,78 @@
+"""What every body that Flow Service is sent must have right: an object, a known spec, a supported mode (§4.1-§4.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from flowledger.emulator.flow_fault import fault
+from flowledger.emulator.flow_specs import catalogue_of
+from flowledger.emulator.source_kinds import SourceKind
+from flowledger.emulator.world import Call
+
+
+def body_of(call: Call) -> dict[str, Any]:
+    """The JSON object of a create. Raises Refused when there is none, or when it sets the state itself."""
+    body = call.body
+    if not isinstance(body, dict) or not body:
+        fault(400, "FLOW-1405", "The request body is empty or is no JSON object")
+    if "state" in body:
+        fault(400, "FLOW-1410", "state cannot be set by the caller")
+    for name in ("name", "description"):
+        if name in body and not isinstance(body[name], str | None):
+            fault(400, "CONNECTOR-1000", f"{name} must be a string")
+    return body
+
+
+def wants_draft(call: Call, spec: dict[str, Any]) -> bool:
+    """Whether `?mode=draft` asks for a draft. Raises Refused when the spec does not support it (§4.2)."""
+    mode = call.request.first("mode")
+    if mode is None:
+        return False
+    if mode != "draft" or not spec.get("attributes", {}).get("isDraftModeSupported"):
+        fault(400, "CONNECTOR-1368", f"The mode {mode!r} is not supported for {spec['name']}")
+    return True
+
+
+def connection_spec_of(call: Call, body: dict[str, Any]) -> dict[str, Any]:
+    """The connection spec that the body names. Raises Refused."""
+    return _spec_of(body.get("connectionSpec"), catalogue_of(call.world.options).connection_specs, "connectionSpec")
+
+
+def flow_spec_of(call: Call, body: dict[str, Any]) -> dict[str, Any]:
+    """The flow spec that the body names. Raises Refused."""
+    return _spec_of(body.get("flowSpec"), catalogue_of(call.world.options).flow_specs, "flowSpec")
+
+
+def kind_of(call: Call, spec: dict[str, Any]) -> SourceKind | None:
+    """The source kind of a connection spec; None for the data lake, which is a target only."""
+    return catalogue_of(call.world.options).kinds.get(spec["id"])
+
+
+def _spec_of(named: Any, specs: Mapping[str, dict[str, Any]], field: str) -> dict[str, Any]:
+    spec_id = named.get("id") if isinstance(named, dict) else None
+    found = specs.get(spec_id) if isinstance(spec_id, str) else None
+    if found is None:
+        fault(400, "FLOW-1413", f"Please provide a valid spec id: {field}.id is {spec_id!r}")
+    if isinstance(named, dict) and str(named.get("version", "1.0")) != found["version"]:
+        fault(400, "FLOW-1413", f"{field}.version {named.get('version')!r} does not exist for {spec_id}")
+    return found
+
+
+def require(body: dict[str, Any], *names: str) -> None:
+    """Raises Refused with 1304 when the body lacks one of these."""
+    for name in names:
+        if body.get(name) in (None, ""):
+            fault(400, "CONNECTOR-1304", f"Missing mandatory parameter: {name}")
+
+
+def whole_number(value: Any, *, strings: bool = True) -> int | None:
+    """An integer, or (with `strings`) the integer that a string of digits says; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if strings and isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value, re.ASCII):
+        return int(value)
+    return None

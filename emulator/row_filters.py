@@ -1,0 +1,130 @@
+"""Row filters as PQL in JSON: read, and asked of sample rows (platform-api.md §4.4, §4.5).
+
+The form is that of Adobe's guide to filtering rows at the source: a tree of `fnApply` nodes over `fieldLookup` and
+`literal` ones, either bare or as `value` of an object that says its `type` and `format`.
+"""
+
+from __future__ import annotations
+
+import binascii
+import operator
+import re
+from base64 import b64decode, urlsafe_b64decode
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from flowledger.emulator.depth import too_deep
+
+Row = Mapping[str, Any]
+RowFilter = Callable[[Row], bool]
+
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+class FilterInvalid(ValueError):
+    """The filter cannot be read; the text says why."""
+
+
+def filter_of_text(text: str) -> RowFilter:
+    """The filter in the `filters` parameter of explore: base64 of JSON. Raises FilterInvalid."""
+    padded = text + "=" * (-len(text) % 4)
+    try:
+        raw = urlsafe_b64decode(padded) if set("-_") & set(text) else b64decode(padded, validate=True)
+        return filter_of(orjson.loads(raw))
+    except (binascii.Error, ValueError) as problem:
+        raise FilterInvalid(f"not base64 of JSON: {problem}") from problem
+
+
+def filter_of(written: Any) -> RowFilter:
+    """The filter as a function of a row. Raises FilterInvalid."""
+    if too_deep(written):
+        raise FilterInvalid("nested too deeply")
+    node = written.get("value") if isinstance(written, dict) and "nodeType" not in written else written
+    return _condition(node)
+
+
+def _condition(node: Any) -> RowFilter:
+    if not isinstance(node, dict) or node.get("nodeType") != "fnApply":
+        raise FilterInvalid("a condition is a node of nodeType fnApply")
+    params = node.get("params")
+    if not isinstance(params, list) or not params:
+        raise FilterInvalid("a condition has params")
+    name = str(node.get("fnName")).lower()
+    match name:
+        case "and" | "or":
+            parts = [_condition(part) for part in params]
+            return _all_of(parts) if name == "and" else _any_of(parts)
+        case "not":
+            return _not(_condition(params[0]))
+    if len(params) < 2 or (name not in ("in",) and len(params) > 2):
+        raise FilterInvalid(f"{name} compares two things")
+    if name == "in":
+        return _is_in(_operand(params[0]), [_operand(param) for param in params[1:]])
+    if name == "like":
+        return _is_like(_operand(params[0]), _operand(params[1]))
+    if name not in COMPARISONS:
+        raise FilterInvalid(f"unknown operator {name!r}")
+    return _compares(COMPARISONS[name], _operand(params[0]), _operand(params[1]))
+
+
+def _operand(node: Any) -> Callable[[Row], Any]:
+    match node:
+        case {"nodeType": "fieldLookup", "fieldName": str(field)}:
+            return lambda row: row.get(field)
+        case {"nodeType": "literal", "value": value}:
+            return lambda row: value  # noqa: ARG005 - a literal is the same for every row
+    raise FilterInvalid("params are nodes of nodeType fieldLookup or literal")
+
+
+def _all_of(parts: list[RowFilter]) -> RowFilter:
+    return lambda row: all(part(row) for part in parts)
+
+
+def _any_of(parts: list[RowFilter]) -> RowFilter:
+    return lambda row: any(part(row) for part in parts)
+
+
+def _not(part: RowFilter) -> RowFilter:
+    return lambda row: not part(row)
+
+
+def _compares(
+    compare: Callable[[Any, Any], bool], left: Callable[[Row], Any], right: Callable[[Row], Any]
+) -> RowFilter:
+    def holds(row: Row) -> bool:
+        try:
+            return bool(compare(left(row), right(row)))
+        except TypeError:  # a text and a number have no order: the row does not match
+            return False
+
+    return holds
+
+
+def _is_in(left: Callable[[Row], Any], right: list[Callable[[Row], Any]]) -> RowFilter:
+    def holds(row: Row) -> bool:
+        values = [side(row) for side in right]
+        wanted = [one for value in values for one in (value if isinstance(value, list) else [value])]
+        return left(row) in wanted
+
+    return holds
+
+
+def _is_like(left: Callable[[Row], Any], right: Callable[[Row], Any]) -> RowFilter:
+    def holds(row: Row) -> bool:
+        text, pattern = left(row), right(row)
+        if not isinstance(text, str) or not isinstance(pattern, str):
+            return False
+        as_regex = "".join({"%": ".*", "_": "."}.get(letter, re.escape(letter)) for letter in pattern)
+        return re.fullmatch(as_regex, text, re.DOTALL) is not None
+
+    return holds
