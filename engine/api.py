@@ -22,6 +22,7 @@ from flowledger.engine.ledger import Ledger, RunState, ledger_of
 from flowledger.engine.log import logger_of
 from flowledger.engine.report import Report, report_of
 from flowledger.engine.run import OnEvent, Run
+from flowledger.engine.share import share_of
 from flowledger.engine.specfile import judge, load_spec, spec_diff, spec_from_mapping
 from flowledger.errors import (
     FlowledgerError,
@@ -56,19 +57,21 @@ async def apply(
     lock_timeout: float = 0.0,
     clock: Clock | None = None,
     chance: random.Random | None = None,
+    share: bool = False,
 ) -> Report:
     """Provision a spec; carry on if its run has begun; do nothing if it is provisioned.
 
     `spec` is a file, a mapping as the file would hold, or a `Spec`. `journal` is a directory (opened as its one writer,
     waiting `lock_timeout` seconds for another to let go) or an open `Journal` that several runs may share. `platform`
     comes from the `FLOWLEDGER_*` environment if it is not given. `on_event(number, document)` is called with each
-    event once it is durable. `halt` stops the run from outside.
+    event once it is durable. `halt` stops the run from outside. `share` has it use one base connection and one dataset
+    base connection with the journal's other runs, from now on, as `apply_many` does.
 
     Raises SpecError (also when the spec is not the one its run began with), NotPermitted, NotThere, Rejected, Conflict,
     Drifted, TryLater (then `resume` later can help) and the JournalErrors.
     """
-    wanted = _spec_of(spec)
-    sitting = _Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
+    wanted = spec_of(spec)
+    sitting = _Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance, share=share)
     async with sitting.open() as (book, place):
         ledger = ledger_of(wanted.name, book.events(wanted.name))
         if ledger.spec_as_written is not None:
@@ -158,6 +161,21 @@ def status_sync(run: str, *, journal: JournalLike = DEFAULT_JOURNAL) -> Report:
     return read_status(run, journal)
 
 
+@asynccontextmanager
+async def opened(journal: JournalLike, *, lock_timeout: float = 0.0) -> AsyncIterator[Journal]:
+    """The journal as its one writer, as long as the block; left open if it was open before."""
+    if isinstance(journal, Journal):
+        yield journal
+        return
+    book = await asyncio.to_thread(Journal.open, Path(journal), lock_timeout=lock_timeout)
+    if book.recovered is not None:
+        logger_of(journal=str(book.directory)).warning("the journal had a torn end", recovered=str(book.recovered))
+    try:
+        yield book
+    finally:
+        await asyncio.to_thread(book.close)
+
+
 class _Sitting:
     """One call of apply or resume: what it was given, and what it must let go of."""
 
@@ -170,7 +188,10 @@ class _Sitting:
         lock_timeout: float,
         clock: Clock | None,
         chance: random.Random | None,
+        *,
+        share: bool = False,
     ) -> None:
+        self._share = share
         self._journal = journal
         self._platform = platform
         self._on_event = on_event
@@ -182,16 +203,8 @@ class _Sitting:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[tuple[Journal, str]]:
         """Take the lock, then read the journal (protocol rule 7)."""
-        if isinstance(self._journal, Journal):
-            yield self._journal, str(self._journal.directory)
-            return
-        book = await asyncio.to_thread(Journal.open, Path(self._journal), lock_timeout=self._lock_timeout)
-        if book.recovered is not None:
-            logger_of(journal=str(book.directory)).warning("the journal had a torn end", recovered=str(book.recovered))
-        try:
+        async with opened(self._journal, lock_timeout=self._lock_timeout) as book:
             yield book, str(book.directory)
-        finally:
-            await asyncio.to_thread(book.close)
 
     async def drive(
         self, book: Journal, place: str, ledger: Ledger, *, new: Spec | None = None, start: str | int | None = None
@@ -241,6 +254,7 @@ class _Sitting:
                 boot_id=self._clock.boot_id,
                 version=_version(),
                 start=start,
+                shares=self._share,
             ),
         )
         run = Run(
@@ -250,6 +264,7 @@ class _Sitting:
             clock=self._clock,
             chance=self._chance,
             on_event=self._on_event,
+            share=share_of(book) if ledger.shares else None,
         )
         unlisten = self._halt.listen(lambda reason: run.stop(reason, urgent=True))
         try:
@@ -300,7 +315,8 @@ def draw_nonce(chance: random.Random) -> str:
     return "".join(chance.choice(string.ascii_lowercase + string.digits) for _ in range(10))
 
 
-def _spec_of(spec: SpecLike) -> Spec:
+def spec_of(spec: SpecLike) -> Spec:
+    """The spec, complete and judged. Raises SpecError with all its faults."""
     if isinstance(spec, Spec):
         judge(spec)
         return spec

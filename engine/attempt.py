@@ -81,8 +81,7 @@ async def attempt(run: Run, step: Step, ctx: StepContext) -> None:
 
 async def _send_once(run: Run, step: Step, ctx: StepContext) -> Answer:
     """One intent, one send, one outcome."""
-    async with run.platform.slots:
-        run.check()
+    async with run.slot():
         answer, number = await _intend_and_send(run, step, ctx)
     redactor = run.platform.redactor
     outcome, outputs, why = _outcome(step, answer, redactor)

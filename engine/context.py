@@ -78,8 +78,7 @@ class StepContext:
         while True:
             run.check()
             await run.ready(self._step)
-            async with run.platform.slots:
-                run.check()  # again: the stop may have come while a token or a connection was waited for
+            async with run.slot():
                 answer = await run.platform.send(request)
             run.note(
                 ReadAnswered(

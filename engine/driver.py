@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from flowledger.engine.attempt import attempt
@@ -43,8 +44,15 @@ class Driver:
         record = self.run.ledger.step(step.name)
         if record.done:
             return
-        ctx = StepContext(self.run, step)
-        if not record.unanswered:
+        ctx, share = StepContext(self.run, step), self.run.share
+        key = step.shared_as(self.run.spec) if share is not None else None
+        if share is None or key is None:
+            await self._take(step, ctx)
+        else:
+            await share.take(self.run, step, ctx, key, partial(self._take, step, ctx))
+
+    async def _take(self, step: Step, ctx: StepContext) -> None:
+        if not self.run.ledger.step(step.name).unanswered:
             settled = await step.prepare(ctx)
             if settled is not None:
                 await self.run.keep(StepSettled(step=step.name, how=str(settled.how), outputs=dict(settled.outputs)))
@@ -138,7 +146,9 @@ class Driver:
                 return []
             found = [f"{step.label} {id} is gone"]
         else:
-            found = [f"{step.label} {id}: {difference}" for difference in step.check(ctx, live)]
+            # What this run found is somebody else's: its name and its content are theirs to change.
+            differences = step.references(ctx, live) if record.how is How.FOUND else step.check(ctx, live)
+            found = [f"{step.label} {id}: {difference}" for difference in differences]
         if found:
             await self.run.keep(DriftSeen(step=step.name, id=id, differences=found))
         return found

@@ -52,6 +52,7 @@ class RunTakenUp(Event):
     boot_id: str
     version: str
     start: str | int | None = None  # a new schedule start, given to `resume`
+    shares: bool = False  # from here on it shares base connection and sink with the journal's other runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +130,7 @@ class StepSettled(Event):
     step: str
     how: str
     outputs: Mapping[str, Json]
+    shared_from: str = ""  # the run of this journal that made it, where it is shared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,7 @@ class StepRecord:
     completed_at: tuple[str, float] = ("", 0.0)  # boot id and monotonic reading
     wait_until: tuple[str, float] = ("", 0.0)  # boot id and monotonic reading
     drift: list[str] = field(default_factory=list)
+    shared_from: str = ""  # the run that made what this one found
 
     @property
     def done(self) -> bool:
@@ -92,6 +93,7 @@ class Ledger:
     steps: dict[str, StepRecord] = field(default_factory=dict)
     stopped: RunStopped | None = None  # until the run is taken up again
     provisioned: bool = False
+    shares: bool = False  # base connection and sink with the journal's other runs
 
     @property
     def table(self) -> Table:
@@ -139,6 +141,7 @@ class Ledger:
             case ev.RunTakenUp():
                 self.boot_id, self.taken_up_at, self.stopped = event.boot_id, mono, None
                 self.sittings += 1
+                self.shares = self.shares or event.shares
                 if event.start is not None and self.spec is not None:
                     schedule = self.spec.schedule.model_copy(update={"start": event.start})
                     self.spec = self.spec.model_copy(update={"schedule": schedule})
@@ -162,7 +165,11 @@ class Ledger:
                 record.duplicates.extend(id for id in event.duplicates if id not in record.duplicates)
                 self._complete(record, event.outputs, How.ADOPTED, mono)
             case ev.StepSettled():
-                self._complete(self.step(event.step), event.outputs, How(event.how), mono)
+                record = self.step(event.step)
+                record.shared_from = event.shared_from
+                # Attempts that nobody heard of were given up for what another run made: their twin may still come.
+                record.needs_last_look = record.needs_last_look or bool(record.unanswered)
+                self._complete(record, event.outputs, How(event.how), mono)
             case ev.WaitStarted():
                 self.step(event.step).wait_until = (self.boot_id, event.until)
             case ev.LastLookTaken():

@@ -44,7 +44,7 @@ async def reconcile(run: Run, step: Step, ctx: StepContext) -> bool:
     while True:
         end = window_end(run, step)
         decides = run.clock.monotonic() > end
-        live = await _look_up(run, step, ctx, decides=decides)
+        live = await look_up(run, step, ctx, decides=decides)
         # A hit that fits may be adopted at once. That none fits is no conflict yet: lists may not show ours so far.
         if live and (decides or any(not step.references(ctx, there) for _, there in live)):
             await _adopt(run, step, ctx, live, why="looked up")
@@ -56,7 +56,7 @@ async def reconcile(run: Run, step: Step, ctx: StepContext) -> bool:
         await run.pause(step, max(0.0, min(left, waits.pop(0) if waits else left)), "settle", doubt=True)
 
 
-async def _look_up(run: Run, step: Step, ctx: StepContext, *, decides: bool) -> list[tuple[str, Json]]:
+async def look_up(run: Run, step: Step, ctx: StepContext, *, decides: bool) -> list[tuple[str, Json]]:
     """Everything with our marker that is there when read by id, oldest first. Lists may show the deleted (rule 8)."""
     seen: list[dict[str, Any]] = []
     live: list[tuple[str, Json]] = []
@@ -105,7 +105,7 @@ async def judge_title(run: Run, step: Step, ctx: StepContext, answer: Answer, ho
     """
     fault = fault_of(answer)
     if holder is None:
-        live = await _look_up(run, step, ctx, decides=False)
+        live = await look_up(run, step, ctx, decides=False)
         if live:
             await _adopt(run, step, ctx, live, why="title holder")
             return True
@@ -137,7 +137,7 @@ async def last_look(run: Run, step: Step, ctx: StepContext) -> None:
     if left > 0:
         await run.pause(step, left, "last_look")
     assert record.outputs is not None
-    live = await _look_up(run, step, ctx, decides=True)
+    live = await look_up(run, step, ctx, decides=True)
     extra = [id for id, _ in live if id != record.outputs["id"]]
     await run.keep(LastLookTaken(step=step.name, duplicates=extra))
     if extra:

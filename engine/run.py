@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 from flowledger.engine.events import Event, TokenFetched, WaitStarted
 from flowledger.engine.evidence import answer_doc
@@ -16,10 +17,14 @@ from flowledger.engine.table import Table
 from flowledger.errors import InDoubt, Interrupted, TryLater, Unreachable
 from flowledger.journal import Journal
 from flowledger.steps.client.clock import Clock
+from flowledger.steps.client.limiter import held
 from flowledger.steps.client.platform import Platform
 from flowledger.steps.client.port import Answer
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Step
+
+if TYPE_CHECKING:
+    from flowledger.engine.share import Share
 
 OnEvent = Callable[[int, Mapping[str, Any]], None]
 
@@ -37,6 +42,7 @@ class Run:
         clock: Clock,
         chance: random.Random,
         on_event: OnEvent | None = None,
+        share: Share | None = None,
     ) -> None:
         assert ledger.spec is not None
         self.ledger = ledger
@@ -47,6 +53,7 @@ class Run:
         self.clock = clock
         self.chance = chance
         self.log = logger_of(run=ledger.run)
+        self.share = share
         self._on_event = on_event
         self._appending: set[asyncio.Task[None]] = set()
         self._append_error: BaseException | None = None
@@ -54,6 +61,7 @@ class Run:
         self._stopping = asyncio.Event()
         self._urgent = asyncio.Event()
         self._why_stopping = ""
+        self._awaited: set[asyncio.Future[None]] = set()
         self.patience_ends = clock.monotonic() + self.spec.retry.deadline
 
     # Events
@@ -139,6 +147,9 @@ class Run:
             self._stopping.set()
             for moved in self._moved.values():
                 moved.set()
+            for future in self._awaited:
+                if not future.done():
+                    future.set_exception(self._interrupted())
 
     @property
     def stopping(self) -> asyncio.Event:
@@ -153,7 +164,38 @@ class Run:
     def check(self) -> None:
         """Raise Interrupted if the run is stopping."""
         if self._stopping.is_set():
-            raise Interrupted(f"stopped: {self._why_stopping}", hint=f"flowledger resume {self.ledger.run}")
+            raise self._interrupted()
+
+    def _interrupted(self) -> Interrupted:
+        return Interrupted(f"stopped: {self._why_stopping}", hint=f"flowledger resume {self.ledger.run}")
+
+    async def until(self, future: asyncio.Future[None]) -> None:
+        """Wait for what somebody else completes. Raises Interrupted, through the future, when the run stops."""
+        self.check()
+        self._awaited.add(future)
+        try:
+            await future
+        finally:
+            self._awaited.discard(future)
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Hold one of the platform's slots around a call. Raises Interrupted if the run stops before it has one."""
+        slots = self.platform.slots
+        future = slots.ask()
+        if future is not None:
+            try:
+                await self.until(future)
+            except BaseException:
+                future.cancel()
+                if held(future):
+                    slots.leave()
+                raise
+        try:
+            self.check()  # the stop may have come while a slot was waited for
+            yield
+        finally:
+            slots.leave()
 
     async def pause(self, step: Step, seconds: float, why: str, *, doubt: bool = False) -> None:
         """A journaled wait, cut short when the run stops. Raises TryLater if it would outlast the run's patience."""

@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from flowledger.engine.api import apply, apply_sync, resume, resume_sync, status, status_sync
+    from flowledger.engine.fleet import (
+        FleetReport,
+        RunOutcome,
+        apply_many,
+        apply_many_sync,
+        resume_many,
+        resume_many_sync,
+    )
     from flowledger.engine.halt import Halt
     from flowledger.engine.ledger import RunState
     from flowledger.engine.report import Report, Resource, Stop
@@ -46,6 +54,7 @@ __all__ = [
     "Conflict",
     "DiskFull",
     "Drifted",
+    "FleetReport",
     "FlowledgerError",
     "Halt",
     "InDoubt",
@@ -62,6 +71,7 @@ __all__ = [
     "Rejected",
     "Report",
     "Resource",
+    "RunOutcome",
     "RunState",
     "Spec",
     "SpecError",
@@ -72,10 +82,14 @@ __all__ = [
     "UsageError",
     "__version__",
     "apply",
+    "apply_many",
+    "apply_many_sync",
     "apply_sync",
     "load_spec",
     "platform_from_env",
     "resume",
+    "resume_many",
+    "resume_many_sync",
     "resume_sync",
     "status",
     "status_sync",
@@ -83,6 +97,14 @@ __all__ = [
 
 _HOMES: Final = {
     "flowledger.engine.api": ("apply", "apply_sync", "resume", "resume_sync", "status", "status_sync"),
+    "flowledger.engine.fleet": (
+        "FleetReport",
+        "RunOutcome",
+        "apply_many",
+        "apply_many_sync",
+        "resume_many",
+        "resume_many_sync",
+    ),
     "flowledger.engine.halt": ("Halt",),
     "flowledger.engine.ledger": ("RunState",),
     "flowledger.engine.report": ("Report", "Resource", "Stop"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from flowledger.errors import NotThere, SpecError
 from flowledger.steps.answers import dig
 from flowledger.steps.client.port import Json
@@ -26,6 +28,12 @@ class CreateBaseConnection(FlowObject):
         if spec.source.connection.id:
             return ((Call(method="GET", path="/connections/{id}"),),)
         return ((Call(method="POST", path="/connections", effect=True),),)
+
+    def shared_as(self, spec: Spec) -> str | None:
+        if spec.source.connection.id:
+            return None
+        connection, auth = spec.source.connection.model_dump(mode="json"), _auth_of(spec)
+        return json.dumps([spec.source.kind, auth.name, {**auth.defaults, **connection["params"]}], sort_keys=True)
 
     async def prepare(self, ctx: Context) -> Settled | None:
         id = ctx.spec.source.connection.id

@@ -28,6 +28,9 @@ class FindOrCreateSink(FlowObject):
             (Call(method="POST", path="/connections", effect=True),),
         )
 
+    def shared_as(self, spec: Spec) -> str | None:
+        return SINK_SPEC_ID  # one is enough for a sandbox
+
     async def prepare(self, ctx: Context) -> Settled | None:
         """Share the oldest enabled one, whoever made it. One with our marker is not shared but ours.
 

@@ -143,6 +143,10 @@ class Step(ABC):
         """The calls of an undisturbed run, as stages: calls of one stage are made at the same time."""
         raise NotImplementedError(self.name)
 
+    def shared_as(self, spec: Spec) -> str | None:
+        """What runs that share have one of: specs with equal texts can use one object. None: each has its own."""
+        return None
+
     async def prepare(self, ctx: Context) -> Settled | None:
         """Make the reads before the effect. Settled: nothing is to be sent. Raises SpecError on what reads refute."""
         return None

@@ -16,11 +16,11 @@ from flowledger.cli.command import (
     Answered,
     JournalOption,
     JsonOption,
-    RunArgument,
     Voice,
     command,
     run_async,
 )
+from flowledger.cli.fleet import ParallelOption, apply_files, resume_all, spec_files
 from flowledger.cli.logs import json_lines, say, warn
 from flowledger.errors import FlowledgerError, UsageError
 
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from flowledger.steps.client.platform import Platform
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec: a YAML file, as `init` writes one.")]
+SpecsArgument = Annotated[
+    list[Path],
+    typer.Argument(metavar="SPEC...", help="Specs: YAML files, as `init` writes one, or folders of them."),
+]
 LocalOption = Annotated[
     bool,
     typer.Option("--local", help="Run against an emulator of its own, whose state is kept beside the journal."),
@@ -44,19 +48,27 @@ LockOption = Annotated[
         help="How long to wait for another process to let go of the journal, like 30s, 5m or 1h.",
     ),
 ]
+MaybeRunArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="[RUN]", help="The run's name, as in the spec and in `runs`.", show_default=False),
+]
+DEFAULT_PARALLEL = 50  # as of flowledger.engine.fleet, which help does without; a test compares them
 Drive = Callable[["Platform | None", "OnEvent", "Halt"], Coroutine[Any, Any, "Report"]]
 
 
 def apply(
-    spec: SpecArgument,
+    specs: SpecsArgument,
     journal: JournalOption = DEFAULT_JOURNAL,
     local: LocalOption = False,
+    parallel: ParallelOption = DEFAULT_PARALLEL,
     lock_timeout: LockOption = "0s",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accepted for scripts; apply asks nothing.")] = False,  # noqa: ARG001 - see its help
     as_json: JsonOption = False,
     voice: Voice = Voice(),
 ) -> int:
-    """Provision a spec: carry on if its run has begun, do nothing if it is provisioned.
+    """Provision a spec, or several: carry on if a run has begun, do nothing if it is provisioned.
+
+    Several run at a time, share what is equal between them, and fail each on its own.
 
     Every call is journaled before it is sent. If the program or the machine dies, type the same command again: what
     was sent and not answered is looked for on the platform and adopted, never repeated blindly.
@@ -65,6 +77,13 @@ def apply(
     from flowledger.engine.specfile import load_spec
 
     seconds = seconds_of(lock_timeout)
+    files = spec_files(specs)
+    if len(files) > 1:
+        return apply_files(
+            files, journal=journal, local=local, parallel=parallel, patience=seconds,
+            base_url=aimed_at(local=local), as_json=as_json, voice=voice,
+        )  # fmt: skip
+    (spec,) = files
     loaded = load_spec(spec, base_url=aimed_at(local=local))
     run = loaded.spec.name
     ledger = known_ledger(run, journal)
@@ -82,7 +101,7 @@ def apply(
 
 
 def resume(
-    run: RunArgument,
+    run: MaybeRunArgument = None,
     journal: JournalOption = DEFAULT_JOURNAL,
     plan: Annotated[
         bool,
@@ -99,17 +118,29 @@ def resume(
         ),
     ] = None,
     local: LocalOption = False,
+    every: Annotated[bool, typer.Option("--all", help="Every unfinished run of the journal.")] = False,
+    parallel: ParallelOption = DEFAULT_PARALLEL,
     lock_timeout: LockOption = "0s",
     as_json: JsonOption = False,
     voice: Voice = Voice(),
 ) -> int:
-    """Carry on an unfinished run from its journal; needs no spec file.
+    """Carry on an unfinished run from its journal, or all of them; needs no spec file.
 
     What was sent and not answered is looked for on the platform first; what was completed is checked for drift before
     anything is built on it. Resuming a provisioned run does nothing.
     """
     from flowledger.engine import api
 
+    if every or run is None:
+        if run is not None or not every or plan or start is not None:
+            raise UsageError(
+                "resume takes one RUN, or --all without RUN, --plan and --start",
+                hint="flowledger runs lists them; flowledger resume --all",
+            )
+        return resume_all(
+            journal=journal, local=local, parallel=parallel, patience=seconds_of(lock_timeout), as_json=as_json,
+            voice=voice,
+        )  # fmt: skip
     if plan:
         return show_resume_plan(run, journal, as_json=as_json)
     seconds = seconds_of(lock_timeout)
@@ -131,15 +162,16 @@ def register(app: typer.Typer) -> None:
         "apply",
         summary="Provision a spec, or carry on with its run.",
         example="flowledger apply paypal-products.yaml --local\n"
-        "flowledger apply paypal-products.yaml --json | jq .state",
+        "flowledger apply paypal-products.yaml --json | jq .state\n"
+        "flowledger apply flows/ --parallel 20",
         exit_codes="0 provisioned, 3 spec invalid or changed, 4 credentials, 5 not there, 6 journal held, "
-        "7 rejected or conflict, 8 drift, 9 journal damaged, 75 resume later.",
+        "7 rejected or conflict, 8 drift, 9 journal damaged, 75 resume later; of several runs the worst.",
     )(apply)
     command(
         app,
         "resume",
         summary="Carry on an unfinished run from its journal.",
-        example="flowledger resume paypal-products --plan\nflowledger resume paypal-products",
+        example="flowledger resume paypal-products --plan\nflowledger resume paypal-products\nflowledger resume --all",
         exit_codes="as apply; 5 when the journal has no such run.",
     )(resume)
 

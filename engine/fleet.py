@@ -1,0 +1,379 @@
+"""Many runs in one process: one journal, one token, one pace, and what is equal is made once and shared."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from flowledger.engine import api
+from flowledger.engine.api import DEFAULT_JOURNAL, JournalLike, SpecLike
+from flowledger.engine.halt import Halt
+from flowledger.engine.ledger import Ledger, RunState, ledger_of
+from flowledger.engine.log import logger_of
+from flowledger.engine.report import Report, Stop, report_of
+from flowledger.engine.specfile import spec_diff
+from flowledger.errors import FlowledgerError, JournalPoisoned, NotThere, SpecError, StepError
+from flowledger.journal import Journal
+from flowledger.steps.client.clock import Clock
+from flowledger.steps.client.config import platform_from_env
+from flowledger.steps.client.platform import Platform
+from flowledger.steps.spec import Spec
+
+SCHEMA_VERSION: Final = 1
+DEFAULT_PARALLEL: Final = 50  # runs at once: with two or three calls each, as many calls as there are connections
+WORST_FIRST: Final = (9, 1, 4, 7, 8, 5, 3, 2, 6, 75, 0)  # of several exit codes the first of these is the fleet's
+
+OnFleetEvent = Callable[[str, int, Mapping[str, Any]], None]  # run, event number, document
+Drive = Callable[[], Awaitable[Report]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """What one run of several has come to."""
+
+    report: Report
+    steps_done: int
+    steps: int
+    seconds: float  # in this process; 0 if it was not begun
+    stopped: Stop | None  # why it is not provisioned
+    next: str  # what to type or to change; "" if nothing is left to do
+
+    @property
+    def run(self) -> str:
+        """The run's name."""
+        return self.report.run
+
+    @property
+    def state(self) -> RunState:
+        """The run's state as a whole."""
+        return self.report.state
+
+    @property
+    def exit_code(self) -> int:
+        """What the CLI would end with after this run alone."""
+        if self.report.state is RunState.PROVISIONED:
+            return 0
+        return self.stopped.exit_code if self.stopped else 75
+
+    def to_json(self) -> dict[str, Any]:
+        """The run's part of the document: its report, and how far it came."""
+        return {
+            **{name: value for name, value in self.report.to_json().items() if name != "schema_version"},
+            "stopped": _stop_json(self.stopped),
+            "steps_done": self.steps_done,
+            "steps": self.steps,
+            "seconds": round(self.seconds, 3),
+            "exit_code": self.exit_code,
+            "next": self.next,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetReport:
+    """What many runs have come to, in the order they were given."""
+
+    runs: tuple[RunOutcome, ...]
+    journal: str  # the directory
+    seconds: float
+    throttled: int  # answers that said 429
+
+    @property
+    def exit_code(self) -> int:
+        """The worst of the runs: a final failure before what a later resume can help (`WORST_FIRST`)."""
+        return min((run.exit_code for run in self.runs), key=_badness, default=0)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `--json` (schema version 1)."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "runs": [run.to_json() for run in self.runs],
+            "summary": self.summary(),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Counts over all runs, and the exit code."""
+        states = Counter(str(run.state) for run in self.runs)
+        hows = Counter(resource.how for run in self.runs for resource in run.report.resources)
+        return {
+            "runs": len(self.runs),
+            "provisioned": states["provisioned"],
+            "failed": sum(run.exit_code not in (0, 75) for run in self.runs),
+            "unfinished": sum(run.exit_code == 75 for run in self.runs),
+            "states": dict(sorted(states.items())),
+            "resources": {how: hows[how] for how in ("created", "adopted", "found")},
+            "duplicates": sum(len(run.report.duplicates) for run in self.runs),
+            "throttled": self.throttled,
+            "seconds": round(self.seconds, 3),
+            "exit_code": self.exit_code,
+            "journal": self.journal,
+        }
+
+
+async def apply_many(
+    specs: Iterable[SpecLike],
+    *,
+    journal: JournalLike = DEFAULT_JOURNAL,
+    platform: Platform | None = None,
+    parallel: int = DEFAULT_PARALLEL,
+    share: bool = True,
+    on_event: OnFleetEvent | None = None,
+    on_run: Callable[[RunOutcome], None] | None = None,
+    halt: Halt | None = None,
+    lock_timeout: float = 0.0,
+    clock: Clock | None = None,
+    chance: random.Random | None = None,
+) -> FleetReport:
+    """Provision many specs, `parallel` of them at a time, in one journal and with one token.
+
+    All specs are judged before anything is sent. Then a failure of one run leaves the others alone and is in the
+    report, not raised. With `share`, equal source connections are one base connection and the sandbox's dataset base
+    connection is one: one run makes it, the others find it. `on_event(run, number, document)` is told each durable
+    event, `on_run` each run that has ended. The rest as of `apply`.
+
+    Raises SpecError with the faults of all specs (also: two of one name, one that differs from what its run began
+    with), NotPermitted when credentials are missing, and the JournalErrors when the journal cannot be opened.
+    """
+    wanted = judged(specs)
+    fleet = _Fleet(journal, platform, parallel, on_event, on_run, halt, lock_timeout, clock, chance)
+    async with fleet.open() as (book, shared):
+        ledgers = {spec.name: ledger_of(spec.name, book.events(spec.name)) for spec in wanted}
+        refuse_changed(wanted, ledgers)
+        options = fleet.options(book, shared)
+        works = {spec.name: partial(api.apply, spec, share=share, **options) for spec in wanted}
+        return await fleet.drive(book, shared, works, ledgers)
+
+
+async def resume_many(
+    runs: Sequence[str] | None = None,
+    *,
+    journal: JournalLike = DEFAULT_JOURNAL,
+    platform: Platform | None = None,
+    parallel: int = DEFAULT_PARALLEL,
+    on_event: OnFleetEvent | None = None,
+    on_run: Callable[[RunOutcome], None] | None = None,
+    halt: Halt | None = None,
+    lock_timeout: float = 0.0,
+    clock: Clock | None = None,
+    chance: random.Random | None = None,
+) -> FleetReport:
+    """Carry on the named runs, or all unfinished runs of the journal, `parallel` of them at a time.
+
+    Which runs share stays as it was when they were begun. Otherwise as `apply_many`; raises NotThere if there is no
+    journal or no such run.
+    """
+    if not isinstance(journal, Journal) and not Path(journal).is_dir():
+        raise NotThere(f"there is no journal at {journal}", hint="flowledger apply SPEC begins a run")
+    fleet = _Fleet(journal, platform, parallel, on_event, on_run, halt, lock_timeout, clock, chance)
+    async with fleet.open() as (book, shared):
+        ledgers = {name: ledger_of(name, book.events(name)) for name in (book.runs() if runs is None else runs)}
+        unknown = [name for name, ledger in ledgers.items() if ledger.spec is None]
+        if unknown and runs is not None:
+            raise NotThere(f"the journal at {book.directory} has no run {', '.join(unknown)}", hint="flowledger runs")
+        open_runs = {
+            name: ledger
+            for name, ledger in ledgers.items()
+            if ledger.spec is not None and (runs is not None or ledger.state is not RunState.PROVISIONED)
+        }
+        options = fleet.options(book, shared)
+        works = {name: partial(api.resume, name, **options) for name in open_runs}
+        return await fleet.drive(book, shared, works, open_runs)
+
+
+def apply_many_sync(specs: Iterable[SpecLike], **options: Any) -> FleetReport:
+    """`apply_many` for programs without a loop of their own; same arguments."""
+    return asyncio.run(apply_many(specs, **options))
+
+
+def resume_many_sync(runs: Sequence[str] | None = None, **options: Any) -> FleetReport:
+    """`resume_many` for programs without a loop of their own; same arguments."""
+    return asyncio.run(resume_many(runs, **options))
+
+
+def judged(specs: Iterable[SpecLike]) -> list[Spec]:
+    """The specs, complete and judged. Raises one SpecError that names every fault of all of them."""
+    wanted: list[Spec] = []
+    faults: list[str] = []
+    for spec in specs:
+        try:
+            wanted.append(api.spec_of(spec))
+        except SpecError as error:
+            faults += error.faults or (error.message,)
+    faults += twice_named([spec.name for spec in wanted])
+    if faults:
+        raise SpecError("not all specs are valid; nothing was sent", faults=tuple(faults), hint="correct them")
+    return wanted
+
+
+def twice_named(names: Sequence[str]) -> list[str]:
+    """A fault for each name that several specs have."""
+    return [f"{count} specs are named {name}" for name, count in Counter(names).items() if count > 1]
+
+
+def refuse_changed(wanted: Iterable[Spec], ledgers: Mapping[str, Ledger]) -> None:
+    """Raise SpecError if a spec differs from the one that its run began with, naming all such places."""
+    faults = []
+    for spec in wanted:
+        before = ledgers[spec.name].spec_as_written
+        if before is not None:
+            faults += [f"{spec.name}: {line}" for line in spec_diff(before, spec)]
+    if faults:
+        raise SpecError(
+            "specs have changed since their runs began; nothing was sent",
+            faults=tuple(faults),
+            hint="restore them, or flowledger resume --all to finish the runs as they began",
+        )
+
+
+class _Fleet:
+    """One call of apply_many or resume_many: what it was given, and what it must let go of."""
+
+    def __init__(
+        self,
+        journal: JournalLike,
+        platform: Platform | None,
+        parallel: int,
+        on_event: OnFleetEvent | None,
+        on_run: Callable[[RunOutcome], None] | None,
+        halt: Halt | None,
+        lock_timeout: float,
+        clock: Clock | None,
+        chance: random.Random | None,
+    ) -> None:
+        if parallel < 1:
+            raise ValueError(f"parallel is a number of runs, not {parallel}")
+        self._journal = journal
+        self._platform = platform
+        self._parallel = parallel
+        self._on_event = on_event
+        self._on_run = on_run
+        self._halt = halt or Halt()
+        self._lock_timeout = lock_timeout
+        self._clock = clock
+        self._chance = chance
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[tuple[Journal, Platform]]:
+        """The journal, whose lock is taken before it is read, and the platform; once for all runs."""
+        async with api.opened(self._journal, lock_timeout=self._lock_timeout) as book:
+            platform = self._platform or platform_from_env(os.environ, clock=self._clock)
+            try:
+                yield book, platform
+            finally:
+                if self._platform is None:
+                    await platform.close()
+
+    def options(self, book: Journal, platform: Platform) -> dict[str, Any]:
+        """What every run is driven with."""
+        return {
+            "journal": book,
+            "platform": platform,
+            "halt": self._halt,
+            "clock": self._clock,
+            "chance": self._chance,
+        }
+
+    async def drive(
+        self, book: Journal, platform: Platform, works: Mapping[str, Any], ledgers: dict[str, Ledger]
+    ) -> FleetReport:
+        """Drive them, so many at a time. Returns once the last of them has ended."""
+        clock = self._clock or platform.clock
+        began, throttled = clock.monotonic(), platform.slots.throttled
+        place = str(book.directory)
+        outcomes: dict[str, RunOutcome] = {}
+        ahead = iter(list(works.items()))
+        log = logger_of(journal=place)
+        log.info("driving many runs", runs=len(works), parallel=self._parallel)
+
+        def end(outcome: RunOutcome) -> None:
+            outcomes[outcome.run] = outcome
+            ledgers.pop(outcome.run, None)
+            if self._on_run is not None:
+                self._on_run(outcome)
+
+        async def worker() -> None:
+            for name, work in _until_stopped(ahead, self._halt):
+                at = clock.monotonic()
+                stop: Stop | None = None
+                try:
+                    await work(on_event=partial(self._on_event, name) if self._on_event is not None else None)
+                except FlowledgerError as error:
+                    stop = _stop_of(error)
+                    log.warning("a run ended unfinished", run=name, error=type(error).__name__, reason=error.message)
+                    if isinstance(error, JournalPoisoned):
+                        self._halt.request("the journal cannot be written")
+                end(_outcome(ledger_of(name, book.events(name)), place, clock.monotonic() - at, stop))
+
+        await _all_of([worker() for _ in range(min(self._parallel, len(works)))])
+        for name in works:
+            if name not in outcomes:
+                end(_outcome(ledgers[name], place, 0.0, None))
+        return FleetReport(
+            runs=tuple(outcomes[name] for name in works),
+            journal=place,
+            seconds=clock.monotonic() - began,
+            throttled=platform.slots.throttled - throttled,
+        )
+
+
+def _until_stopped(works: Iterator[tuple[str, Any]], halt: Halt) -> Iterator[tuple[str, Any]]:
+    while not halt.requested and (following := next(works, None)) is not None:
+        yield following
+
+
+async def _all_of(works: Sequence[Any]) -> None:
+    """Do all of it at the same time; nothing of it goes on after this has returned or raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except BaseExceptionGroup as several:
+        # Only what no run is to blame for comes here, like an error of the program that embeds us.
+        raise several.exceptions[0] from None
+
+
+def _outcome(ledger: Ledger, place: str, seconds: float, stop: Stop | None) -> RunOutcome:
+    report = report_of(ledger, place)
+    stopped = None if report.state is RunState.PROVISIONED else stop or report.stopped
+    if report.state is RunState.PROVISIONED:
+        following = ""
+    elif stopped is not None and stopped.hint:
+        following = stopped.hint
+    else:
+        following = f"flowledger resume {ledger.run}" if ledger.spec is not None else "apply again"
+    return RunOutcome(
+        report=report,
+        steps_done=sum(record.done for record in ledger.steps.values()),
+        steps=len(ledger.table.rows),
+        seconds=seconds,
+        stopped=stopped,
+        next=following,
+    )
+
+
+def _stop_of(error: FlowledgerError) -> Stop:
+    step, code, asked = (error.step, error.code, error.request_id) if isinstance(error, StepError) else ("", "", "")
+    return Stop(
+        error=type(error).__name__,
+        message=error.message,
+        step=step,
+        code=code,
+        request_id=asked,
+        hint=error.hint,
+        exit_code=error.exit_code,
+    )
+
+
+def _stop_json(stop: Stop | None) -> dict[str, Any] | None:
+    return None if stop is None else {name: getattr(stop, name) for name in Stop.__slots__}
+
+
+def _badness(code: int) -> int:
+    return WORST_FIRST.index(code) if code in WORST_FIRST else 1
