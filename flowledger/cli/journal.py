@@ -108,7 +108,7 @@ def verify(journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False
 
     from flowledger.cli.failure import SCHEMA_VERSION
     from flowledger.cli.show import place, print_json
-    from flowledger.journal.repair import verify as verify_journal
+    from flowledger.journal.verify import verify as verify_journal
 
     found = verify_journal(journal)
     if as_json:
