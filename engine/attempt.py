@@ -75,6 +75,8 @@ async def attempt(run: Run, step: Step, ctx: StepContext) -> None:
                 )
                 if record.unanswered and await reconcile(run, step, ctx):
                     return
+            case None if step.otherwise(ctx, record.attempts[-1].code):
+                run.log.info("refused; asking in another way", step=step.name, code=record.attempts[-1].code)
             case None:
                 raise refusal(answer, f"creating the {step.label}", run=run.ledger.run, step=step.name)
 

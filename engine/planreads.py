@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowledger.engine.ledger import Ledger
+from flowledger.engine.table import table_of
 from flowledger.errors import NotPermitted, Unreachable
 from flowledger.steps.base_connection import CreateBaseConnection
 from flowledger.steps.client.judge import Verdict, judge, refusal
@@ -25,9 +26,9 @@ async def existing(spec: Spec, ledger: Ledger | None, platform: Platform) -> dic
     Steps that the journal has completed are not asked for. Raises as the steps do: NotThere for a base connection
     that does not exist, SpecError for one of another kind, NotPermitted, Unreachable.
     """
-    steps: list[Step] = [FindOrCreateSink()]
-    if spec.source.connection.id:
-        steps.append(CreateBaseConnection())
+    table = table_of(spec.style)
+    asking = [FindOrCreateSink.name, *([CreateBaseConnection.name] if spec.source.connection.id else [])]
+    steps = [table.row_of(name).step for name in asking if name in table]
     steps = [step for step in steps if ledger is None or not ledger.step(step.name).done]
     settled = await asyncio.gather(*(step.prepare(PlanContext(spec, ledger, platform)) for step in steps))
     return {step.name: found for step, found in zip(steps, settled, strict=True) if found is not None}

@@ -46,7 +46,7 @@ class _Shaper(Values):
         keys = self.mapping(data, (), tuple(Spec.model_fields), needed)
         return {
             "name": self.run_name(keys.get("name", ABSENT)),
-            "style": self.choice(keys.get("style", "tutorial"), ("style",), ("tutorial",)),
+            "style": self.choice(keys.get("style", "tutorial"), ("style",), ("tutorial", "current")),
             "source": self.source(keys.get("source", ABSENT), ("source",)),
             "target": self.target(keys.get("target", ABSENT), ("target",)),
             "mappings": self.mappings(keys.get("mappings", ABSENT), ("mappings",)),

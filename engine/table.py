@@ -20,12 +20,12 @@ from flowledger.steps.field_group import CreateFieldGroup
 from flowledger.steps.flow import CreateFlow
 from flowledger.steps.flow_ready import AwaitFlow
 from flowledger.steps.flow_spec import FindFlowSpec
-from flowledger.steps.mapping_set import CreateMappingSet
+from flowledger.steps.mapping_set import CreateLabelledMappingSet, CreateMappingSet
 from flowledger.steps.sink import FindOrCreateSink
-from flowledger.steps.source_connection import CreateSourceConnection
+from flowledger.steps.source_connection import CreateSourceConnection, CreateTabularSourceConnection
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Step
-from flowledger.steps.target_connection import CreateTargetConnection
+from flowledger.steps.target_connection import CreateDirectTargetConnection, CreateTargetConnection
 from flowledger.steps.target_schema import CreateTargetSchema
 from flowledger.steps.tenant import ReadTenant
 
@@ -50,6 +50,26 @@ TUTORIAL: Final[tuple[Written, ...]] = (
     (CreateFlow,             "flow",    "planned",              "flow_created",         (
         CreateSourceConnection, CreateTargetConnection, CreateMappingSet, FindFlowSpec)),
     (AwaitFlow,              "flow",    "flow_created",         "flow_ready",           ()),
+)  # fmt: skip
+
+# Adobe's guides have changed since: a source connection carries its table's columns itself, so that no class and no
+# schema of the raw rows is needed, and a target connection needs no base connection (platform-api.md §13).
+CURRENT: Final[tuple[Written, ...]] = (
+    # step                          branch     from                    to                       needs
+    (ReadTenant,                    "tenant",  "planned",              "tenant_known",          ()),
+    (CreateBaseConnection,          "source",  "planned",              "base_connected",        ()),
+    (Explore,                       "source",  "base_connected",       "explored",              ()),
+    (CreateTabularSourceConnection, "source",  "explored",             "source_connected",      ()),
+    (CreateFieldGroup,              "target",  "planned",              "field_group_created",   (ReadTenant,)),
+    (CreateTargetSchema,            "target",  "field_group_created",  "target_schema_created", ()),
+    (CreateDataset,                 "target",  "target_schema_created", "dataset_created",      ()),
+    (CreateDirectTargetConnection,  "target",  "dataset_created",      "target_connected",      ()),
+    (CreateLabelledMappingSet,      "mapping", "planned",              "mapped",                (
+        CreateTargetSchema, Explore)),
+    (FindFlowSpec,                  "lookup",  "planned",              "flow_spec_found",       ()),
+    (CreateFlow,                    "flow",    "planned",              "flow_created",          (
+        CreateTabularSourceConnection, CreateDirectTargetConnection, CreateLabelledMappingSet, FindFlowSpec)),
+    (AwaitFlow,                     "flow",    "flow_created",         "flow_ready",            ()),
 )  # fmt: skip
 
 
@@ -116,7 +136,9 @@ class Table:
         return max(self.stages(spec).values())
 
 
-TABLES: Final[Mapping[str, Table]] = MappingProxyType({"tutorial": Table("tutorial", TUTORIAL)})
+TABLES: Final[Mapping[str, Table]] = MappingProxyType(
+    {"tutorial": Table("tutorial", TUTORIAL), "current": Table("current", CURRENT)}
+)
 
 
 def table_of(style: str) -> Table:

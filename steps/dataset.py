@@ -7,13 +7,12 @@ from flowledger.steps.client.paging import list_catalog
 from flowledger.steps.client.paths import catalog
 from flowledger.steps.client.port import Answer, Json, Request
 from flowledger.steps.differences import as_media_type, differ
-from flowledger.steps.marking import carries, description_of, name_of
+from flowledger.steps.marking import TAG, carries, description_of, name_of
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Call, Context, Difference, Hit, Outputs, Step, UnusableAnswer
 from flowledger.steps.target_schema import CreateTargetSchema
 
 SCHEMA_CONTENT_TYPE = "application/vnd.adobe.xed-full-notext+json; version=1"
-TAG = "flowledger"
 
 
 class CreateDataset(Step):

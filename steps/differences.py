@@ -54,3 +54,10 @@ def without_meta(value: Json) -> Json:
     if isinstance(value, list):
         return [without_meta(inner) for inner in value]
     return value
+
+
+def as_shape(value: Json) -> Json:
+    """A column's type or XDM shape without the spellings that vary: case of a type, digits in a text, `meta:` keys."""
+    if isinstance(value, dict):
+        return {key: as_shape(inner) for key, inner in without_meta(value).items()}
+    return value.lower() if isinstance(value, str) and not value.strip("+-").isdigit() else as_integer(value)

@@ -6,15 +6,18 @@ from flowledger.steps.answers import dig, text_or_none
 from flowledger.steps.client.paths import flow_service
 from flowledger.steps.client.port import Json, Request
 from flowledger.steps.differences import as_boolean, as_integer, differ
+from flowledger.steps.explore import Explore
 from flowledger.steps.flow_object import FlowObject
 from flowledger.steps.flow_spec import FindFlowSpec
 from flowledger.steps.mapping_set import CreateMappingSet
 from flowledger.steps.schedule import cadence_of, start_time
 from flowledger.steps.source_connection import CreateSourceConnection
+from flowledger.steps.sources import source_kind
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Call, Context, Difference, Outputs, Settled
 from flowledger.steps.target_connection import CreateTargetConnection
 
+DELTA_WANTED = "1367-400"  # of the sources' catalogue, whose prefix is not documented (platform-api.md §4.7, U19)
 STOPPED = frozenset({"disabled", "disabling", "failed"})
 
 
@@ -59,13 +62,37 @@ class CreateFlow(FlowObject):
         }
 
     def _transformations(self, ctx: Context) -> list[Json]:
-        mapping_set, delta = ctx.outputs_of(CreateMappingSet), ctx.spec.source.delta
+        mapping_set, column = ctx.outputs_of(CreateMappingSet), self._delta_column(ctx)
         mapping = {"mappingId": mapping_set["id"], "mappingVersion": mapping_set["version"]}
         transformations: list[Json] = [{"name": "Mapping", "params": mapping}]
-        if delta is not None and ctx.spec.schedule.frequency != "once":  # `once` has no delta (platform-api.md §11)
-            column = {"name": delta.column, "dateFormat": delta.date_format, "timezone": delta.timezone}
+        if column is not None:
             transformations.insert(0, {"name": "Copy", "params": {"deltaColumn": column}})
         return transformations
+
+    def _delta_column(self, ctx: Context) -> dict[str, Json] | None:
+        """What `Copy` is told. `once` has no delta, unless the platform has asked for one (platform-api.md §11)."""
+        if ctx.spec.schedule.frequency == "once":
+            asked_for = ctx.facts.get("delta_column")
+            return dict(asked_for) if asked_for else None
+        delta = ctx.spec.source.delta
+        if delta is None:
+            return None
+        return {"name": delta.column, "dateFormat": delta.date_format, "timezone": delta.timezone}
+
+    def otherwise(self, ctx: Context, code: str) -> bool:
+        """Name a column that tells new rows from old ones although the flow runs once, if the platform wants one.
+
+        The sources' error catalogue refuses that column for `once`, the flow spec's own schema asks for it always
+        (platform-api.md §11). One run takes every row whatever the column: the table's first date-time one will do.
+        """
+        if not code.endswith(DELTA_WANTED) or ctx.spec.schedule.frequency != "once" or "delta_column" in ctx.facts:
+            return False
+        columns = ctx.outputs_of(Explore)["columns"]
+        fitting = [column["name"] for column in columns if dig(column, "xdm", "format") == "date-time"]
+        if fitting:
+            format = source_kind(ctx.spec.source.kind).delta_format
+            ctx.put_aside(delta_column={"name": fitting[0], "dateFormat": format, "timezone": "UTC"})
+        return bool(fitting)
 
     def second_look(self, ctx: Context) -> str:
         return f"sourceConnectionIds=={ctx.outputs_of(CreateSourceConnection)['id']}"

@@ -7,8 +7,8 @@ from flowledger.steps.answers import dig, needed_text, number_of, read_by_id, te
 from flowledger.steps.client.paging import list_mapping_sets
 from flowledger.steps.client.paths import conversion
 from flowledger.steps.client.port import Answer, Json, Request
-from flowledger.steps.differences import as_integer, differ
-from flowledger.steps.marking import carries, name_of
+from flowledger.steps.differences import as_integer, as_media_type, differ
+from flowledger.steps.marking import TAG, carries, name_of
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Call, Context, Difference, Hit, Outputs, Settled, Step
 from flowledger.steps.target_schema import CreateTargetSchema
@@ -94,8 +94,8 @@ class CreateMappingSet(Step):
 
     def outputs(self, live: Json) -> Outputs:
         outputs = _outputs(live)
-        # Without a name nothing on the object says whose it is: `undo` must not remove it.
-        return outputs if text_or_none(live, "name") else {**outputs, "by_content": True}
+        # Without a label nothing on the object says whose it is: `undo` must not remove it.
+        return outputs if self.labels(live) else {**outputs, "by_content": True}
 
     async def find(self, ctx: Context) -> list[Hit]:
         """Look by name; if that shows nothing, go through all and judge each here (platform-api.md §9)."""
@@ -117,10 +117,15 @@ class CreateMappingSet(Step):
         answer = await ctx.ask(Request(method="GET", path=conversion("/mappingSets", id)), allow=(404,))
         return read_by_id(answer, answer.json, id)
 
-    def marked(self, ctx: Context, live: Json) -> bool:
+    def labels(self, live: Json) -> tuple[str, ...]:
+        """The texts of a stored set that may carry a marker; none where the platform keeps none."""
         name = text_or_none(live, "name")
-        if name:
-            return carries(ctx.marker(self), name)
+        return (name,) if name else ()
+
+    def marked(self, ctx: Context, live: Json) -> bool:
+        labels = self.labels(live)
+        if labels:
+            return carries(ctx.marker(self), *labels)
         asked_after = number_of(ctx.facts.get("asked_after"))
         late_enough = number_of(live.get("createdDate")) >= asked_after - CLOCK_SKEW
         return late_enough and not self.references(ctx, live) and _stored_pairs(live) == sorted(self._pairs(ctx))
@@ -142,6 +147,45 @@ class CreateMappingSet(Step):
         if outputs.get("by_content"):
             return []
         return [Request(method="DELETE", path=conversion("/mappingSets", outputs["id"]), effect=True)]
+
+
+class CreateLabelledMappingSet(CreateMappingSet):
+    """POST /mappingSets in the dialect of Adobe's reference (platform-api.md §5), where `name` and `tags` are fields.
+
+    So the set says whose it is by documented means. Where neither is echoed, content decides as in the other dialect.
+    """
+
+    def _body(self, ctx: Context) -> dict[str, Json]:
+        return {
+            "name": name_of(ctx, self),
+            "tags": [{"name": TAG, "values": [ctx.marker(self)]}],
+            "outputSchema": {"schemaRef": self._schema_ref(ctx)},
+            "mappings": [
+                {"sourceType": "ATTRIBUTE", "source": source, "destination": destination}
+                for source, destination in self._pairs(ctx)
+            ],
+        }
+
+    def _schema_ref(self, ctx: Context) -> dict[str, Json]:
+        """The schema at its major version, as the dataset refers to it (T14)."""
+        schema = ctx.outputs_of(CreateTargetSchema)
+        major = str(schema["version"]).partition(".")[0]
+        return {"id": schema["id"], "contentType": f"application/vnd.adobe.xed-full+json;version={major}"}
+
+    def labels(self, live: Json) -> tuple[str, ...]:
+        tags = live.get("tags")
+        values = [dig(tag, "values") for tag in (tags if isinstance(tags, list) else []) if dig(tag, "name") == TAG]
+        tagged = [value for found in values if isinstance(found, list) for value in found if isinstance(value, str)]
+        return (*super().labels(live), *tagged)
+
+    def check(self, ctx: Context, live: Json) -> list[Difference]:
+        found = dig(live, "outputSchema", "schemaRef", "contentType")
+        wanted = self._schema_ref(ctx)["contentType"]
+        path = "outputSchema.schemaRef.contentType"
+        return [
+            *super().check(ctx, live),
+            *(differ(path, wanted, found, as_media_type) if isinstance(found, str) else []),
+        ]
 
 
 def _outputs(live: Json) -> Outputs:

@@ -7,6 +7,8 @@ import re
 from flowledger.steps.client.port import Json
 from flowledger.steps.step import Context, Step
 
+TAG = "flowledger"  # our own tag, where an API has tags: its value is the marker
+
 # A name must survive every API's filter syntax (platform-api.md §9: no comma, quote, colon, slash, "*", "=").
 _UNSAFE = re.compile(r"[^\w -]+")
 

@@ -121,7 +121,7 @@ class Spec(Model):
     """One dataflow."""
 
     name: RunName
-    style: Literal["tutorial"] = "tutorial"
+    style: Literal["tutorial", "current"] = "tutorial"  # of the calls: those of 2020, or those of today's guides
     source: Source
     target: Target
     mappings: tuple[Mapping, ...]

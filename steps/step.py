@@ -155,6 +155,13 @@ class Step(ABC):
         """The effect. Called once for each attempt, so that a relative start is resolved anew."""
         raise NotImplementedError(self.name)
 
+    def otherwise(self, ctx: Context, code: str) -> bool:
+        """Whether there is another way to ask, now that the platform has refused `request` with `code` for good.
+
+        True: what must differ is put aside, and `request` asks that way from now on. To be True once for each way.
+        """
+        return False
+
     def read(self, answer: Answer) -> Outputs:
         """Take the outputs from a 2xx answer. Raises UnusableAnswer."""
         raise NotImplementedError(self.name)
