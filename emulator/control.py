@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from flowledger.emulator.run_control import put_run
 from flowledger.emulator.wire import Request, Response, json_response
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def answer(emulator: Emulator, request: Request) -> Response:
     | POST reset | forgets everything |
     | GET requests?limit=N | the latest calls |
     | GET counts?sandbox=S | how many objects of each kind exist |
+    | POST runs · POST runs/ID | makes a run as its flow's schedule would; says what came of a run |
     """
     name, _, rest = request.raw_path[len(BASE) :].strip("/").partition("/")
     match (request.method, name, rest):
@@ -58,6 +60,8 @@ def answer(emulator: Emulator, request: Request) -> Response:
         case ("GET", "counts", ""):
             sandbox = request.first("sandbox") or emulator.options.default_sandbox
             return json_response(200, {kind: emulator.count(kind, sandbox) for kind in COLLECTIONS})
+        case ("POST", "runs", run_id):
+            return put_run(emulator, request.body, run_id)
     return _not_understood(404, f"the emulator has no {request.method} {request.raw_path}")
 
 

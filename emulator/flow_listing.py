@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
+from flowledger.emulator.options import Options
 from flowledger.emulator.problem import flow_problem, refuse
 from flowledger.emulator.wire import Request, Response, json_response
 
 CONDITION = re.compile(r"(?P<field>[^=!<>~]+)(?P<operator>==|!=|<=|>=|<|>|~|=)(?P<value>.*)", re.DOTALL)
-MILLISECONDS = ("createdAt", "updatedAt", "lastRunDetails")  # what a range may ask for
+MILLISECONDS = re.compile(r"createdAt|updatedAt|.+\.(startedAtUTC|completedAtUTC)")  # what a range may ask for
+VALUE = re.compile(r'\s*(?:"([^"]*)"|([^,]*))\s*(?:,|$)')
 MISSING = object()
 
 COMMON_FIELDS = frozenset(
@@ -30,13 +32,20 @@ FIELDS: dict[str, frozenset[str]] = {
     "flows": COMMON_FIELDS
     | {"flowSpec", "sourceConnectionIds", "targetConnectionIds", "transformations", "scheduleParams", "options"}
     | {"labels", "inheritedAttributes", "lastOperation", "lastRunDetails"},
-    "runs": COMMON_FIELDS | {"flowId", "flowSpec", "metrics", "providerRefId"},
+    "runs": COMMON_FIELDS | {"flowId", "flowSpec", "metrics", "activities", "params", "providerRefId"},
     "connectionSpecs": frozenset(["id", "name", "providerId", "version", "type", "attributes"]),
     "flowSpecs": frozenset(
         ["id", "name", "providerId", "version", "attributes", "sourceConnectionSpecIds", "targetConnectionSpecIds"]
     ),
 }
+DOCUMENTED_FIELDS = frozenset(  # those that documents show; whether others work is not documented (U9)
+    {
+        *("id", "name", "state", "flowId", "lastRunDetails.startedAtUTC", "isSourceFlow"),
+        "inheritedAttributes.properties.isSourceFlow",
+    }
+)
 ORDERS = frozenset({"id", "name", "state", "createdAt", "updatedAt"})
+ORDERS_OF_RUNS = ORDERS | {"metrics.durationSummary.startedAtUTC", "metrics.durationSummary.completedAtUTC"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ class Condition:
         """Whether the item passes. A field that it does not have equals nothing."""
         if self.operator == "==" and isinstance(plain := item.get(self.path[0]), str):  # most filters, quickly
             return len(self.path) == 1 and plain in self.values
-        found = [_text(value) for value in _values_at(item, self.path)]
+        found = [_text(value) for value in values_at(item, self.path)]
         match self.operator:
             case "==":
                 return any(value in self.values for value in found)
@@ -69,9 +78,14 @@ class Condition:
         return any(number >= wanted for number in numbers)
 
 
-def conditions_of(request: Request, collection: str) -> list[Condition]:
+def conditions_of(request: Request, collection: str, options: Options) -> list[Condition]:
     """The filters of a list call; several mean all of them. Raises Refused with the documented codes."""
-    return [_condition(text, collection) for text in request.every("property")]
+    conditions = [_condition(text, collection) for text in request.every("property")]
+    if options.documented_filters_only:
+        for condition in conditions:
+            if ".".join(condition.path) not in DOCUMENTED_FIELDS:
+                _refuse_field(collection, ".".join(condition.path))
+    return conditions
 
 
 def matching(items: Iterable[dict[str, Any]], conditions: list[Condition]) -> list[dict[str, Any]]:
@@ -98,11 +112,13 @@ class Page:
         return json_response(200, body)
 
 
-def page_of(items: list[dict[str, Any]], request: Request, *, size: int, maximum: int) -> Page:
+def page_of(
+    items: list[dict[str, Any]], request: Request, *, size: int, maximum: int, orders: frozenset[str] = ORDERS
+) -> Page:
     """Order, cut and count what the filters left. Raises Refused with the documented codes."""
     counted = _asks_for_count(request)
     limit = _limit(request, size, maximum)
-    items = _ordered(items, request.first("orderby"))
+    items = ordered(items, request.first("orderby"), orders)
     start = _start(items, request.first("continuationToken"))
     shown = items[start : start + limit]
     more = start + limit < len(items)
@@ -123,38 +139,47 @@ def _condition(text: str, collection: str) -> Condition:
         refuse(flow_problem(400, "FLOW-1440-400", "Operator not implemented", text))
     path = tuple(field.split("."))
     if path[0] not in FIELDS[collection]:
-        refuse(flow_problem(400, "FLOW-1449-400", "Unknown field", f"{collection} cannot be filtered by {field!r}"))
+        _refuse_field(collection, field)
     values = tuple(_unquoted(value))
     if not values or "" in values:
         refuse(flow_problem(400, "FLOW-1452-400", "Invalid value", f"The filter by {field!r} has no value"))
     if len(values) > 1 and operator != "==":
         refuse(flow_problem(400, "FLOW-1443-400", "Several values", f"{operator} takes one value only"))
     if operator in ("<", "<=", ">", ">="):
-        if path[0] not in MILLISECONDS:
+        if not MILLISECONDS.fullmatch(field):
             refuse(flow_problem(400, "FLOW-1448-400", "No range", f"{field!r} cannot be asked for by range"))
         if not _is_number(values[0]):
             refuse(flow_problem(400, "FLOW-1453-400", "Invalid value", f"{values[0]!r} is not a number"))
     return Condition(path, operator, values)
 
 
+def _refuse_field(collection: str, field: str) -> NoReturn:
+    refuse(flow_problem(400, "FLOW-1449-400", "Unknown field", f"{collection} cannot be filtered by {field!r}"))
+
+
 def _unquoted(value: str) -> list[str]:
-    """`"a, b"` is one value, `a,b` are two; quotes go."""
-    if len(value) >= 2 and value[0] == value[-1] == '"' and '"' not in value[1:-1]:
-        return [value[1:-1]]
-    return [part.strip().strip('"') for part in value.split(",")]
+    """`"a, b"` is one value, `a,b` are two, `"a, b",c` are two; quotes go."""
+    values, at = [], 0
+    while at <= len(value):
+        part = VALUE.match(value, at)
+        if part is None:  # a quote in the middle of a value
+            return [one.strip().strip('"') for one in value.split(",")]
+        values.append(part[1] if part[1] is not None else part[2].strip().strip('"'))
+        at = part.end() if part[0].endswith(",") else len(value) + 1
+    return values
 
 
-def _values_at(item: Any, path: tuple[str, ...]) -> list[Any]:
+def values_at(item: Any, path: tuple[str, ...]) -> list[Any]:
     """The values at a dotted path; a list on the way stands for each of its members."""
     if isinstance(item, list):
-        return [value for member in item for value in _values_at(member, path)]
+        return [value for member in item for value in values_at(member, path)]
     if not path:
         return [] if item is None else [item]
     if not isinstance(item, dict):
         return []
     if ".".join(path) in item:  # a key with dots in it
-        return _values_at(item[".".join(path)], ())
-    return _values_at(item.get(path[0]), path[1:])
+        return values_at(item[".".join(path)], ())
+    return values_at(item.get(path[0]), path[1:])
 
 
 def _text(value: Any) -> str:
@@ -192,17 +217,25 @@ def _limit(request: Request, size: int, maximum: int) -> int:
     return min(int(asked), maximum)
 
 
-def _ordered(items: list[dict[str, Any]], orderby: str | None) -> list[dict[str, Any]]:
+def ordered(items: list[dict[str, Any]], orderby: str | None, orders: frozenset[str] = ORDERS) -> list[dict[str, Any]]:
+    """The items in the order asked for. Raises Refused with 1432 or 1433."""
     if orderby is None:
         return items
     for key in reversed(orderby.split(",")):  # sorts are stable: the last key first
         field = key.strip().lstrip("+-")  # a plus that was not encoded arrives as a space
         if not field:
             refuse(flow_problem(400, "FLOW-1432-400", "Invalid orderby", f"{orderby!r} names no field"))
-        if field not in ORDERS:
+        if field not in orders:
             refuse(flow_problem(400, "FLOW-1433-400", "Invalid orderby", f"Lists cannot be ordered by {field!r}"))
-        items = sorted(items, key=lambda item: _sort_key(item.get(field)), reverse=key.strip().startswith("-"))
+        items = sorted(items, key=_sort_key_at(tuple(field.split("."))), reverse=key.strip().startswith("-"))
     return items
+
+
+def _sort_key_at(path: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[bool, float, str]]:
+    def key(item: dict[str, Any]) -> tuple[bool, float, str]:
+        return _sort_key(next(iter(values_at(item, path)), None))
+
+    return key
 
 
 def _sort_key(value: Any) -> tuple[bool, float, str]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flowledger.emulator import flow_explore
+from flowledger.emulator import flow_explore, flow_runs
 from flowledger.emulator.connection_rules import (
     check_base_exists,
     check_connection,
@@ -117,7 +117,7 @@ def list_objects(kind: str) -> Handler:
 
     def handler(call: Call) -> Response:
         options, now_ms = call.world.options, call.world.now_ms()
-        conditions = conditions_of(call.request, kind)
+        conditions = conditions_of(call.request, kind, call.world.options)
         stored_alike = [condition for condition in conditions if condition.path[0] not in DERIVED]
         kept = matching(call.world.listed(kind, call.sandbox), stored_alike)  # before the costlier presentation
         items = [presented(kind, obj, now_ms) for obj in kept]
@@ -176,7 +176,7 @@ def list_specs(kind: str) -> Handler:
 
     def handler(call: Call) -> Response:
         specs = _specs(call, kind).values()
-        return json_response(200, {"items": matching(specs, conditions_of(call.request, kind))})
+        return json_response(200, {"items": matching(specs, conditions_of(call.request, kind, call.world.options))})
 
     return handler
 
@@ -191,18 +191,6 @@ def read_spec(kind: str) -> Handler:
         return json_response(200, {"items": [found]})
 
     return handler
-
-
-def list_runs(call: Call) -> Response:
-    """GET /runs: no flow has run, for the data plane is not served."""
-    conditions_of(call.request, "runs")
-    options = call.world.options
-    return page_of([], call.request, size=options.page_size, maximum=options.page_maximum).answer("runs")
-
-
-def read_run(call: Call) -> Response:
-    """GET /runs/{id}."""
-    return fault(404, "FLOW-1439", f"The requested runs resource {call.params['id']} is not found.")
 
 
 CREATES: dict[str, Callable[[Call], Response]] = {
@@ -232,8 +220,7 @@ def _routes() -> list[Route]:
         ]
     routes += [
         *flow_explore.ROUTES,
-        ("GET", f"{FLOW_SERVICE}runs", list_runs),
-        ("GET", f"{FLOW_SERVICE}runs/{{id}}", read_run),
+        *flow_runs.ROUTES,
     ]
     return routes
 

@@ -194,7 +194,7 @@ def _flow_specs(kinds: Iterable[SourceKind], drafts: bool) -> list[dict[str, Any
 
 
 def _connection_spec(kind: SourceKind, drafts: bool) -> dict[str, Any]:
-    place = {"tableName": {"type": "string"}, "path": {"type": "string"}, "columns": {"type": "array"}}
+    place: dict[str, Any] = {"tableName": {"type": "string"}, "path": {"type": "string"}, "columns": {"type": "array"}}
     if "rest" in kind.explores:
         place = {"resourcePath": {"type": "string"}}
     elif "file" in kind.explores:
