@@ -7,16 +7,17 @@ import os
 import random
 import socket
 import string
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from flowledger.engine.destroy import destroy_run
 from flowledger.engine.discretion import without_secrets
 from flowledger.engine.driver import Driver
-from flowledger.engine.events import Event, RunStarted, RunStopped, RunTakenUp
+from flowledger.engine.events import DestroyBegun, Event, RunStarted, RunStopped, RunTakenUp
 from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, RunState, ledger_of
 from flowledger.engine.log import logger_of
@@ -42,6 +43,7 @@ from flowledger.steps.client.platform import Platform
 from flowledger.steps.flow import CreateFlow
 from flowledger.steps.spec import Spec
 
+T = TypeVar("T")
 DEFAULT_JOURNAL = Path(".flowledger/journal")
 SpecLike = Spec | Mapping[str, Any] | Path | str
 JournalLike = Journal | Path | str
@@ -116,6 +118,35 @@ async def resume(
         return await sitting.drive(book, place, ledger, start=start)
 
 
+async def destroy(
+    run: str,
+    *,
+    journal: JournalLike = DEFAULT_JOURNAL,
+    platform: Platform | None = None,
+    keep_dataset: bool = False,
+    on_event: OnEvent | None = None,
+    halt: Halt | None = None,
+    lock_timeout: float = 0.0,
+    clock: Clock | None = None,
+    chance: random.Random | None = None,
+) -> Report:
+    """Delete everything that a run has made, its dataset with all data in it included; a no-op once that is done.
+
+    Asks nothing. From its first event on the run can only be destroyed: call it again until it returns. What the run
+    found or shares stays, and what somebody else's objects refer to; the report's `left` says what and why.
+    `keep_dataset` leaves the dataset, its schema and its field group, also in later calls that do not say so.
+    Otherwise as `apply`. Raises NotThere if the journal knows no such run; Rejected, after everything else is deleted,
+    for a refusal of the platform that nothing explains.
+    """
+    sitting = _Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
+    _must_exist(journal, run)
+    async with sitting.open() as (book, place):
+        ledger = ledger_of(run, book.events(run))
+        if ledger.spec is None:
+            raise _no_such_run(run, book.runs(), place)
+        return await sitting.destroy(book, place, ledger, keep_dataset=keep_dataset)
+
+
 async def status(run: str, *, journal: JournalLike = DEFAULT_JOURNAL) -> Report:
     """What the journal says of a run, without a lock and without a network. Raises NotThere."""
     return await asyncio.to_thread(read_status, run, journal)
@@ -154,6 +185,11 @@ def apply_sync(spec: SpecLike, **options: Any) -> Report:
 def resume_sync(run: str, **options: Any) -> Report:
     """`resume` for programs without a loop of their own; same arguments."""
     return asyncio.run(resume(run, **options))
+
+
+def destroy_sync(run: str, **options: Any) -> Report:
+    """`destroy` for programs without a loop of their own; same arguments."""
+    return asyncio.run(destroy(run, **options))
 
 
 def status_sync(run: str, *, journal: JournalLike = DEFAULT_JOURNAL) -> Report:
@@ -209,12 +245,78 @@ class _Sitting:
     async def drive(
         self, book: Journal, place: str, ledger: Ledger, *, new: Spec | None = None, start: str | int | None = None
     ) -> Report:
+        """Provision what is left of a run, or begin it with the spec `new`."""
+        _refuse_destroyed(ledger)
         if ledger.state is RunState.PROVISIONED:
             return report_of(ledger, place)
+
+        async def opening(platform: Platform) -> None:
+            if ledger.spec is None:
+                assert new is not None
+                await self._keep(
+                    book,
+                    ledger,
+                    RunStarted(
+                        nonce=draw_nonce(self._chance),
+                        spec=new.model_dump(mode="json", by_alias=True),
+                        org=platform.org,
+                        sandbox=platform.sandbox,
+                        base_url=platform.base_url,
+                        shares=self._share,
+                    ),
+                )
+            _refuse_another_place(ledger, platform)
+            await self._keep(book, ledger, RunTakenUp(**self._who, start=start, shares=self._share))
+
+        async def drive_on(run: Run) -> None:
+            await Driver(run).drive()
+
+        await self._held(book, ledger, opening, drive_on)
+        return report_of(ledger, place)
+
+    async def destroy(self, book: Journal, place: str, ledger: Ledger, *, keep_dataset: bool) -> Report:
+        """Remove what a run has made; a no-op once that is done."""
+        if ledger.destroyed:
+            return report_of(ledger, place)
+
+        async def opening(platform: Platform) -> None:
+            _refuse_another_place(ledger, platform)
+            if not ledger.destroying or (keep_dataset and not ledger.keep_dataset):
+                await self._keep(book, ledger, DestroyBegun(keep_dataset=keep_dataset))
+            await self._keep(book, ledger, RunTakenUp(**self._who))
+
+        await self._held(book, ledger, opening, destroy_run, verb="destroy")
+        return report_of(ledger, place)
+
+    @property
+    def _who(self) -> dict[str, Any]:
+        """This process, as the journal names it."""
+        return {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "boot_id": self._clock.boot_id,
+            "version": _version(),
+        }
+
+    async def _held(
+        self,
+        book: Journal,
+        ledger: Ledger,
+        opening: Callable[[Platform], Awaitable[None]],
+        work: Callable[[Run], Awaitable[T]],
+        *,
+        verb: str = "resume",
+    ) -> T:
+        """Claim the run, write its opening, and work. `verb` is what a person types to go on after an error."""
         platform = self._platform or platform_from_env(os.environ, clock=self._clock)
         try:
             with book.claim(ledger.run):
-                return await self._drive(book, place, ledger, platform, new, start)
+                await opening(platform)
+                return await self._work(book, ledger, platform, work, verb)
+        except FlowledgerError as error:
+            error.hint = error.hint.replace("flowledger resume", f"flowledger {verb}")
+            without_secrets(error, platform.redactor)
+            raise
         except Exception as error:
             without_secrets(error, platform.redactor)
             raise
@@ -222,41 +324,9 @@ class _Sitting:
             if self._platform is None:
                 await platform.close()
 
-    async def _drive(
-        self,
-        book: Journal,
-        place: str,
-        ledger: Ledger,
-        platform: Platform,
-        new: Spec | None,
-        start: str | int | None,
-    ) -> Report:
-        if ledger.spec is None:
-            assert new is not None
-            await self._keep(
-                book,
-                ledger,
-                RunStarted(
-                    nonce=draw_nonce(self._chance),
-                    spec=new.model_dump(mode="json", by_alias=True),
-                    org=platform.org,
-                    sandbox=platform.sandbox,
-                    base_url=platform.base_url,
-                ),
-            )
-        _refuse_another_place(ledger, platform)
-        await self._keep(
-            book,
-            ledger,
-            RunTakenUp(
-                pid=os.getpid(),
-                host=socket.gethostname(),
-                boot_id=self._clock.boot_id,
-                version=_version(),
-                start=start,
-                shares=self._share,
-            ),
-        )
+    async def _work(
+        self, book: Journal, ledger: Ledger, platform: Platform, work: Callable[[Run], Awaitable[T]], verb: str
+    ) -> T:
         run = Run(
             ledger=ledger,
             journal=book,
@@ -268,18 +338,19 @@ class _Sitting:
         )
         unlisten = self._halt.listen(lambda reason: run.stop(reason, urgent=True))
         try:
-            await Driver(run).drive()
+            result = await work(run)
             await run.flush()
         except FlowledgerError as error:
+            error.hint = error.hint.replace("flowledger resume", f"flowledger {verb}")
             without_secrets(error, platform.redactor)
             await _write_stop(run, error)
             raise
         except asyncio.CancelledError:
-            await _write_stop(run, Interrupted("the task was cancelled", hint=f"flowledger resume {ledger.run}"))
+            await _write_stop(run, Interrupted("the task was cancelled", hint=f"flowledger {verb} {ledger.run}"))
             raise
         finally:
             unlisten()
-        return report_of(ledger, place)
+        return result
 
     async def _keep(self, book: Journal, ledger: Ledger, event: Event) -> None:
         doc = event.doc(at=self._clock.wall(), mono=self._clock.monotonic())
@@ -294,7 +365,13 @@ async def _write_stop(run: Run, error: FlowledgerError) -> None:
     if isinstance(error, JournalError):
         return
     stop = RunStopped(
-        state="in_doubt" if isinstance(error, InDoubt) else "provisioning" if isinstance(error, TryLater) else "failed",
+        state="destroying"
+        if run.ledger.destroying
+        else "in_doubt"
+        if isinstance(error, InDoubt)
+        else "provisioning"
+        if isinstance(error, TryLater)
+        else "failed",
         error=type(error).__name__,
         message=error.message,
         step=error.step if isinstance(error, StepError) else "",
@@ -336,6 +413,20 @@ def _must_exist(journal: JournalLike, run: str) -> None:
 def _no_such_run(run: str, runs: list[str], place: str) -> NotThere:
     known = ", ".join(runs[-5:]) or "none"
     return NotThere(f"the journal at {place} has no run {run!r}; it has: {known}", hint="flowledger runs")
+
+
+def _refuse_destroyed(ledger: Ledger) -> None:
+    """A run whose destroy has begun can only be destroyed (protocol rule 15)."""
+    if ledger.destroyed:
+        raise UsageError(
+            f"run {ledger.run} is destroyed: what it made is deleted, and its name stands for what it was",
+            hint="give the spec a new name and apply that; or apply into another journal (--journal DIR)",
+        )
+    if ledger.destroying:
+        raise UsageError(
+            f"the destroy of run {ledger.run} has begun: it can only be destroyed",
+            hint=f"flowledger destroy {ledger.run}",
+        )
 
 
 def _refuse_another_place(ledger: Ledger, platform: Platform) -> None:

@@ -11,7 +11,7 @@ from flowledger.engine.attempt import attempt
 from flowledger.engine.context import StepContext
 from flowledger.engine.events import DriftSeen, RunProvisioned, StepSettled
 from flowledger.engine.lane import Lane
-from flowledger.engine.reconcile import last_look
+from flowledger.engine.reconcile import AFTER_THE_END, last_look, shown_by
 from flowledger.engine.run import Run
 from flowledger.engine.table import Table
 from flowledger.errors import Drifted, FlowledgerError, Interrupted, JournalError, TryLater
@@ -65,10 +65,10 @@ class Driver:
         """Provision what is left. Raises the error that stopped the run, once every call in flight has ended."""
         if self.run.ledger.sittings > 1:
             await self._refuse_drift()
-        await self._together([self._walk(lane) for lane in self.lanes.values()])
+        await self.together([self._walk(lane) for lane in self.lanes.values()])
         for row in self.table.rows:
             if self.run.ledger.step(row.step.name).needs_last_look:
-                await self._together([last_look(self.run, row.step, StepContext(self.run, row.step))])
+                await self.together([last_look(self.run, row.step, StepContext(self.run, row.step))])
         await self.run.keep(RunProvisioned(duplicates=self.run.ledger.duplicates))
 
     async def _walk(self, lane: Lane) -> None:
@@ -80,7 +80,7 @@ class Driver:
                 raise AssertionError(f"{row.step.name} was refused although the steps it needs are done")
             self.run.moved(row.step.name)
 
-    async def _together(self, works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    async def together(self, works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
         """Do all of it at the same time; nothing of it goes on after this has returned or raised.
 
         When one fails the others begin no further call. When a stop is asked for from outside, what is in flight has
@@ -122,7 +122,7 @@ class Driver:
         """Before anything is built on what earlier sittings made: is it still there, unedited?"""
         rows = [row for row in self.table.rows if self.run.ledger.step(row.step.name).how in _MADE and row.step.kind]
         differences: list[str] = []
-        for found in await self._together([self._drift_of(row.step) for row in rows]):
+        for found in await self.together([self._drift_of(row.step) for row in rows]):
             differences += found
         if differences:
             raise Drifted(
@@ -138,12 +138,14 @@ class Driver:
         id = str(record.outputs["id"])
         live = await step.fetch(ctx, id)
         if live is None:
-            boot_id, completed = record.completed_at
-            fresh = boot_id == self.run.clock.boot_id and (
-                self.run.clock.monotonic() - completed <= self.run.spec.settle.window
-            )
-            if fresh:  # a 404 within the list lag of a create is not drift
-                return []
+            left = shown_by(self.run, record) - self.run.clock.monotonic()
+            if left >= 0 and record.completed_at[0] == self.run.clock.boot_id:
+                return []  # a 404 within the list lag of a create is not drift
+            if left >= 0:
+                # When it was made, by this boot's clock, nobody knows: the lag counts from when the run was taken up.
+                await self.run.pause(step, left + AFTER_THE_END, "lag")
+                live = await step.fetch(ctx, id)
+        if live is None:
             found = [f"{step.label} {id} is gone"]
         else:
             # What this run found is somebody else's: its name and its content are theirs to change.

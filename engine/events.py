@@ -40,6 +40,7 @@ class RunStarted(Event):
     org: str
     sandbox: str
     base_url: str
+    shares: bool = False  # base connection and sink, with the journal's other runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +169,7 @@ class RunStopped(Event):
     """The run ended unfinished. `resume` carries on unless the state is failed for good."""
 
     kind = "run_stopped/1"
-    state: Literal["failed", "in_doubt", "provisioning"]
+    state: Literal["failed", "in_doubt", "provisioning", "destroying"]
     error: str  # class name in flowledger.errors
     message: str
     step: str = ""
@@ -186,11 +187,97 @@ class RunProvisioned(Event):
     duplicates: list[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestroyBegun(Event):
+    """The run can only be destroyed from here on (protocol rule 15)."""
+
+    kind = "destroy_begun/1"
+    keep_dataset: bool = False  # the dataset, its schema and its field group stay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteIntended(Event):
+    """A call that removes an object is on disk and may now be sent; what comes of it is not known yet."""
+
+    kind = "delete_intended/1"
+    step: str  # whose object it is
+    id: str
+    op: str  # "delete", or what comes before it, like "disable"
+    attempt: int  # of this op on this object
+    why: str  # "destroy" or "twin"
+    call: CallDoc
+    send_deadline: float  # monotonic seconds of this boot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteAnswered(Event):
+    """What came of such a call. `in_doubt` is settled by reading the object by its id."""
+
+    kind = "delete_answered/1"
+    step: str
+    id: str
+    op: str
+    attempt: int
+    outcome: Outcome
+    answer: AnswerDoc
+    code: str = ""
+    text: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectGone(Event):
+    """A read by id says that an object of the run is not there any more, and that counts (protocol rule 15)."""
+
+    kind = "object_gone/1"
+    step: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectLeft(Event):
+    """An object was not deleted, and why not; another sitting may decide otherwise."""
+
+    kind = "object_left/1"
+    step: str
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDestroyed(Event):
+    """Nothing of the run is on the platform any more, except for what is left."""
+
+    kind = "run_destroyed/1"
+    left: Sequence[Mapping[str, Json]]  # step, id, why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftBegun(Event):
+    """A process holds the lock and compares the run with the platform."""
+
+    kind = "drift_begun/1"
+    pid: int
+    host: str
+    boot_id: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftChecked(Event):
+    """Every object was read by its id and every marker looked up: what differs now, and which twins there are now."""
+
+    kind = "drift_checked/1"
+    drifted: list[str]  # steps whose object is gone or edited
+    twins: Mapping[str, list[str]]  # step to ids of further objects with its marker
+
+
 KINDS: Mapping[str, type[Event]] = {
     event.kind: event
     for event in (
         RunStarted, RunTakenUp, TokenFetched, ReadAnswered, IntentRecorded, OutcomeRecorded, LookedUp, StepAdopted,
-        StepSettled, WaitStarted, LastLookTaken, DriftSeen, RunStopped, RunProvisioned,
+        StepSettled, WaitStarted, LastLookTaken, DriftSeen, RunStopped, RunProvisioned, DestroyBegun, DeleteIntended,
+        DeleteAnswered, ObjectGone, ObjectLeft, RunDestroyed, DriftBegun, DriftChecked,
     )
 }  # fmt: skip
 

@@ -16,6 +16,8 @@ from flowledger.engine.table import TABLES, Table, table_of
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import How, Outputs
 
+DELETE = "delete"  # the op that removes an object; what comes before it has other names
+
 
 class RunState(StrEnum):
     """The state of a run as a whole, computed, never stored."""
@@ -25,6 +27,8 @@ class RunState(StrEnum):
     PROVISIONED = "provisioned"
     FAILED = "failed"
     IN_DOUBT = "in_doubt"
+    DESTROYING = "destroying"
+    DESTROYED = "destroyed"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,6 +78,21 @@ class StepRecord:
 
 
 @dataclass(slots=True, kw_only=True)
+class Removal:
+    """What the journal says of removing one object."""
+
+    step: str
+    id: str
+    attempts: dict[str, list[Attempt]] = field(default_factory=dict)  # by op
+    gone: bool = False
+    left: str = ""  # why it was not deleted when that was last tried
+
+    def of(self, op: str) -> list[Attempt]:
+        """The attempts of one op, first to last."""
+        return self.attempts.setdefault(op, [])
+
+
+@dataclass(slots=True, kw_only=True)
 class Ledger:
     """One run, folded."""
 
@@ -93,12 +112,21 @@ class Ledger:
     steps: dict[str, StepRecord] = field(default_factory=dict)
     stopped: RunStopped | None = None  # until the run is taken up again
     provisioned: bool = False
+    destroying: bool = False  # and nothing else can be done with it any more
+    destroyed: bool = False
+    keep_dataset: bool = False
+    removals: dict[tuple[str, str], Removal] = field(default_factory=dict)  # by step and id
+    left: list[dict[str, str]] = field(default_factory=list)  # once destroyed: step, id, why
     shares: bool = False  # base connection and sink with the journal's other runs
 
     @property
     def table(self) -> Table:
         """The machine that this run walks: that of its spec's style, the tutorial's while no spec is known."""
         return table_of(self.spec.style) if self.spec is not None else TABLES["tutorial"]
+
+    def removal(self, step: str, id: str) -> Removal:
+        """The record of an object's removal, empty if the journal says nothing of it."""
+        return self.removals.setdefault((step, id), Removal(step=step, id=id))
 
     def step(self, name: str) -> StepRecord:
         """The record of a step, empty if the journal says nothing of it."""
@@ -112,6 +140,10 @@ class Ledger:
         """The run's state as a whole."""
         if self.spec is None:
             return RunState.PLANNED
+        if self.destroyed:
+            return RunState.DESTROYED
+        if self.destroying:
+            return RunState.DESTROYING
         if self.provisioned:
             return RunState.PROVISIONED
         if any(record.unanswered and not record.done for record in self.steps.values()):
@@ -121,7 +153,12 @@ class Ledger:
     @property
     def duplicates(self) -> list[str]:
         """Ids of objects with our marker beside those that the journal names."""
-        return [id for record in self.steps.values() for id in record.duplicates]
+        return [
+            id
+            for record in self.steps.values()
+            for id in record.duplicates
+            if (record.name, id) not in self.removals or not self.removals[record.name, id].gone
+        ]
 
     def fold(self, number: int, doc: Mapping[str, Any]) -> None:
         """Take one event in. `number` is its event number. Unknown kinds are counted and skipped."""
@@ -137,6 +174,7 @@ class Ledger:
                     event.base_url,
                 )
                 self.spec = self.spec_as_written = Spec.model_validate(event.spec)
+                self.shares = event.shares
                 self.started_at = self.changed_at
             case ev.RunTakenUp():
                 self.boot_id, self.taken_up_at, self.stopped = event.boot_id, mono, None
@@ -182,6 +220,35 @@ class Ledger:
                 self.stopped = event
             case ev.RunProvisioned():
                 self.provisioned = True
+            case ev.DestroyBegun():
+                self.destroying = True
+                # A wish to keep data that was once written down is not taken back by leaving out a flag.
+                self.keep_dataset = self.keep_dataset or event.keep_dataset
+            case ev.DeleteIntended():
+                self.removal(event.step, event.id).of(event.op).append(
+                    Attempt(number=event.attempt, event=number, boot_id=self.boot_id, send_deadline=event.send_deadline)
+                )
+            case ev.DeleteAnswered():
+                removal = self.removal(event.step, event.id)
+                for attempt in removal.of(event.op):
+                    if attempt.number == event.attempt:
+                        attempt.outcome, attempt.code = event.outcome, event.code
+                        attempt.text, attempt.request_id = event.text, event.request_id
+                removal.gone = removal.gone or (event.op == DELETE and event.outcome == "done")
+            case ev.ObjectGone():
+                self.removal(event.step, event.id).gone = True
+            case ev.ObjectLeft():
+                self.removal(event.step, event.id).left = event.why
+            case ev.RunDestroyed():
+                self.destroyed = True
+                self.left = [{name: str(value) for name, value in one.items()} for one in event.left]
+            case ev.DriftBegun():
+                self.boot_id, self.taken_up_at = event.boot_id, mono
+            case ev.DriftChecked():
+                for record in self.steps.values():
+                    if record.name not in event.drifted:
+                        record.drift = []
+                    record.duplicates = list(event.twins.get(record.name, ()))
 
     def _complete(self, record: StepRecord, outputs: Outputs, how: How, mono: float) -> None:
         # Protocol rule 8: the journaled id stays. Later hits never change it.

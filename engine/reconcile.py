@@ -6,6 +6,7 @@ from typing import Any
 
 from flowledger.engine.context import StepContext
 from flowledger.engine.events import LastLookTaken, LookedUp, StepAdopted
+from flowledger.engine.ledger import StepRecord
 from flowledger.engine.retry import look_ups
 from flowledger.engine.run import Run
 from flowledger.errors import Conflict, Unreachable
@@ -31,6 +32,15 @@ def window_end(run: Run, step: Step) -> float:
 def _window_end(run: Run, boot_id: str, send_deadline: float) -> float:
     here = boot_id == run.clock.boot_id
     return (send_deadline if here else run.ledger.taken_up_at) + run.spec.settle.window
+
+
+def shown_by(run: Run, record: StepRecord) -> float:
+    """When, on this boot's monotonic clock, the platform must show what the step made: until then a 404 means nothing.
+
+    For what was made in another boot or on another host that counts from when the run was taken up.
+    """
+    boot_id, completed = record.completed_at
+    return (completed if boot_id == run.clock.boot_id else run.ledger.taken_up_at) + run.spec.settle.window
 
 
 async def reconcile(run: Run, step: Step, ctx: StepContext) -> bool:

@@ -22,6 +22,16 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """An object that `destroy` did not delete, or that was never the run's, and why."""
+
+    step: str
+    kind: str
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
     """Why a run ended unfinished. `error` is the name of a class in `flowledger.errors`."""
 
@@ -49,11 +59,13 @@ class Report:
     events: int
     changed_at: float  # seconds since the epoch
     stopped: Stop | None
+    destroyed: tuple[Resource, ...] = ()  # what `destroy` has deleted, or found gone
+    left: tuple[Left, ...] = ()  # what it has not, once it is through
 
     @property
     def exit_code(self) -> int:
-        """What the CLI ends with after this: 0 once provisioned."""
-        if self.state is RunState.PROVISIONED:
+        """What the CLI ends with after this: 0 once provisioned, or destroyed."""
+        if self.state in (RunState.PROVISIONED, RunState.DESTROYED):
             return 0
         return self.stopped.exit_code if self.stopped else 75
 
@@ -75,7 +87,7 @@ def report_of(ledger: Ledger, journal: str) -> Report:
     return Report(
         run=ledger.run,
         state=ledger.state,
-        resources=tuple(resource for resource in resources if resource.kind),
+        resources=tuple(resource for resource in resources if resource.kind and not _is_gone(ledger, resource)),
         duplicates=tuple(ledger.duplicates),
         org=ledger.org,
         sandbox=ledger.sandbox,
@@ -84,7 +96,33 @@ def report_of(ledger: Ledger, journal: str) -> Report:
         events=ledger.events,
         changed_at=ledger.changed_at,
         stopped=_stop_of(stopped) if stopped else None,
+        destroyed=_destroyed(ledger),
+        left=tuple(
+            Left(step=one["step"], kind=_kind(ledger, one["step"]), id=one["id"], why=one["why"]) for one in ledger.left
+        ),
     )
+
+
+def _is_gone(ledger: Ledger, resource: Resource) -> bool:
+    removal = ledger.removals.get((resource.step, resource.id))
+    return removal is not None and removal.gone
+
+
+def _destroyed(ledger: Ledger) -> tuple[Resource, ...]:
+    found = []
+    order = {row.step.name: at for at, row in enumerate(ledger.table.rows)}
+    removals = sorted(ledger.removals.values(), key=lambda one: (order.get(one.step, len(order)), one.id))
+    for removal in removals if ledger.destroying else ():
+        record = ledger.steps.get(removal.step)
+        named = record is not None and str((record.outputs or {}).get("id")) == removal.id
+        how = str(record.how) if record is not None and named else "duplicate"
+        if removal.gone:
+            found.append(Resource(step=removal.step, kind=_kind(ledger, removal.step), id=removal.id, how=how))
+    return tuple(found)
+
+
+def _kind(ledger: Ledger, step: str) -> str:
+    return ledger.table.row_of(step).step.kind if step in ledger.table else ""
 
 
 def _stop_of(stopped: RunStopped) -> Stop:

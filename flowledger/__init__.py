@@ -10,7 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from flowledger.engine.api import apply, apply_sync, resume, resume_sync, status, status_sync
+    from flowledger.engine.api import (
+        apply,
+        apply_sync,
+        destroy,
+        destroy_sync,
+        resume,
+        resume_sync,
+        status,
+        status_sync,
+    )
     from flowledger.engine.fleet import (
         FleetReport,
         RunOutcome,
@@ -21,7 +30,7 @@ if TYPE_CHECKING:
     )
     from flowledger.engine.halt import Halt
     from flowledger.engine.ledger import RunState
-    from flowledger.engine.report import Report, Resource, Stop
+    from flowledger.engine.report import Left, Report, Resource, Stop
     from flowledger.engine.specfile import load_spec
     from flowledger.errors import (
         AppendOnlyError,
@@ -65,6 +74,7 @@ __all__ = [
     "JournalHeld",
     "JournalPoisoned",
     "JournalReader",
+    "Left",
     "NotPermitted",
     "NotThere",
     "Platform",
@@ -85,6 +95,8 @@ __all__ = [
     "apply_many",
     "apply_many_sync",
     "apply_sync",
+    "destroy",
+    "destroy_sync",
     "load_spec",
     "platform_from_env",
     "resume",
@@ -96,7 +108,16 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "flowledger.engine.api": ("apply", "apply_sync", "resume", "resume_sync", "status", "status_sync"),
+    "flowledger.engine.api": (
+        "apply",
+        "apply_sync",
+        "destroy",
+        "destroy_sync",
+        "resume",
+        "resume_sync",
+        "status",
+        "status_sync",
+    ),
     "flowledger.engine.fleet": (
         "FleetReport",
         "RunOutcome",
@@ -107,7 +128,7 @@ _HOMES: Final = {
     ),
     "flowledger.engine.halt": ("Halt",),
     "flowledger.engine.ledger": ("RunState",),
-    "flowledger.engine.report": ("Report", "Resource", "Stop"),
+    "flowledger.engine.report": ("Left", "Report", "Resource", "Stop"),
     "flowledger.engine.specfile": ("load_spec",),
     "flowledger.errors": (
         "AppendOnlyError",

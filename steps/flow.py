@@ -19,6 +19,8 @@ from flowledger.steps.target_connection import CreateTargetConnection
 
 DELTA_WANTED = "1367-400"  # of the sources' catalogue, whose prefix is not documented (platform-api.md §4.7, U19)
 STOPPED = frozenset({"disabled", "disabling", "failed"})
+AT_REST = frozenset({"enabled", "disabled", "draft", "failed"})  # platform-api.md §10; other states are on their way
+ENDED = frozenset({"", "completed", "success", "failed"})  # of a last operation
 
 
 class CreateFlow(FlowObject):
@@ -134,6 +136,14 @@ class CreateFlow(FlowObject):
         if state in STOPPED:  # of the server's fields the one that says whether rows still flow
             differences.append(Difference(path="state", wanted="enabled", found=state))
         return differences
+
+    def at_rest(self, live: Json) -> bool:
+        operation = dig(live, "lastOperation", "status", "value")
+        under_way = isinstance(operation, str) and operation.lower() not in ENDED
+        return text_or_none(live, "state") in AT_REST and not under_way
+
+    def at_work(self, live: Json) -> bool:
+        return text_or_none(live, "state") == "enabled"
 
     def undo(self, ctx: Context, outputs: Outputs) -> list[Request]:
         """Disable, so that no run starts any more, then delete (platform-api.md §10)."""

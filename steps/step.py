@@ -193,6 +193,14 @@ class Step(ABC):
         """Drift: everything compared by platform-api.md §16's last paragraph, references included."""
         return self.references(ctx, live)
 
+    def at_rest(self, live: Json) -> bool:
+        """Whether no operation is under way on the object: until then it can be neither changed nor deleted."""
+        return True
+
+    def at_work(self, live: Json) -> bool:
+        """Whether the object must be stopped before it is deleted, which is what `undo` begins with."""
+        return False
+
     def undo(self, ctx: Context, outputs: Outputs) -> list[Request]:
         """The calls that remove what this step made (platform-api.md §10), in order; [] if nothing is to be removed."""
         return []
