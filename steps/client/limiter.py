@@ -26,9 +26,12 @@ LONGEST_PAUSE: Final = 60.0  # seconds: what Retry-After may ask of everybody; a
 MARGIN: Final = 0.02  # how far below the measured rate calls go after a 429
 CREEP: Final = 0.01  # growth a second of a rate that was measured, doubled every `DOUBLED_AFTER` without a 429
 DOUBLED_AFTER: Final = 15.0  # seconds
-EXPLORE: Final = 0.5  # growth a second of a rate that is only a guess
+EXPLORE: Final = 0.8  # growth a second of a rate that is only a guess
+FIRST_GUESS: Final = 0.8  # of what was let through lately, since a burst let through says too much
 SURE: Final = 0.12  # how far apart two bounds may lie for a rate to be called measured
 CREDIT: Final = 0.05  # seconds of lateness that may be made up for: a busy loop wakes late, and must not lose calls
+UNSURE: Final = 0.1  # growth a second after that
+TOO_FAST: Final = 0.75  # what is left of a rate that was refused before anything could be learnt
 FEWEST: Final = 8  # calls let through from which a rate can be measured
 FORGOTTEN_AFTER: Final = 60.0  # seconds without anybody waiting, after which calls are not spaced any more
 SLOWEST: Final = 0.2  # calls a second: whatever happens, somebody goes on asking
@@ -50,12 +53,12 @@ class Limiter:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = 0.0
-        self._rate: float | None = None
-        self._guessed = True  # the rate was never measured
+        self._rate = FIRST_RATE
+        self._open = True  # nobody has said 429 yet, and the rate only keeps a start from being a stampede
+        self._growth = EXPLORE  # a second; the less is known of the limit the more
         self._next_at = 0.0
         self._paused_until = 0.0
-        self._grown_at = 0.0
-        self._scarce_at = 0.0  # when somebody last waited for the pace
+        self._scarce_at = clock.monotonic()  # when somebody last began to wait for the pace
         self._slowed_at = 0.0  # when a 429 last changed the pace
         self._pauses = 0.0  # seconds of pause since then
         self._accepted = 0  # answers other than 429 since then
@@ -65,7 +68,7 @@ class Limiter:
     @property
     def rate(self) -> float | None:
         """Calls a second that are begun at most; None while nobody has said 429."""
-        return self._rate
+        return None if self._open else self._rate
 
     @property
     def under_way(self) -> int:
@@ -139,7 +142,7 @@ class Limiter:
         if not throttled:
             return
         self.throttled += 1
-        if self._rate is None or began >= self._slowed_at:
+        if self._open or began >= self._slowed_at:
             self._slow_down(now, began)
 
     def _slow_down(self, now: float, began: float) -> None:
@@ -148,19 +151,27 @@ class Limiter:
         Then the platform's allowance was used up, and now it is again. What came through in between is all that it
         gave, if it lost nothing by being full; so the limit is that much at least, and less than what was tried.
         """
-        if self._rate is None:
-            self._rate, self._guessed = 0.5 * self._recent(now), True
+        if self._open:
+            self._rate, self._open, self._growth = min(FIRST_GUESS * self._recent(now), self._rate), False, EXPLORE
         else:
             span = began - self._slowed_at
             busy = span - min(self._pauses, span)
-            least, most = self._accepted / max(span, 1e-3), min(self._rate, self._accepted / max(busy, 1e-3))
+            least, most = self._accepted / max(span, 1e-3), self._rate
+            if busy < span:  # what a pause had saved up came on top
+                most = min(most, self._accepted / max(busy, 1e-3))
             if self._accepted < FEWEST:
-                self._rate, self._guessed = 0.6 * self._rate, True
+                self._rate, self._growth = TOO_FAST * self._rate, max(self._growth, UNSURE)
             else:
-                self._guessed = most - least > SURE * most and span > 2 * DOUBLED_IN
-                self._rate = (1 - MARGIN) * (math.sqrt(least * most) if self._guessed else least)
-        self._slowed_at = self._grown_at = self._scarce_at = now
-        self._pauses = max(0.0, self._paused_until - now)
+                least = min(least, most)
+                apart = most / least - 1
+                # Few calls, or bounds far apart, say little: the rate must be free to move.
+                unsure = max(apart / 2 if apart > SURE else 0.0, 0.4 / math.sqrt(self._accepted))
+                self._growth = min(max(CREEP, unsure), EXPLORE)
+                self._rate = (1 - MARGIN) * (least * (1 + apart) ** 0.25 if apart > SURE else least)
+        # What was sent before reaches the platform for as long as a call takes; then it is as empty as it was.
+        self._slowed_at = now + (now - began)
+        self._scarce_at = now
+        self._pauses = max(0.0, self._paused_until - self._slowed_at)
         self._accepted = 0
         self._next_at = max(self._next_at, now + 1 / self._rate)
 
@@ -179,29 +190,23 @@ class Limiter:
 
     def _grow(self, now: float) -> None:
         """The rate creeps up, but only while somebody wants more than it gives."""
-        assert self._rate is not None
-        span = min(now - self._grown_at, 0.25)
-        self._grown_at = now
-        if self._guessed:
-            self._rate *= 1 + EXPLORE * span
+        span = min(now - self._scarce_at, 0.25)
+        if self._open:
+            self._rate = min(self._rate * 2 ** (span / DOUBLED_IN), UNBOUNDED)
             return
         quiet = now - self._slowed_at
-        creep = CREEP / (1 + 10 * self._pauses)  # where a 429 costs a pause, they had better be rare
-        self._rate *= 1 + creep * 2 ** min(quiet / DOUBLED_AFTER, 6.0) * span
+        growth = self._growth / (1 + 5 * self._pauses)  # where a 429 costs a pause, they had better be rare
+        self._rate *= 1 + min(growth * 2 ** min(quiet / DOUBLED_AFTER, 6.0), EXPLORE) * span
 
     # Giving out slots
 
     def _delay(self, now: float) -> float:
-        until = self._paused_until if self._rate is None else max(self._paused_until, self._next_at)
-        return until - now
+        return max(self._paused_until, self._next_at) - now
 
     def _take(self, now: float) -> None:
         self._under_way += 1
-        if self._rate is None:
-            return
         if now - self._scarce_at > FORGOTTEN_AFTER:
-            self._rate = None
-            return
+            self._rate, self._open, self._scarce_at = FIRST_RATE, True, now
         self._next_at = max(self._next_at, now - CREDIT) + 1 / self._rate
 
     def _live_waiters(self) -> bool:
@@ -218,8 +223,6 @@ class Limiter:
                 self._scarce_at = now
                 self._wake_in(delay, now)
                 return
-            if self._rate is not None:
-                self._grow(now)
             self._take(now)
             self._waiting.popleft().set_result(None)
 
@@ -234,6 +237,8 @@ class Limiter:
     async def _ring(self, delay: float) -> None:
         await self._clock.sleep(delay)
         self._alarm = None
+        if self._live_waiters():
+            self._grow(self._clock.monotonic())
         self._serve()
 
 
