@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any, Final, NoReturn
 from urllib.parse import quote, urlencode
 
+from flowledger.emulator import expressions
 from flowledger.emulator.conditions import flag, parse_condition, sort_by
+from flowledger.emulator.depth import too_deep
 from flowledger.emulator.expressions import Malformed, parse
+from flowledger.emulator.functions import Surroundings
 from flowledger.emulator.mapping_rules import bad, checked_set, faults_of, previewed, stored_form
 from flowledger.emulator.paths import resolved_schema, unknown_destinations
 from flowledger.emulator.problem import refuse, service_problem
@@ -121,9 +124,10 @@ def validate_mapping_set(call: Call) -> Response:
 def preview_mapping_set(call: Call) -> Response:
     """POST /mappingSets/preview: one row through the mappings."""
     body = call.body if isinstance(call.body, dict) else {}
-    if not isinstance(body.get("data"), dict):
+    if not isinstance(body.get("data"), dict) or too_deep(body["data"]):
         bad("A preview needs data, one row as an object, and a mappingSet")
-    return json_response(200, previewed(checked_set(body.get("mappingSet")), body["data"]))
+    around = Surroundings(now_ms=call.world.now_ms(), new_uuid=call.world.new_uuid, row=body["data"])
+    return json_response(200, previewed(checked_set(body.get("mappingSet")), around))
 
 
 def validate_expression(call: Call) -> Response:
@@ -133,10 +137,10 @@ def validate_expression(call: Call) -> Response:
     if not isinstance(text, str):
         bad('The body must be {"expression":{"expression":"..."}}')
     try:
-        parse(text)
+        wrong = expressions.faults_of(parse(text), unpublished=call.world.options.unpublished_functions)
     except Malformed:
         return json_response(200, False)
-    return json_response(200, True)
+    return json_response(200, not wrong)
 
 
 def _existing(call: Call) -> Json:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final, NoReturn
 
-from flowledger.emulator.depth import too_deep
+from flowledger.emulator import expressions
+from flowledger.emulator.dates import iso
+from flowledger.emulator.depth import DEEPEST, too_deep
 from flowledger.emulator.expressions import LONGEST, Malformed, NotComputed, attribute, parse, value_of
+from flowledger.emulator.functions import Surroundings
 from flowledger.emulator.identity import user_of
 from flowledger.emulator.paths import destination_of, resolved_schema, schema_of
 from flowledger.emulator.problem import refuse, service_problem
@@ -88,6 +92,8 @@ def checked_set(body: Any) -> Json:
     for number, mapping in enumerate(mappings):
         if not isinstance(source_of(mapping), str) or not source_of(mapping) or not destination_of(mapping):
             bad(f"Mapping {number} needs a source and a destination")
+        if len(steps_of(destination_of(mapping))) > DEEPEST:
+            bad(f"Mapping {number} has a destination of more than {DEEPEST} steps")
         if str(mapping.get("sourceType", "ATTRIBUTE")) not in SOURCE_TYPES:
             bad(f"Mapping {number} has an unknown sourceType {mapping['sourceType']!r}")
         if source_type_of(mapping) == EXPRESSION and len(source_of(mapping)) > LONGEST:
@@ -101,17 +107,18 @@ def faults_of(call: Call, mapping_set: Json) -> list[list[Json]]:
     resolved = resolved_schema(call.world, call.sandbox, schema) if schema else None
     if schema and resolved is None:
         bad(f"The target schema {schema} is not found in this sandbox")
-    return [_faults(mapping, resolved) for mapping in mapping_set["mappings"]]
+    unpublished = call.world.options.unpublished_functions
+    return [_faults(mapping, resolved, unpublished) for mapping in mapping_set["mappings"]]
 
 
-def previewed(mapping_set: Json, row: Mapping[str, Any]) -> Json:
-    """One row mapped: nested data, and an error for each mapping whose column became null."""
+def previewed(mapping_set: Json, around: Surroundings) -> Json:
+    """The row of `around` mapped: nested data, and an error for each mapping whose column became null."""
     data: Json = {}
     errors: list[Json] = []
     for mapping in mapping_set["mappings"]:
         source, destination = source_of(mapping), destination_of(mapping)
         try:
-            value = _mapped(source, source_type_of(mapping), row)
+            value = _shown(_mapped(source, source_type_of(mapping), around))
         except (Malformed, NotComputed) as fault:
             value = None
             errors.append(
@@ -119,11 +126,11 @@ def previewed(mapping_set: Json, row: Mapping[str, Any]) -> Json:
                     "destination": destination,
                     "source": source,
                     "sourceType": source_type_of(mapping),
-                    "exception": str(fault),
+                    "exception": f"{destination}: {source}: {fault}",
                     "columnName": destination,
                 }
             )
-        _set(data, destination.split("."), value)
+        _set(data, steps_of(destination), value)
     return {"data": data, "errors": errors}
 
 
@@ -163,31 +170,59 @@ def _stored_mapping(mapping: Json, id: str, stamps: Json) -> Json:
     }
 
 
-def _faults(mapping: Json, resolved: Json | None) -> list[Json]:
-    found: list[Json] = []
-    destination = destination_of(mapping)
+def _faults(mapping: Json, resolved: Json | None, unpublished: bool) -> list[Json]:
+    found: list[str] = []
+    source, destination = source_of(mapping), destination_of(mapping)
     if resolved is not None and not has_path(resolved, destination):
-        text = f"The path {destination} is not in the target schema"
-        found.append({"errorCode": "MAPPER-400", "message": text})
+        found.append(f"The path {destination} is not in the target schema")
     if source_type_of(mapping) == EXPRESSION:
         try:
-            parse(source_of(mapping))
+            wrong = expressions.faults_of(parse(source), unpublished=unpublished)
         except Malformed as fault:
-            found.append({"errorCode": "MAPPER-400", "message": f"{source_of(mapping)}: {fault}"})
-    return found
+            wrong = [str(fault)]
+        found += [f"{destination}: {source}: {text}" for text in wrong]
+    return [{"errorCode": "MAPPER-400", "message": text} for text in found]
 
 
-def _mapped(source: str, source_type: str, row: Mapping[str, Any]) -> Any:
+def _mapped(source: str, source_type: str, around: Surroundings) -> Any:
     if source_type == STATIC:
         return source
-    return attribute(row, source) if source_type == ATTRIBUTE else value_of(parse(source), row)
+    return attribute(around.row, source) if source_type == ATTRIBUTE else value_of(parse(source), around)
 
 
-def _set(data: Json, path: list[str], value: Any) -> None:
-    node = data
-    for part in path[:-1]:
-        inner = node.get(part)
-        if not isinstance(inner, dict):
-            inner = node[part] = {}
+def _shown(value: Any) -> Any:
+    """The value as JSON has it: moments as ISO 8601, numbers that no long holds as text."""
+    if isinstance(value, dict):
+        return {key: _shown(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_shown(inner) for inner in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return str(value)
+    return iso(value) if isinstance(value, datetime) else value
+
+
+def steps_of(destination: str) -> list[str | int]:
+    """The steps of a destination path: names, and numbers for `[n]`. `[*]` is the first entry of a row's array."""
+    steps: list[str | int] = []
+    for part in destination.split("."):
+        name, *indices = part.split("[")
+        steps.append(name)
+        steps += [int(text[:3]) if (text := index.rstrip("]")).isdecimal() else 0 for index in indices]
+    return steps
+
+
+def _set(node: Any, path: list[str | int], value: Any) -> None:
+    """Put the value where the path leads; what is in the way and no container of the right kind is replaced."""
+    for place, step in enumerate(path):
+        if isinstance(step, int):
+            node.extend([None] * (step + 1 - len(node)))
+        if place == len(path) - 1:
+            node[step] = value
+            return
+        inner = node[step] if isinstance(step, int) else node.get(step)
+        if isinstance(path[place + 1], int):
+            inner = inner if isinstance(inner, list) else []
+        else:
+            inner = inner if isinstance(inner, dict) else {}
+        node[step] = inner
         node = inner
-    node[path[-1]] = value

@@ -25,6 +25,8 @@ class Options:
     rate_limit_burst: int = 0  # U20: so many may come at once after a quiet time; 0: those of one second
     rate_limit_retry_after: bool = True  # U20: the 429 says in `Retry-After` how many seconds to wait
 
+    unpublished_functions: bool = False  # §5: expressions may also call functions that are not in Adobe's list
+
     strict_sandbox: bool = False  # U4: registry, catalog and conversion refuse a call without x-sandbox-name too
     lax_delete: bool = False  # U6: a class or schema in use may be deleted
     unique_flow_names: bool = False  # U23: Flow Service refuses a second object of one name, naming the first
