@@ -103,7 +103,7 @@ def test_what_is_no_duration_is_refused(faults_of: Faults, written: Any) -> None
         ({"name": 12}, 'name: must be text, not a number; put it in quotes: "12"'),
         ({"name": None}, "name: is empty"),
         ({"name": ["x"]}, "name: must be text, not a list"),
-        ({"style": "modern"}, "style: 'modern' is not known; it is one of tutorial, current"),
+        ({"style": "modern"}, "style: 'modern' is not known; it is one of tutorial or current"),
         ({"styel": "tutorial"}, "styel: unknown key; did you mean 'style'?"),
         ({"source.kind": "papyal"}, "source.kind: 'papyal' is not known; did you mean 'paypal'?"),
         ({"source.kind": 7}, "source.kind: is a number; it is one of paypal"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -70,7 +71,7 @@ class ScriptedContext:
         self.nonce = NONCE
         self.sandbox = "prod"
         self.facts: dict[str, Any] = {}
-        self.outputs: dict[str, Outputs] = dict(OUTPUTS)
+        self.outputs: dict[str, Any] = copy.deepcopy(OUTPUTS)
         self.asked: list[Request] = []
         self.waits: list[float] = []
         self.now = NOW
@@ -112,7 +113,8 @@ class ScriptedContext:
         self.facts.update(facts)
 
     def outputs_of(self, step: type[Step]) -> Outputs:
-        return self.outputs[step.name]
+        outputs: Outputs = self.outputs[step.name]
+        return outputs
 
     def marker(self, step: Step) -> str:
         return f"fl-{self.nonce}-{step.slug}"

@@ -29,10 +29,18 @@ KINDS = (
     "flows",
 )
 FLOW_KINDS = ("connections", "sourceConnections", "targetConnections", "flows")
-MAKING = [row.step for row in TABLES["tutorial"].rows if row.step.kind]
+MAKING = [(style, row.step) for style, table in TABLES.items() for row in table.rows if row.step.kind]
 # A mapping set of the tutorial's dialect has no second field for the marker.
-RENAMABLE = [step for step in MAKING if step.kind != "mappingSets"]
-every_making_step = pytest.mark.parametrize("step", MAKING, ids=lambda step: str(step.name))
+RENAMABLE = [(style, step) for style, step in MAKING if (style, step.kind) != ("tutorial", "mappingSets")]
+every_style = pytest.mark.parametrize("style", TABLES)
+
+
+def named(case: Any) -> str:
+    """A case of a style and a step, as part of a test's id."""
+    return case if isinstance(case, str) else str(case.name)
+
+
+every_making_step = pytest.mark.parametrize(("style", "step"), MAKING, ids=named)
 
 
 class Provisioning:
@@ -117,16 +125,22 @@ def emulator(time: VirtualTime) -> Emulator:
 
 
 @pytest.fixture
-async def provisioned(make_spec: Callable[..., Spec], emulator: Emulator, time: VirtualTime) -> Provisioning:
-    return await Provisioning(make_spec(), emulator, time).all()
+def style() -> str:
+    """The style of the provisioned spec, where a test is about none in particular."""
+    return "tutorial"
 
 
-async def test_every_step_is_accepted_and_makes_exactly_one_object(provisioned: Provisioning) -> None:
-    assert {kind: provisioned.emulator.count(kind) for kind in KINDS} == {
-        **dict.fromkeys(KINDS, 1),
-        "connections": 2,
-        "schemas": 2,
-    }
+@pytest.fixture
+async def provisioned(
+    make_spec: Callable[..., Spec], emulator: Emulator, time: VirtualTime, style: str
+) -> Provisioning:
+    return await Provisioning(make_spec(style=style), emulator, time).all()
+
+
+@every_style
+async def test_every_step_is_accepted_and_makes_exactly_one_object(provisioned: Provisioning, style: str) -> None:
+    more = {"tutorial": {"connections": 2, "schemas": 2}, "current": {"classes": 0}}
+    assert {kind: provisioned.emulator.count(kind) for kind in KINDS} == {**dict.fromkeys(KINDS, 1), **more[style]}
     assert provisioned.outputs["await_flow"]["state"] == "enabled"
 
 
@@ -143,8 +157,8 @@ async def test_what_a_create_told_is_what_a_look_up_tells(provisioned: Provision
 async def test_it_is_found_again_by_its_marker_and_a_strangers_is_not(
     provisioned: Provisioning, make_spec: Callable[..., Spec], step: Step
 ) -> None:
-    other = Provisioning(make_spec(name="another"), provisioned.emulator, provisioned.time, nonce="zzzzzzzzzz")
-    await other.all()
+    spec = make_spec(name="another", style=provisioned.spec.style)
+    await Provisioning(spec, provisioned.emulator, provisioned.time, nonce="zzzzzzzzzz").all()
     [hit] = await step.find(provisioned)
     assert hit.id == provisioned.outputs[step.name]["id"]
     assert hit.created_at > 0
@@ -152,7 +166,7 @@ async def test_it_is_found_again_by_its_marker_and_a_strangers_is_not(
     assert step.references(provisioned, hit.live) == []
 
 
-@pytest.mark.parametrize("step", RENAMABLE, ids=lambda step: str(step.name))
+@pytest.mark.parametrize(("style", "step"), RENAMABLE, ids=named)
 async def test_it_is_found_again_after_a_third_party_renamed_it(provisioned: Provisioning, step: Step) -> None:
     await edit_text(provisioned, step, "title" if step.kind in ("classes", "schemas", "fieldgroups") else "name")
     [hit] = await step.find(provisioned)
@@ -176,6 +190,7 @@ async def test_an_object_that_is_not_there_is_none_and_no_error(provisioned: Pro
     assert await step.fetch(provisioned, elsewhere) is None
 
 
+@every_style
 async def test_undoing_everything_in_reverse_leaves_nothing(provisioned: Provisioning) -> None:
     for step in reversed(provisioned.made):
         for request in step.undo(provisioned, provisioned.outputs[step.name]):

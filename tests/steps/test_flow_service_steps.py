@@ -14,10 +14,10 @@ from flowledger.steps.client.port import Answer
 from flowledger.steps.flow import CreateFlow
 from flowledger.steps.flow_object import FlowObject
 from flowledger.steps.sink import FindOrCreateSink
-from flowledger.steps.source_connection import CreateSourceConnection
+from flowledger.steps.source_connection import CreateSourceConnection, CreateTabularSourceConnection
 from flowledger.steps.spec import BaseConnection, Delta, Schedule, Source
 from flowledger.steps.step import How, UnusableAnswer
-from flowledger.steps.target_connection import CreateTargetConnection
+from flowledger.steps.target_connection import CreateDirectTargetConnection, CreateTargetConnection
 
 PAYPAL = "221c7626-58f6-4eec-8ee2-042b0226f03b"
 SINK = "c604ff05-7f1a-43c0-8e18-33bf874cb11c"
@@ -25,10 +25,12 @@ STEPS: list[FlowObject] = [
     CreateBaseConnection(),
     FindOrCreateSink(),
     CreateSourceConnection(),
+    CreateTabularSourceConnection(),
     CreateTargetConnection(),
+    CreateDirectTargetConnection(),
     CreateFlow(),
 ]
-every_step = pytest.mark.parametrize("step", STEPS, ids=lambda step: str(step.name))
+every_step = pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
 REFUSED_FILTER = (400, {"type": "https://ns.adobe.com/aep/errors/FLOW-1449-400", "title": "Bad filter", "status": 400})
 
 
@@ -120,6 +122,103 @@ def test_a_flow_that_runs_once_has_no_delta(make_context: Any) -> None:
     body = CreateFlow().request(make_context(schedule=Schedule(frequency="once"))).body
     assert [transformation["name"] for transformation in body["transformations"]] == ["Mapping"]
     assert body["scheduleParams"] == {"startTime": 1_800_000_600, "frequency": "once"}
+
+
+# Connections in the form of now
+
+
+def test_the_source_connection_of_now_carries_the_tables_columns(ctx: Any) -> None:
+    body = CreateTabularSourceConnection().request(ctx).body
+    assert body["data"] == {"format": "tabular"}
+    assert body["params"] == {
+        "tableName": "PayPal.Catalog_Products",
+        "columns": [
+            {"name": "Product_Id", "type": "string", "xdm": {"type": "string"}},
+            {"name": "Product_Name", "type": "string", "xdm": {"type": "string"}},
+            {"name": "Create_Time", "type": "string", "xdm": {"type": "string", "format": "date-time"}},
+        ],
+    }
+    assert body["baseConnectionId"] == "base-1"
+    assert body["connectionSpec"] == {"id": PAYPAL, "version": "1.0"}
+
+
+def test_the_target_connection_of_now_goes_through_no_base_connection(ctx: Any) -> None:
+    del ctx.outputs["find_or_create_sink"]
+    body = CreateDirectTargetConnection().request(ctx).body
+    assert "baseConnectionId" not in body
+    assert body["connectionSpec"]["id"] == SINK
+    assert body["data"]["schema"]["version"] == "application/vnd.adobe.xed-full+json;version=1"
+    assert body["params"] == {"dataSetId": "5e8918669cbbee18ad9771f3"}
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda columns: columns[0].update(type="String", xdm={"type": "string", "meta:xdmType": "string"}),
+        lambda columns: [column.pop("xdm") for column in columns],
+        lambda columns: columns.reverse(),
+        lambda columns: columns[2].update(xdm={"type": "integer", "minimum": "-5", "maximum": 7.0}),
+    ],
+)
+def test_columns_that_are_only_spelt_differently_are_no_drift(ctx: Any, spell: Callable[[Any], Any]) -> None:
+    ctx.outputs["explore"]["columns"][2]["xdm"] = {"type": "integer", "minimum": -5, "maximum": 7}
+    live = stored(ctx, CreateTabularSourceConnection())
+    spell(live["params"]["columns"])
+    assert CreateTabularSourceConnection().check(ctx, live) == []
+
+
+@pytest.mark.parametrize(
+    ("edit", "path"),
+    [
+        (lambda live: live["params"]["columns"].pop(), "params.columns.Create_Time"),
+        (lambda live: live["params"]["columns"].append({"name": "More", "type": "string"}), "params.columns.More"),
+        (lambda live: live["params"]["columns"][0].update(type="integer"), "params.columns.Product_Id.type"),
+        (lambda live: live["params"]["columns"][2].update(xdm={"type": "string"}), "params.columns.Create_Time.xdm"),
+        (lambda live: live["data"].update(format="parquet_xdm"), "data.format"),
+    ],
+)
+def test_an_edited_tabular_source_connection_is_drift(ctx: Any, edit: Callable[[Any], Any], path: str) -> None:
+    live = stored(ctx, CreateTabularSourceConnection())
+    edit(live)
+    assert [difference.path for difference in CreateTabularSourceConnection().check(ctx, live)] == [path]
+    assert CreateTabularSourceConnection().references(ctx, live) == []
+
+
+def test_columns_that_are_gone_altogether_are_drift(ctx: Any) -> None:
+    live = stored(ctx, CreateTabularSourceConnection())
+    live["params"]["columns"] = None
+    assert len(CreateTabularSourceConnection().check(ctx, live)) == 3
+
+
+def test_a_format_that_the_answer_leaves_out_is_no_drift_of_a_target_connection_of_now(ctx: Any) -> None:
+    live = stored(ctx, CreateDirectTargetConnection())
+    del live["data"]["format"]
+    assert CreateDirectTargetConnection().check(ctx, live) == []
+    live["data"]["format"] = "json"
+    assert [difference.path for difference in CreateDirectTargetConnection().check(ctx, live)] == ["data.format"]
+
+
+# A flow that runs once
+
+
+@pytest.mark.parametrize("code", ["CONNECTOR-1367-400", "FLOW-1367-400"])
+def test_a_flow_that_runs_once_names_a_delta_column_once_the_platform_wants_one(make_context: Any, code: str) -> None:
+    ctx = make_context(schedule=Schedule(frequency="once"))
+    assert CreateFlow().otherwise(ctx, code)
+    body = CreateFlow().request(ctx).body
+    column = {"name": "Create_Time", "dateFormat": "yyyy-MM-dd HH:mm:ss", "timezone": "UTC"}
+    assert body["transformations"][0] == {"name": "Copy", "params": {"deltaColumn": column}}
+    assert CreateFlow().check(ctx, stored(ctx, CreateFlow())) == []
+    assert not CreateFlow().otherwise(ctx, code), "refused again, there is no third way"
+
+
+def test_no_other_refusal_is_answered_by_a_delta_column(make_context: Any) -> None:
+    once = make_context(schedule=Schedule(frequency="once"))
+    assert not CreateFlow().otherwise(once, "CONNECTOR-1369-400")
+    assert not CreateFlow().otherwise(make_context(), "CONNECTOR-1367-400")
+    once.outputs["explore"]["columns"].pop()
+    assert not CreateFlow().otherwise(once, "CONNECTOR-1367-400"), "the table has no date-time column"
+    assert once.facts == {}
 
 
 @every_step
@@ -227,6 +326,12 @@ def test_an_edited_name_is_drift(ctx: Any, step: FlowObject) -> None:
         (CreateTargetConnection(), ("connectionSpec", "id"), PAYPAL),
         (CreateTargetConnection(), ("data", "schema", "id"), "https://ns.adobe.com/acme/schemas/other"),
         (CreateTargetConnection(), ("params", "dataSetId"), "000000000000000000000000"),
+        (CreateTabularSourceConnection(), ("baseConnectionId",), "base-2"),
+        (CreateTabularSourceConnection(), ("connectionSpec", "id"), SINK),
+        (CreateTabularSourceConnection(), ("params", "tableName"), "PayPal.Billing_Plans"),
+        (CreateDirectTargetConnection(), ("connectionSpec", "id"), PAYPAL),
+        (CreateDirectTargetConnection(), ("data", "schema", "id"), "https://ns.adobe.com/acme/schemas/other"),
+        (CreateDirectTargetConnection(), ("params", "dataSetId"), "000000000000000000000000"),
         (CreateFlow(), ("flowSpec", "id"), "9753525b-82c7-4dce-8a9b-5ccfce2b9876"),
         (CreateFlow(), ("sourceConnectionIds",), ["source-2"]),
         (CreateFlow(), ("targetConnectionIds",), ["target-2"]),

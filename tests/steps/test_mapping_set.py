@@ -10,7 +10,7 @@ import pytest
 
 from flowledger.errors import SpecError
 from flowledger.steps.client.port import Answer
-from flowledger.steps.mapping_set import CreateMappingSet
+from flowledger.steps.mapping_set import CreateLabelledMappingSet, CreateMappingSet
 from flowledger.steps.step import UnusableAnswer
 
 STEP = CreateMappingSet()
@@ -144,3 +144,70 @@ async def test_it_is_fetched_by_its_id(ctx: Any) -> None:
     ctx.when("GET", f"/mappingSets/{ID}", (200, stored(ctx)), (404, {"status": 404, "type": "x"}))
     assert await STEP.fetch(ctx, ID) == stored(ctx)
     assert await STEP.fetch(ctx, ID) is None
+
+
+# The dialect of the reference, which has fields for a label
+
+LABELLED = CreateLabelledMappingSet()
+MEDIA_TYPE = "application/vnd.adobe.xed-full+json;version=1"
+
+
+def labelled(ctx: Any, **changes: Any) -> Any:
+    """The set as a GET shows it, with parts replaced; None takes a part away."""
+    live = {**copy.deepcopy(LABELLED.request(ctx).body), "id": ID, "version": 0, "createdDate": NOW_MS, **changes}
+    for mapping in live["mappings"]:
+        mapping["sourceType"] = "text/x.schema-path"
+    return {key: value for key, value in live.items() if value is not None}
+
+
+def test_the_references_dialect_names_schema_mappings_and_marker_in_documented_fields(ctx: Any) -> None:
+    assert LABELLED.request(ctx).body == {
+        "name": "paypal-products mapping set fl-k3x9q2w7ma-mapping-set",
+        "tags": [{"name": "flowledger", "values": ["fl-k3x9q2w7ma-mapping-set"]}],
+        "outputSchema": {"schemaRef": {"id": "https://ns.adobe.com/acme/schemas/dd44", "contentType": MEDIA_TYPE}},
+        "mappings": [
+            {"sourceType": "ATTRIBUTE", "source": "Product_Id", "destination": "_id"},
+            {"sourceType": "ATTRIBUTE", "source": "Product_Name", "destination": "_acme.product.name"},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"name": "edited"}, {"name": None}, {"tags": None}, {"tags": [{"name": "theirs"}, "x"]}]
+)
+async def test_a_labelled_set_is_found_by_its_name_or_its_tag(ctx: Any, changes: Any) -> None:
+    live = labelled(ctx, **changes)
+    stranger = labelled(ctx, id="0" * 32, name="another", tags=[{"name": "flowledger", "values": ["fl-x-mapping-set"]}])
+    ctx.when("GET", "/mappingSets", page(stranger, live))
+    assert [hit.id for hit in await LABELLED.find(ctx)] == [ID]
+    assert LABELLED.undo(ctx, LABELLED.outputs(live))
+
+
+async def test_a_set_that_kept_neither_name_nor_tag_is_known_by_its_content_and_never_removed(ctx: Any) -> None:
+    ctx.put_aside(asked_after=NOW_MS)
+    live = labelled(ctx, name=None, tags=None)
+    ctx.when("GET", "/mappingSets", page(live))
+    assert [hit.id for hit in await LABELLED.find(ctx)] == [ID]
+    assert LABELLED.undo(ctx, LABELLED.outputs(live)) == []
+
+
+@pytest.mark.parametrize("version", [None, "1.0"])
+@pytest.mark.parametrize("media_type", [MEDIA_TYPE, "application/vnd.adobe.xed-full+json; version=1.0", None])
+def test_an_unedited_labelled_set_shows_no_drift(ctx: Any, media_type: str | None, version: str | None) -> None:
+    live = labelled(ctx, xdmVersion=version)
+    live["outputSchema"]["schemaRef"]["contentType"] = media_type
+    assert LABELLED.check(ctx, live) == []
+
+
+def test_an_edit_of_a_labelled_set_is_drift(ctx: Any) -> None:
+    other = {"schemaRef": {"id": "https://ns.adobe.com/acme/schemas/other", "contentType": MEDIA_TYPE}}
+    newer = labelled(ctx)["outputSchema"]
+    newer["schemaRef"]["contentType"] = MEDIA_TYPE.replace("=1", "=2")
+    for changes, path in (
+        ({"name": "edited"}, "name"),
+        ({"mappings": []}, "mappings"),
+        ({"outputSchema": other}, "xdmSchema"),
+        ({"outputSchema": newer}, "outputSchema.schemaRef.contentType"),
+    ):
+        assert [difference.path for difference in LABELLED.check(ctx, labelled(ctx, **changes))] == [path]
+    assert LABELLED.references(ctx, labelled(ctx, outputSchema=other))
