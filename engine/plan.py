@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from flowledger.engine.ledger import Ledger, RunState, StepRecord
 from flowledger.engine.table import Row, table_of
+from flowledger.steps.row_filter import readable
 from flowledger.steps.sink import FindOrCreateSink
+from flowledger.steps.source_connection import CreateSourceConnection
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Call, How, Settled
 
@@ -135,6 +137,8 @@ def _planned(
         note = "not needed by this spec"
     elif row.step.name == _SINK:
         note = _SINK_NOTE
+    elif row.step.name == CreateSourceConnection.name and spec.source.filter is not None:
+        note = f"only rows where {readable(spec.source.filter)}"
     return PlannedStep(
         branch=row.branch,
         step=row.step.name,

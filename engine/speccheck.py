@@ -10,8 +10,10 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from flowledger.engine.kindfile import unknown_kind
 from flowledger.engine.specfault import Findings, KeyPath, echo, nearest, one_of
-from flowledger.steps.sources import SOURCES
+from flowledger.steps.row_filter import FilterFault, checked
+from flowledger.steps.sources import SOURCES, SourceKind, source_kind
 from flowledger.steps.spec import SecretRef, Spec
 from flowledger.steps.xdm_paths import NAMESPACE, RESOURCES, Offered, offered
 
@@ -38,6 +40,7 @@ def check(spec: Spec, findings: Findings, *, now: float | None = None, base_url:
     """
     _check_connection(spec, findings)
     _check_table_and_delta(spec, findings)
+    _check_filter(spec, findings)
     _check_target(spec, findings)
     _check_fields(spec, findings)
     _check_mappings(spec, findings)
@@ -63,9 +66,9 @@ def _check_connection(spec: Spec, findings: Findings) -> None:
         return
     if not findings.sound((*path, "auth"), (*path, "params"), ("source", "kind")):
         return
-    kind = SOURCES.get(spec.source.kind)
+    kind = _kind_of(spec)
     if kind is None:
-        findings.fault(("source", "kind"), f"{echo(spec.source.kind)} is not known", f"it is one of {one_of(SOURCES)}")
+        findings.fault(("source", "kind"), *unknown_kind(spec.source.kind, SOURCES))
         return
     if connection.auth is not None and connection.auth not in (auth.name for auth in kind.auths):
         known = one_of(auth.name for auth in kind.auths)
@@ -91,9 +94,16 @@ def _check_connection(spec: Spec, findings: Findings) -> None:
             findings.fault(at, "is empty", f"give the {by_name[name].meaning}")
         elif _CONTROL.search(value):
             findings.fault(at, "holds a line break or another control character", "write it on one line")
+        else:
+            try:
+                by_name[name].value_of(value)
+            except ValueError as error:
+                findings.fault(at, str(error))
     misspelt = {nearest(name, tuple(by_name)) for name in connection.params if name not in by_name}
     for param in auth.params:
-        if param.name not in connection.params and param.default is None and param.name not in misspelt:
+        if param.name in connection.params or param.default is not None or param.name in misspelt:
+            continue
+        if param.required:
             right = f"give the {param.meaning}"
             findings.fault((*path, "params", param.name), "missing", right + (", by reference" if param.secret else ""))
 
@@ -108,7 +118,7 @@ def _check_table_and_delta(spec: Spec, findings: Findings) -> None:
     if findings.sound((*path, "column")):
         _check_line(delta.column, (*path, "column"), findings, "name a column, like Create_Time")
     at: KeyPath = (*path, "date_format")
-    kind = SOURCES.get(spec.source.kind)
+    kind = _kind_of(spec)
     if kind is None or not findings.sound(at) or delta.date_format == kind.delta_format:
         return
     pattern = _QUOTED.sub("", delta.date_format)
@@ -122,6 +132,32 @@ def _check_table_and_delta(spec: Spec, findings: Findings) -> None:
         findings.warn(
             at, f"{kind.label} writes its times as {kind.delta_format}", "leave date_format out unless you know"
         )
+
+
+def _check_filter(spec: Spec, findings: Findings) -> None:
+    """Rows are filtered by few kinds, and only in today's shape of the source connection (platform-api.md §4.5)."""
+    path: KeyPath = ("source", "filter")
+    if spec.source.filter is None or not findings.sound(path, ("source", "kind"), ("style",)):
+        return
+    kind = _kind_of(spec)
+    if kind is not None and not kind.row_filters:
+        those = one_of(known.kind for known in SOURCES.values() if known.row_filters)
+        findings.fault(path, f"{kind.label} does not filter rows at the source", f"leave it out; {those} do")
+    elif spec.style == "tutorial":
+        what = "the tutorial's source connection has no row filter"
+        findings.fault(path, what, "write `style: current`, whose source connection has one")
+    else:
+        try:
+            checked(spec.source.filter)
+        except FilterFault as fault:  # of a model that a program has built
+            findings.fault(path, str(fault))
+
+
+def _kind_of(spec: Spec) -> SourceKind | None:
+    try:
+        return source_kind(spec.source)
+    except KeyError:
+        return None
 
 
 def _check_line(value: str, path: KeyPath, findings: Findings, right: str) -> None:

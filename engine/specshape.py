@@ -15,9 +15,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from pydantic import ValidationError
+
+from flowledger.engine.kindfile import (
+    KINDS_ENV,
+    kind_faults,
+    kind_from_mapping,
+    kinds_from,
+    load_kind,
+    said,
+    unknown_kind,
+)
 from flowledger.engine.specfault import Findings, KeyPath, echo, nearest
 from flowledger.engine.specvalues import ABSENT, DIGITS, LARGEST, RENAMED, Values
-from flowledger.steps.sources import SOURCES, AuthSpec
+from flowledger.errors import SpecError
+from flowledger.steps.row_filter import FilterFault, checked, compiled
+from flowledger.steps.sources import SOURCES, AuthSpec, SourceKind
 from flowledger.steps.spec import FieldType, Retry, Schedule, Settle, Spec
 from flowledger.steps.xdm_paths import NAMESPACE, PROFILE, RESOURCES, ResourceKind, short_forms
 
@@ -69,35 +82,110 @@ class _Shaper(Values):
         return name
 
     def source(self, value: Any, path: KeyPath) -> dict[str, Any]:
-        keys = self.mapping(value, path, ("kind", "connection", "table", "delta"), ("kind", "connection", "table"))
-        kind = self.choice(keys.get("kind", ABSENT), (*path, "kind"), tuple(SOURCES))
+        own = isinstance(value, Mapping) and any(value.get(key) is not None for key in ("kind_file", "definition"))
+        known = ("kind", "kind_file", "definition", "connection", "table", "filter", "delta")
+        keys = self.mapping(value, path, known, ("connection", "table") if own else ("kind", "connection", "table"))
+        kind = self.kind(keys, path)
         connection, auth = self.connection(keys.get("connection", ABSENT), (*path, "connection"), kind)
         if auth is not None:
             connection["params"] = {**auth.defaults, **connection["params"]}
         delta = keys.get("delta")
         return {
-            "kind": kind,
+            "kind": kind.kind,
+            "definition": None if SOURCES.get(kind.kind) == kind else kind,
             "connection": connection,
             "table": self.text(keys.get("table", ABSENT), (*path, "table"), "?"),
-            "delta": None if delta is None else self.delta(delta, (*path, "delta"), SOURCES[kind].delta_format),
+            "filter": self.row_filter(keys.get("filter"), (*path, "filter")),
+            "delta": None if delta is None else self.delta(delta, (*path, "delta"), kind.delta_format),
         }
 
-    def connection(self, value: Any, path: KeyPath, kind: str) -> tuple[dict[str, Any], AuthSpec | None]:
+    def kind(self, keys: Mapping[str, Any], path: KeyPath) -> SourceKind:
+        """The kind by its name, or as a file or the spec itself defines it; PayPal stands in for a faulty one."""
+        stand_in = SOURCES["paypal"]
+        named: KeyPath = (*path, "kind")
+        own = [key for key in ("kind_file", "definition") if keys.get(key) is not None]
+        if len(own) > 1:
+            self.findings.fault((*path, own[1]), "goes without `kind_file`", "keep one of the two")
+        if own:
+            kind = self.own_kind(own[0], keys[own[0]], (*path, own[0]))
+            if kind is None:
+                self.findings.bad.add(named)
+            elif keys.get("kind") not in (None, kind.kind):
+                right = f"write {kind.kind}, or leave it out"
+                self.findings.fault(named, f"is not the kind that `{own[0]}` defines", right)
+                return stand_in
+            return kind or stand_in
+        word = self.text(keys.get("kind", ABSENT), named, "paypal")
+        if not self.findings.sound(named) or word in SOURCES:
+            return SOURCES[word]
+        try:
+            of_user = kinds_from(os.environ)
+        except SpecError as error:
+            self.findings.fault(named, f"{echo(word)} is looked for in {KINDS_ENV}: {'; '.join(said(error))}")
+            return stand_in
+        if word in of_user:
+            return of_user[word]
+        self.findings.fault(named, *unknown_kind(word, {**SOURCES, **of_user}))
+        return stand_in
+
+    def own_kind(self, key: str, value: Any, path: KeyPath) -> SourceKind | None:
+        if key == "kind_file":
+            file = self.file_name(value, path)
+            if file is None:
+                return None
+            try:
+                return load_kind(file)
+            except SpecError as error:
+                for fault in said(error):
+                    self.findings.fault(path, fault)
+                return None
+        if isinstance(value, SourceKind):  # from a model that a program has built
+            return value
+        if not isinstance(value, Mapping):
+            self.mapping(value, path, None)
+            return None
+        try:
+            return kind_from_mapping(value)
+        except ValidationError as error:
+            for where, what in kind_faults(error):
+                self.findings.fault((*path, *where), what)
+            self.findings.bad.add(path)
+            return None
+
+    def row_filter(self, value: Any, path: KeyPath) -> dict[str, Any] | None:
+        """A row filter as PQL, from it or from a readable condition."""
+        if value is None:
+            return None
+        try:
+            if isinstance(value, str):
+                return compiled(value)
+            if isinstance(value, Mapping):
+                return checked(value)
+        except FilterFault as fault:
+            self.findings.fault(path, str(fault), "for example city == 'Paris' and total > 10; docs/spec.md has more")
+            return None
+        self.findings.fault(path, "is no row filter", "write a condition in quotes, like \"city == 'Paris'\", or PQL")
+        return None
+
+    def connection(self, value: Any, path: KeyPath, kind: SourceKind) -> tuple[dict[str, Any], AuthSpec | None]:
         keys = _given(self.mapping(value, path, ("id", "auth", "params")))
         made: dict[str, Any] = {"params": {}}
         if "id" in keys:
             made["id"] = self.text(keys["id"], (*path, "id"), "")
         params = self.mapping(keys["params"], (*path, "params"), None) if "params" in keys else {}
+        no_texts = {param.name for auth in kind.auths for param in auth.params if param.type != "string"}
         for name, param in params.items():
+            if name in no_texts and isinstance(param, bool | int) and abs(param) <= LARGEST:
+                param = str(param).lower()
             made["params"][name] = self.param(param, (*path, "params", name))
         if self.findings.sound(path) and "id" not in keys and "params" not in keys:
             self.findings.fault(path, "has neither `id` nor `params`", "give one of the two")
         creates = "params" in keys and "id" not in keys
         if not self.findings.sound((*path[:-1], "kind")) or not (creates or "auth" in keys):
             return made, None
-        names = tuple(auth.name for auth in SOURCES[kind].auths)
+        names = tuple(auth.name for auth in kind.auths)
         made["auth"] = self.choice(keys.get("auth", names[0]), (*path, "auth"), names)
-        return made, SOURCES[kind].auth(made["auth"]) if creates else None
+        return made, kind.auth(made["auth"]) if creates else None
 
     def param(self, value: Any, path: KeyPath) -> Any:
         """A parameter's value: text, or a reference to a secret. No message repeats it: it may be a secret."""

@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from flowledger.engine.specfault import Findings, KeyPath, did_you_mean, echo, nearest, one_of
-from flowledger.steps.sources import SOURCES
 
 # Words of the tutorial and of the platform's bodies, and the key that says it here.
 RENAMED: Final[Mapping[str, str]] = {
     "scheduleParams": "schedule", "startTime": "start", "deltaColumn": "delta", "dateFormat": "date_format",
     "destinationXdmPath": "to", "destination": "to", "sourceAttribute": "source", "tableName": "table",
-    "path": "table", "baseConnection": "connection", "specName": "auth", "fieldGroups": "field_groups",
-    "mixins": "field_groups", "meta:class": "class", "mapping": "mappings",
+    "path": "table", "filters": "filter", "baseConnection": "connection", "specName": "auth",
+    "fieldGroups": "field_groups", "mixins": "field_groups", "meta:class": "class", "mapping": "mappings",
 }  # fmt: skip
 # Words of theirs that have no key of the same meaning, and what to do instead.
 ELSEWHERE: Final[Mapping[str, str]] = {
@@ -38,7 +37,7 @@ _MISSING: Final[Mapping[KeyPath, str]] = {
     ("target",): "say where rows go: `target:` with `field_groups`, `fields` and `dataset`",
     ("mappings",): "map columns to fields, like `- {source: Product_Id, to: _id}`",
     ("schedule",): "say when the dataflow runs, like `schedule: {frequency: minute, interval: 30}`",
-    ("source", "kind"): f"say which kind of source: {one_of(SOURCES)}",
+    ("source", "kind"): "say which kind of source, like `kind: paypal`; `flowledger init --list` shows all",
     ("source", "connection"): "give `params` to create a base connection, or the `id` of one that exists",
     ("source", "table"): "name the table, like `table: PayPal.Catalog_Products`",
     ("source", "delta", "column"): "name the column that tells new rows from old ones, like `column: Create_Time`",

@@ -56,21 +56,29 @@ class CreateBaseConnection(FlowObject):
         return Settled(outputs=self.outputs(live), how=How.FOUND)
 
     def body(self, ctx: Context) -> dict[str, Json]:
-        kind, auth = source_kind(ctx.spec.source.kind), _auth_of(ctx.spec)
+        kind, auth = source_kind(ctx.spec.source), _auth_of(ctx.spec)
         params = {
             key: ctx.secret(value) if isinstance(value, SecretRef) else value
             for key, value in ctx.spec.source.connection.params.items()
         }
+        try:
+            typed = auth.in_types({**auth.defaults, **params})
+        except ValueError as error:  # of a reference: what stands in the spec itself was judged when it was read
+            raise SpecError(
+                f"a parameter of {kind.label} is not of the type that the platform expects",
+                faults=(f"source.connection.params.{error}",),
+                hint=f"correct what the reference leads to, then `flowledger resume {ctx.run}`",
+            ) from None
         return {
-            "auth": {"specName": auth.name, "params": {**auth.defaults, **params}},
+            "auth": {"specName": auth.name, "params": typed},
             "connectionSpec": {"id": kind.connection_spec_id, "version": kind.connection_spec_version},
         }
 
     def second_look(self, ctx: Context) -> str:
-        return f"connectionSpec.id=={source_kind(ctx.spec.source.kind).connection_spec_id}"
+        return f"connectionSpec.id=={source_kind(ctx.spec.source).connection_spec_id}"
 
     def references(self, ctx: Context, live: Json) -> list[Difference]:
-        wanted = source_kind(ctx.spec.source.kind).connection_spec_id
+        wanted = source_kind(ctx.spec.source).connection_spec_id
         return differ("connectionSpec.id", wanted, dig(live, "connectionSpec", "id"))
 
     def content(self, ctx: Context, live: Json) -> list[Difference]:
@@ -85,4 +93,4 @@ class CreateBaseConnection(FlowObject):
 
 def _auth_of(spec: Spec) -> AuthSpec:
     """How the source authenticates: as the spec says, else as its kind usually does."""
-    return source_kind(spec.source.kind).auth(spec.source.connection.auth)
+    return source_kind(spec.source).auth(spec.source.connection.auth)

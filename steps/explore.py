@@ -12,6 +12,7 @@ from flowledger.steps.base_connection import CreateBaseConnection
 from flowledger.steps.client.paths import flow_service
 from flowledger.steps.client.port import Answer, Json, Request
 from flowledger.steps.differences import without_meta
+from flowledger.steps.row_filter import columns_of
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Call, Context, Settled, Step
 from flowledger.steps.together import together
@@ -134,12 +135,17 @@ def _xdm(column: Json) -> dict[str, Json]:
 
 
 def _require_columns(spec: Spec, columns: list[Json]) -> None:
-    """Refuse mappings and delta columns that the table does not have, all at once (T9, T10)."""
+    """Refuse mappings, row filters and delta columns that the table does not have, all at once (T9, T10)."""
     names, table = [column["name"] for column in columns], spec.source.table
     faults = [
         f"mappings[{index}].source: column {mapping.source!r} is not in {table}{_near(mapping.source, names)}"
         for index, mapping in enumerate(spec.mappings)
         if _column_of(mapping.source) not in names
+    ]
+    faults += [
+        f"source.filter: column {column!r} is not in {table}{_near(column, names)}"
+        for column in columns_of(spec.source.filter or {})
+        if column not in names
     ]
     if spec.source.delta is not None:
         delta = spec.source.delta.column

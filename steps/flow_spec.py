@@ -70,7 +70,7 @@ def _is_it(item: Json) -> bool:
 def _require_fit(spec: Spec, live: Json) -> None:
     """Refuse what this flow spec cannot carry, all at once. Lists that the answer omits decide nothing."""
     faults: list[str] = []
-    source = source_kind(spec.source.kind).connection_spec_id
+    source = source_kind(spec.source).connection_spec_id
     sources, targets = live.get("sourceConnectionSpecIds"), live.get("targetConnectionSpecIds")
     if isinstance(sources, list) and sources and source not in sources:
         faults.append(f"source.kind: {spec.source.kind} ({source}) is no source of flow spec {FLOW_SPEC_NAME}")

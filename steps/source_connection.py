@@ -11,6 +11,7 @@ from flowledger.steps.client.port import Json
 from flowledger.steps.differences import as_media_type, as_shape, differ
 from flowledger.steps.explore import Explore
 from flowledger.steps.flow_object import FlowObject
+from flowledger.steps.row_filter import alike
 from flowledger.steps.sources import source_kind
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Call, Context, Difference
@@ -40,7 +41,7 @@ class CreateSourceConnection(FlowObject):
         return ((Call(method="POST", path="/sourceConnections", effect=True),),)
 
     def body(self, ctx: Context) -> dict[str, Json]:
-        kind = source_kind(ctx.spec.source.kind)
+        kind = source_kind(ctx.spec.source)
         return {
             "baseConnectionId": ctx.outputs_of(CreateBaseConnection)["id"],
             "data": self.data(ctx),
@@ -85,8 +86,16 @@ class CreateTabularSourceConnection(CreateSourceConnection):
         return {"format": "tabular"}
 
     def params(self, ctx: Context) -> dict[str, Json]:
-        """The table, and its columns as exploring it has shown them."""
-        return {"tableName": ctx.spec.source.table, "columns": self._columns(ctx)}
+        """The table, its columns as exploring it has shown them, and which of its rows."""
+        params: dict[str, Json] = {"tableName": ctx.spec.source.table, "columns": self._columns(ctx)}
+        if ctx.spec.source.filter is not None:
+            params["filters"] = ctx.spec.source.filter
+        return params
+
+    def references(self, ctx: Context, live: Json) -> list[Difference]:
+        # Other rows than were asked for are as wrong as another table.
+        wanted, found = ctx.spec.source.filter, dig(live, "params", "filters")
+        return [*super().references(ctx, live), *differ("params.filters", wanted, found, alike)]
 
     def _columns(self, ctx: Context) -> list[Json]:
         return [dict(column) for column in ctx.outputs_of(Explore)["columns"]]

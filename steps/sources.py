@@ -1,94 +1,84 @@
-"""The kinds of sources, as data: what differs between one table-like source and another (platform-api.md §14)."""
+"""The kinds of sources that flowledger knows, read from `sources.yaml` when first asked for, and those it refuses."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from flowledger.steps.source_kind import AuthSpec, Param, SourceKind
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Param:
-    """One parameter of a base connection's `auth.params`. A parameter without `default` must be given."""
+if TYPE_CHECKING:
+    from flowledger.steps.spec import Source
 
-    name: str
-    meaning: str
-    secret: bool = False  # True: the spec holds a reference to it, never the value
-    default: str | None = None
+__all__ = ["REFUSED", "SOURCES", "AuthSpec", "Param", "SourceKind", "known_kinds", "source_kind"]
 
+_REST: Final = (
+    "is a REST template, not a source of tables: it is explored by objectType=rest, sends JSON by a resource path "
+    "instead of a table, and has a flow spec of its own, which flowledger does not drive"
+)
+_FILES: Final = (
+    "is a source of files, not of tables: its dataflows read paths without a delta column and follow the flow spec "
+    "CloudStorageToAEP, which flowledger does not drive"
+)
+_STREAM: Final = (
+    "is a streaming source: rows are pushed, so there is no table, no schedule and no delta column for flowledger "
+    "to provision"
+)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthSpec:
-    """One way to authenticate: `name` is the platform's `auth.specName` (platform-api.md §4.4)."""
+_REST_KINDS: Final = ("stripe", "generic-rest", "mailchimp", "mixpanel", "sugarcrm", "zendesk")
+_FILE_KINDS: Final = (
+    "amazon-s3", "azure-blob", "azure-data-lake-storage-gen2", "azure-file-storage", "data-landing-zone", "ftp",
+    "google-cloud-storage", "hdfs", "oracle-object-storage", "sftp",
+)  # fmt: skip
+_STREAM_KINDS: Final = (
+    "amazon-kinesis", "azure-event-hubs", "google-pubsub", "http-api", "shopify-streaming", "snowflake-streaming",
+)  # fmt: skip
 
-    name: str
-    params: tuple[Param, ...]
-
-    @property
-    def plain_params(self) -> tuple[str, ...]:
-        """Names of the parameters that may stand in the spec as they are."""
-        return tuple(param.name for param in self.params if not param.secret)
-
-    @property
-    def secret_params(self) -> tuple[str, ...]:
-        """Names of the parameters that must be references to secrets."""
-        return tuple(param.name for param in self.params if param.secret)
-
-    @property
-    def defaults(self) -> dict[str, str]:
-        """Values of the parameters that may be left out."""
-        return {param.name: param.default for param in self.params if param.default is not None}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceKind:
-    """Everything that a table-like source of one kind does not share with the others."""
-
-    kind: str  # the spec's word, like "paypal"
-    label: str  # for people, like "PayPal"
-    connection_spec_id: str  # platform-api.md §7
-    connection_spec_version: str = "1.0"
-    auths: tuple[AuthSpec, ...]  # the first is the default
-    delta_format: str = "yyyy-MM-dd HH:mm:ss"  # of the delta column's values (platform-api.md §11)
-    row_filters: bool = False  # whether the source connection takes `params.filters` (platform-api.md §4.5)
-    sample_tables: tuple[str, ...] = field(default=())
-
-    def auth(self, name: str | None = None) -> AuthSpec:
-        """The way to authenticate that is called `name`, or the default for None. Raises KeyError."""
-        if name is None:
-            return self.auths[0]
-        for auth in self.auths:
-            if auth.name == name:
-                return auth
-        raise KeyError(name)
-
-
-SOURCES: Final[Mapping[str, SourceKind]] = MappingProxyType(
+# Sources that the platform has and flowledger does not provision, with the reason (platform-api.md §14).
+REFUSED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        source.kind: source
-        for source in (
-            SourceKind(
-                kind="paypal",
-                label="PayPal",
-                connection_spec_id="221c7626-58f6-4eec-8ee2-042b0226f03b",
-                auths=(
-                    AuthSpec(
-                        name="Client-Id-Secret Based Authentication",
-                        params=(
-                            Param(name="host", meaning="PayPal's API host", default="api.sandbox.paypal.com"),
-                            Param(name="clientId", meaning="client id of the PayPal app"),
-                            Param(name="clientSecret", meaning="client secret of the PayPal app", secret=True),
-                        ),
-                    ),
-                ),
-                sample_tables=("PayPal.Catalog_Products",),
-            ),
-        )
+        **dict.fromkeys(_REST_KINDS, _REST),
+        **dict.fromkeys(_FILE_KINDS, _FILES),
+        **dict.fromkeys(_STREAM_KINDS, _STREAM),
     }
 )
 
 
-def source_kind(kind: str) -> SourceKind:
-    """What is known of a source kind. Raises KeyError for a kind that is not in the table."""
-    return SOURCES[kind]
+@cache
+def known_kinds() -> Mapping[str, SourceKind]:
+    """Every kind of `sources.yaml`, by name, in the file's order."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    text = files(__package__).joinpath("sources.yaml").read_text(encoding="utf-8")
+    kinds = [SourceKind.model_validate(entry) for entry in yaml.load(text, Loader=loader)]  # noqa: S506 - a safe loader
+    return MappingProxyType({kind.kind: kind for kind in kinds})
+
+
+class _Known(Mapping[str, SourceKind]):
+    """`known_kinds()` as a mapping that reads the file no sooner than it must."""
+
+    def __getitem__(self, kind: str) -> SourceKind:
+        return known_kinds()[kind]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(known_kinds())
+
+    def __len__(self) -> int:
+        return len(known_kinds())
+
+
+SOURCES: Final[Mapping[str, SourceKind]] = _Known()
+
+
+def source_kind(source: Source | str) -> SourceKind:
+    """What is known of the kind of a spec's source, its own definition first; or of a kind by name.
+
+    Raises KeyError for a kind that nobody defines.
+    """
+    if isinstance(source, str):
+        return known_kinds()[source]
+    return source.definition or known_kinds()[source.kind]

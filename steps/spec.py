@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+
+from flowledger.steps.source_kind import SourceKind
 
 RunName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$")]
 FieldType = Literal["string", "date", "date-time", "integer", "long", "number", "boolean"]
@@ -56,8 +58,10 @@ class Source(Model):
     """Where rows come from."""
 
     kind: str
+    definition: SourceKind | None = None  # of a kind that flowledger does not bring along: all that is known of it
     connection: BaseConnection
     table: str
+    filter: dict[str, JsonValue] | None = None  # which rows: PQL as the platform takes it (platform-api.md §4.5)
     delta: Delta | None = None  # None only for a schedule `once`
 
 

@@ -384,7 +384,7 @@ def test_a_right_model_has_neither_faults_nor_warnings(changed: Changed) -> None
 @pytest.mark.parametrize(
     ("where", "change", "says"),
     [
-        ("source", {"kind": "stripe"}, "source.kind: 'stripe' is not known; it is one of paypal"),
+        ("source", {"kind": "stripe"}, "source.kind: stripe is a REST template, not a source of tables"),
         (
             "source",
             {"connection": BaseConnection(auth="Basic", params={"clientId": "x"})},
