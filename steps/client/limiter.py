@@ -26,8 +26,9 @@ LONGEST_PAUSE: Final = 60.0  # seconds: what Retry-After may ask of everybody; a
 MARGIN: Final = 0.02  # how far below the measured rate calls go after a 429
 CREEP: Final = 0.01  # growth a second of a rate that was measured, doubled every `DOUBLED_AFTER` without a 429
 DOUBLED_AFTER: Final = 15.0  # seconds
-EXPLORE: Final = 0.8  # growth a second of a rate that is only a guess
-FIRST_GUESS: Final = 0.8  # of what was let through lately, since a burst let through says too much
+EXPLORE: Final = 0.4  # growth a second of a rate that is only a guess
+FIRST_GUESS: Final = 0.8  # of what was let through lately
+LEAST_GUESS: Final = 10.0  # calls a second, where little or nothing was let through yet
 SURE: Final = 0.12  # how far apart two bounds may lie for a rate to be called measured
 CREDIT: Final = 0.05  # seconds of lateness that may be made up for: a busy loop wakes late, and must not lose calls
 UNSURE: Final = 0.1  # growth a second after that
@@ -58,7 +59,8 @@ class Limiter:
         self._growth = EXPLORE  # a second; the less is known of the limit the more
         self._next_at = 0.0
         self._paused_until = 0.0
-        self._scarce_at = clock.monotonic()  # when somebody last began to wait for the pace
+        self._scarce_at = clock.monotonic()  # when somebody last waited for the pace
+        self._scarce_from = 0.0  # since when somebody has been waiting for it, and the rate has not grown
         self._slowed_at = 0.0  # when a 429 last changed the pace
         self._pauses = 0.0  # seconds of pause since then
         self._accepted = 0  # answers other than 429 since then
@@ -152,7 +154,7 @@ class Limiter:
         gave, if it lost nothing by being full; so the limit is that much at least, and less than what was tried.
         """
         if self._open:
-            self._rate, self._open, self._growth = min(FIRST_GUESS * self._recent(now), self._rate), False, EXPLORE
+            self._rate, self._open, self._growth = self._first_guess(now), False, EXPLORE
         else:
             span = began - self._slowed_at
             busy = span - min(self._pauses, span)
@@ -165,9 +167,10 @@ class Limiter:
                 least = min(least, most)
                 apart = most / least - 1
                 # Few calls, or bounds far apart, say little: the rate must be free to move.
-                unsure = max(apart / 2 if apart > SURE else 0.0, 0.4 / math.sqrt(self._accepted))
+                unsure = max(apart / 2 if apart > SURE else 0.0, 0.25 / math.sqrt(self._accepted))
                 self._growth = min(max(CREEP, unsure), EXPLORE)
                 self._rate = (1 - MARGIN) * (least * (1 + apart) ** 0.25 if apart > SURE else least)
+        self._rate = max(self._rate, SLOWEST)
         # What was sent before reaches the platform for as long as a call takes; then it is as empty as it was.
         self._slowed_at = now + (now - began)
         self._scarce_at = now
@@ -183,14 +186,16 @@ class Limiter:
             self._bin, self._bin_at = 0, now
         self._bin += 1
 
-    def _recent(self, now: float) -> float:
-        """Calls a second that were let through lately; half of what a burst seems to say."""
+    def _first_guess(self, now: float) -> float:
+        """A part of what was let through lately, since a burst that was let through says too much."""
         spent = now - self._bin_at + (BIN if self._last_bin else 0.0)
-        return (self._bin + self._last_bin) / max(spent, 0.1)
+        guess = FIRST_GUESS * (self._bin + self._last_bin) / max(spent, 0.1)
+        return min(max(guess, LEAST_GUESS), self._rate)
 
     def _grow(self, now: float) -> None:
         """The rate creeps up, but only while somebody wants more than it gives."""
-        span = min(now - self._scarce_at, 0.25)
+        span = min(now - self._scarce_from, 0.25)
+        self._scarce_from = now
         if self._open:
             self._rate = min(self._rate * 2 ** (span / DOUBLED_IN), UNBOUNDED)
             return
@@ -231,6 +236,8 @@ class Limiter:
             if self._alarm_at <= now + delay:
                 return
             self._alarm.cancel()
+        else:
+            self._scarce_from = now
         self._alarm_at = now + delay
         self._alarm = asyncio.get_running_loop().create_task(self._ring(delay), name="flowledger-limiter")
 
