@@ -31,7 +31,8 @@ from urllib.parse import urlsplit
 
 from flowledger.emulator.control import COLLECTIONS
 from flowledger.emulator.core import Emulator
-from flowledger.engine.api import apply, draw_nonce, read_ledgers
+from flowledger.engine.api import apply, read_ledgers
+from flowledger.engine.sitting import draw_nonce
 from flowledger.engine.specfile import load_spec
 from flowledger.engine.table import table_of
 from flowledger.journal import Journal, JournalReader

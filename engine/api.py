@@ -1,52 +1,33 @@
-"""The public verbs: apply, resume, status. No global state: any number of them share a loop, a journal, a platform."""
+"""The public verbs. No global state: any number of calls share a loop, a journal, a platform."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import socket
-import string
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any
 
-from flowledger.engine.destroy import destroy_run
-from flowledger.engine.discretion import without_secrets
-from flowledger.engine.driver import Driver
-from flowledger.engine.events import DestroyBegun, Event, RunStarted, RunStopped, RunTakenUp
+from flowledger.engine.driftcheck import DriftReport
 from flowledger.engine.halt import Halt
-from flowledger.engine.ledger import Ledger, RunState, ledger_of
+from flowledger.engine.ledger import Ledger, ledger_of
 from flowledger.engine.log import logger_of
 from flowledger.engine.report import Report, report_of
-from flowledger.engine.run import OnEvent, Run
-from flowledger.engine.share import share_of
+from flowledger.engine.run import OnEvent
+from flowledger.engine.sitting import JournalLike, Sitting
 from flowledger.engine.specfile import judge, load_spec, spec_diff, spec_from_mapping
 from flowledger.errors import (
-    FlowledgerError,
-    InDoubt,
-    Interrupted,
-    JournalError,
     NotThere,
     SpecError,
-    StepError,
-    TryLater,
-    UsageError,
 )
 from flowledger.journal import Journal, JournalReader
-from flowledger.steps.client.clock import Clock, SystemClock, fresh_random
-from flowledger.steps.client.config import platform_from_env
+from flowledger.steps.client.clock import Clock
 from flowledger.steps.client.platform import Platform
 from flowledger.steps.flow import CreateFlow
 from flowledger.steps.spec import Spec
 
-T = TypeVar("T")
 DEFAULT_JOURNAL = Path(".flowledger/journal")
 SpecLike = Spec | Mapping[str, Any] | Path | str
-JournalLike = Journal | Path | str
 
 
 async def apply(
@@ -73,7 +54,7 @@ async def apply(
     Drifted, TryLater (then `resume` later can help) and the JournalErrors.
     """
     wanted = spec_of(spec)
-    sitting = _Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance, share=share)
+    sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance, share=share)
     async with sitting.open() as (book, place):
         ledger = ledger_of(wanted.name, book.events(wanted.name))
         if ledger.spec_as_written is not None:
@@ -105,7 +86,7 @@ async def resume(
     `start` replaces the schedule's start, for a run whose absolute start has passed. Otherwise as `apply`. Raises
     NotThere if the journal knows no such run. A `start` for a dataflow that exists is warned of and left out.
     """
-    sitting = _Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
+    sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
     _must_exist(journal, run)
     async with sitting.open() as (book, place):
         ledger = ledger_of(run, book.events(run))
@@ -138,13 +119,40 @@ async def destroy(
     Otherwise as `apply`. Raises NotThere if the journal knows no such run; Rejected, after everything else is deleted,
     for a refusal of the platform that nothing explains.
     """
-    sitting = _Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
+    sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
     _must_exist(journal, run)
     async with sitting.open() as (book, place):
         ledger = ledger_of(run, book.events(run))
         if ledger.spec is None:
             raise _no_such_run(run, book.runs(), place)
         return await sitting.destroy(book, place, ledger, keep_dataset=keep_dataset)
+
+
+async def drift(
+    run: str,
+    *,
+    journal: JournalLike = DEFAULT_JOURNAL,
+    platform: Platform | None = None,
+    remove_twins: bool = False,
+    on_event: OnEvent | None = None,
+    halt: Halt | None = None,
+    lock_timeout: float = 0.0,
+    clock: Clock | None = None,
+    chance: random.Random | None = None,
+) -> DriftReport:
+    """Compare a run with the platform: every object by its id, every marker by a look-up.
+
+    Drift is reported, not raised: look at the report's `exit_code`. `remove_twins` deletes further objects that carry
+    the run's markers, are what the run makes, and are referred to by nothing; each is journaled like a destroy's.
+    Otherwise as `apply`. Raises NotThere if the journal knows no such run, UsageError if it is (being) destroyed.
+    """
+    sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
+    _must_exist(journal, run)
+    async with sitting.open() as (book, place):
+        ledger = ledger_of(run, book.events(run))
+        if ledger.spec is None:
+            raise _no_such_run(run, book.runs(), place)
+        return await sitting.compare(book, place, ledger, remove_twins=remove_twins)
 
 
 async def status(run: str, *, journal: JournalLike = DEFAULT_JOURNAL) -> Report:
@@ -192,204 +200,14 @@ def destroy_sync(run: str, **options: Any) -> Report:
     return asyncio.run(destroy(run, **options))
 
 
+def drift_sync(run: str, **options: Any) -> DriftReport:
+    """`drift` for programs without a loop of their own; same arguments."""
+    return asyncio.run(drift(run, **options))
+
+
 def status_sync(run: str, *, journal: JournalLike = DEFAULT_JOURNAL) -> Report:
     """`status` for programs without a loop of their own."""
     return read_status(run, journal)
-
-
-@asynccontextmanager
-async def opened(journal: JournalLike, *, lock_timeout: float = 0.0) -> AsyncIterator[Journal]:
-    """The journal as its one writer, as long as the block; left open if it was open before."""
-    if isinstance(journal, Journal):
-        yield journal
-        return
-    book = await asyncio.to_thread(Journal.open, Path(journal), lock_timeout=lock_timeout)
-    if book.recovered is not None:
-        logger_of(journal=str(book.directory)).warning("the journal had a torn end", recovered=str(book.recovered))
-    try:
-        yield book
-    finally:
-        await asyncio.to_thread(book.close)
-
-
-class _Sitting:
-    """One call of apply or resume: what it was given, and what it must let go of."""
-
-    def __init__(
-        self,
-        journal: JournalLike,
-        platform: Platform | None,
-        on_event: OnEvent | None,
-        halt: Halt | None,
-        lock_timeout: float,
-        clock: Clock | None,
-        chance: random.Random | None,
-        *,
-        share: bool = False,
-    ) -> None:
-        self._share = share
-        self._journal = journal
-        self._platform = platform
-        self._on_event = on_event
-        self._halt = halt or Halt()
-        self._lock_timeout = lock_timeout
-        self._clock = clock or (platform.clock if platform else SystemClock())
-        self._chance = chance or fresh_random()
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[tuple[Journal, str]]:
-        """Take the lock, then read the journal (protocol rule 7)."""
-        async with opened(self._journal, lock_timeout=self._lock_timeout) as book:
-            yield book, str(book.directory)
-
-    async def drive(
-        self, book: Journal, place: str, ledger: Ledger, *, new: Spec | None = None, start: str | int | None = None
-    ) -> Report:
-        """Provision what is left of a run, or begin it with the spec `new`."""
-        _refuse_destroyed(ledger)
-        if ledger.state is RunState.PROVISIONED:
-            return report_of(ledger, place)
-
-        async def opening(platform: Platform) -> None:
-            if ledger.spec is None:
-                assert new is not None
-                await self._keep(
-                    book,
-                    ledger,
-                    RunStarted(
-                        nonce=draw_nonce(self._chance),
-                        spec=new.model_dump(mode="json", by_alias=True),
-                        org=platform.org,
-                        sandbox=platform.sandbox,
-                        base_url=platform.base_url,
-                        shares=self._share,
-                    ),
-                )
-            _refuse_another_place(ledger, platform)
-            await self._keep(book, ledger, RunTakenUp(**self._who, start=start, shares=self._share))
-
-        async def drive_on(run: Run) -> None:
-            await Driver(run).drive()
-
-        await self._held(book, ledger, opening, drive_on)
-        return report_of(ledger, place)
-
-    async def destroy(self, book: Journal, place: str, ledger: Ledger, *, keep_dataset: bool) -> Report:
-        """Remove what a run has made; a no-op once that is done."""
-        if ledger.destroyed:
-            return report_of(ledger, place)
-
-        async def opening(platform: Platform) -> None:
-            _refuse_another_place(ledger, platform)
-            if not ledger.destroying or (keep_dataset and not ledger.keep_dataset):
-                await self._keep(book, ledger, DestroyBegun(keep_dataset=keep_dataset))
-            await self._keep(book, ledger, RunTakenUp(**self._who))
-
-        await self._held(book, ledger, opening, destroy_run, verb="destroy")
-        return report_of(ledger, place)
-
-    @property
-    def _who(self) -> dict[str, Any]:
-        """This process, as the journal names it."""
-        return {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "boot_id": self._clock.boot_id,
-            "version": _version(),
-        }
-
-    async def _held(
-        self,
-        book: Journal,
-        ledger: Ledger,
-        opening: Callable[[Platform], Awaitable[None]],
-        work: Callable[[Run], Awaitable[T]],
-        *,
-        verb: str = "resume",
-    ) -> T:
-        """Claim the run, write its opening, and work. `verb` is what a person types to go on after an error."""
-        platform = self._platform or platform_from_env(os.environ, clock=self._clock)
-        try:
-            with book.claim(ledger.run):
-                await opening(platform)
-                return await self._work(book, ledger, platform, work, verb)
-        except FlowledgerError as error:
-            error.hint = error.hint.replace("flowledger resume", f"flowledger {verb}")
-            without_secrets(error, platform.redactor)
-            raise
-        except Exception as error:
-            without_secrets(error, platform.redactor)
-            raise
-        finally:
-            if self._platform is None:
-                await platform.close()
-
-    async def _work(
-        self, book: Journal, ledger: Ledger, platform: Platform, work: Callable[[Run], Awaitable[T]], verb: str
-    ) -> T:
-        run = Run(
-            ledger=ledger,
-            journal=book,
-            platform=platform,
-            clock=self._clock,
-            chance=self._chance,
-            on_event=self._on_event,
-            share=share_of(book) if ledger.shares else None,
-        )
-        unlisten = self._halt.listen(lambda reason: run.stop(reason, urgent=True))
-        try:
-            result = await work(run)
-            await run.flush()
-        except FlowledgerError as error:
-            error.hint = error.hint.replace("flowledger resume", f"flowledger {verb}")
-            without_secrets(error, platform.redactor)
-            await _write_stop(run, error)
-            raise
-        except asyncio.CancelledError:
-            await _write_stop(run, Interrupted("the task was cancelled", hint=f"flowledger {verb} {ledger.run}"))
-            raise
-        finally:
-            unlisten()
-        return result
-
-    async def _keep(self, book: Journal, ledger: Ledger, event: Event) -> None:
-        doc = event.doc(at=self._clock.wall(), mono=self._clock.monotonic())
-        number = await book.append(ledger.run, doc)
-        ledger.fold(number, doc)
-        if self._on_event is not None:
-            self._on_event(number, doc)
-
-
-async def _write_stop(run: Run, error: FlowledgerError) -> None:
-    """Journal why the run ended, unless the journal itself is what failed."""
-    if isinstance(error, JournalError):
-        return
-    stop = RunStopped(
-        state="destroying"
-        if run.ledger.destroying
-        else "in_doubt"
-        if isinstance(error, InDoubt)
-        else "provisioning"
-        if isinstance(error, TryLater)
-        else "failed",
-        error=type(error).__name__,
-        message=error.message,
-        step=error.step if isinstance(error, StepError) else "",
-        code=error.code if isinstance(error, StepError) else "",
-        request_id=error.request_id if isinstance(error, StepError) else "",
-        hint=error.hint,
-        exit_code=error.exit_code,
-    )
-    try:
-        await run.keep(stop)
-    except FlowledgerError as second:
-        # The error that stopped the run is the one to report; that the journal failed too is said beside it.
-        run.log.error("the journal could not be written at the end", reason=str(second))
-
-
-def draw_nonce(chance: random.Random) -> str:
-    """A run's identity: 10 characters a-z0-9 (protocol rule 12)."""
-    return "".join(chance.choice(string.ascii_lowercase + string.digits) for _ in range(10))
 
 
 def spec_of(spec: SpecLike) -> Spec:
@@ -413,44 +231,3 @@ def _must_exist(journal: JournalLike, run: str) -> None:
 def _no_such_run(run: str, runs: list[str], place: str) -> NotThere:
     known = ", ".join(runs[-5:]) or "none"
     return NotThere(f"the journal at {place} has no run {run!r}; it has: {known}", hint="flowledger runs")
-
-
-def _refuse_destroyed(ledger: Ledger) -> None:
-    """A run whose destroy has begun can only be destroyed (protocol rule 15)."""
-    if ledger.destroyed:
-        raise UsageError(
-            f"run {ledger.run} is destroyed: what it made is deleted, and its name stands for what it was",
-            hint="give the spec a new name and apply that; or apply into another journal (--journal DIR)",
-        )
-    if ledger.destroying:
-        raise UsageError(
-            f"the destroy of run {ledger.run} has begun: it can only be destroyed",
-            hint=f"flowledger destroy {ledger.run}",
-        )
-
-
-def _refuse_another_place(ledger: Ledger, platform: Platform) -> None:
-    """Ids of one sandbox mean nothing in another (platform-api.md §12 T22). A local emulator may change its port."""
-    here = (platform.org, platform.sandbox)
-    moved = ledger.base_url != platform.base_url and not (
-        _is_loopback(ledger.base_url) and _is_loopback(platform.base_url)
-    )
-    if here != (ledger.org, ledger.sandbox) or moved:
-        raise UsageError(
-            f"run {ledger.run} belongs to sandbox {ledger.sandbox} of {ledger.org} at {ledger.base_url}; "
-            f"you point at sandbox {platform.sandbox} of {platform.org} at {platform.base_url}",
-            hint="set FLOWLEDGER_SANDBOX, FLOWLEDGER_ORG_ID and FLOWLEDGER_BASE_URL to where the run began",
-        )
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
-@cache
-def _version() -> str:
-    """Looked up once: reading the package's metadata takes a millisecond, and a thousand runs may start together."""
-    from importlib.metadata import version
-
-    return version("flowledger")

@@ -6,6 +6,7 @@ done: what commits after its siblings were deleted would be found by nobody (pro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from flowledger.engine.undo import Doomed, leave, remove
 from flowledger.errors import Rejected
 from flowledger.steps.dataset import CreateDataset
 from flowledger.steps.field_group import CreateFieldGroup
-from flowledger.steps.step import How, Outputs
+from flowledger.steps.step import How, Outputs, Step
 from flowledger.steps.target_schema import CreateTargetSchema
 
 # platform-api.md §10: what refers goes before what it refers to. The kinds of one stage do not refer to each other.
@@ -43,7 +44,7 @@ async def destroy_run(run: Run) -> None:
     Raises, after everything else has gone, Rejected for a refusal that nothing explains; NotPermitted; TryLater.
     """
     driver = Driver(run)
-    await _sit_out_windows(run)
+    await sit_out_windows(run, [row.step for row in run.table.rows])
     looked = await driver.together([_all_of(run, row) for row in run.table.rows if row.step.kind])
     doomed = [one for some in looked for one in some]
     refused: list[Rejected] = []
@@ -54,9 +55,9 @@ async def destroy_run(run: Run) -> None:
     await run.keep(RunDestroyed(left=_left(run.ledger)))
 
 
-async def _sit_out_windows(run: Run) -> None:
-    """Wait until no create whose answer is not known can take effect any more, or show only later."""
-    doubtful = [row.step for row in run.table.rows if run.ledger.step(row.step.name).unanswered]
+async def sit_out_windows(run: Run, steps: Sequence[Step]) -> None:
+    """Wait until no create of these steps whose answer is not known can take effect any more, or show only later."""
+    doubtful = [step for step in steps if run.ledger.step(step.name).unanswered]
     if not doubtful:
         return
     last = max(doubtful, key=lambda step: window_end(run, step))

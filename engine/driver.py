@@ -120,9 +120,9 @@ class Driver:
 
     async def _refuse_drift(self) -> None:
         """Before anything is built on what earlier sittings made: is it still there, unedited?"""
-        rows = [row for row in self.table.rows if self.run.ledger.step(row.step.name).how in _MADE and row.step.kind]
+        rows = [row for row in self.table.rows if self.run.ledger.step(row.step.name).how in CHECKED and row.step.kind]
         differences: list[str] = []
-        for found in await self.together([self._drift_of(row.step) for row in rows]):
+        for found in await self.together([self.drift_of(row.step) for row in rows]):
             differences += found
         if differences:
             raise Drifted(
@@ -131,7 +131,8 @@ class Driver:
                 hint=f"flowledger explain {self.run.ledger.run}",
             )
 
-    async def _drift_of(self, step: Step) -> list[str]:
+    async def drift_of(self, step: Step) -> list[str]:
+        """What is different about the object of a finished step, each place in a sentence; journaled if anything is."""
         record = self.run.ledger.step(step.name)
         assert record.outputs is not None
         ctx = StepContext(self.run, step)
@@ -156,7 +157,7 @@ class Driver:
         return found
 
 
-_MADE = (How.CREATED, How.ADOPTED, How.FOUND)
+CHECKED = (How.CREATED, How.ADOPTED, How.FOUND)
 
 
 def _worst(errors: list[BaseException]) -> BaseException:

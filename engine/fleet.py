@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from flowledger.engine import api
-from flowledger.engine.api import DEFAULT_JOURNAL, JournalLike, SpecLike
+from flowledger.engine.api import DEFAULT_JOURNAL, SpecLike
 from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, RunState, ledger_of
 from flowledger.engine.log import logger_of
 from flowledger.engine.report import Report, Stop, report_of
+from flowledger.engine.sitting import JournalLike, opened
 from flowledger.engine.specfile import spec_diff
 from flowledger.errors import FlowledgerError, JournalPoisoned, NotThere, SpecError, StepError
 from flowledger.journal import Journal
@@ -262,7 +263,7 @@ class _Fleet:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[tuple[Journal, Platform]]:
         """The journal, whose lock is taken before it is read, and the platform; once for all runs."""
-        async with api.opened(self._journal, lock_timeout=self._lock_timeout) as book:
+        async with opened(self._journal, lock_timeout=self._lock_timeout) as book:
             platform = self._platform or platform_from_env(os.environ, clock=self._clock)
             try:
                 yield book, platform

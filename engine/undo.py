@@ -115,19 +115,24 @@ async def _at_rest(ctx: StepContext, doomed: Doomed, live: Json | None) -> Json 
 
 
 async def _refuse_what_is_used(run: Run, ctx: StepContext, doomed: Doomed) -> None:
-    """Raise Kept if anything refers to the object, or another run of this journal builds on it."""
+    users = await users_of(run, ctx, doomed.step, doomed.id)
+    if users:
+        raise Kept(f"used by {', '.join(users)}")
+
+
+async def users_of(run: Run, ctx: StepContext, step: Step, id: str) -> list[str]:
+    """What refers to the object `id` of a step on the platform, and the runs of this journal that build on it."""
     gone = {id for (_, id), removal in run.ledger.removals.items() if removal.gone}
     # A mapping set of ours that has to stay does nothing, and holds nothing (platform-api.md §9).
     idle = {removal.id for removal in run.ledger.removals.values() if removal.left}
     users = [
         str(user)
-        for user in await referrers(ctx, doomed.step.kind, doomed.id, gone=gone)
+        for user in await referrers(ctx, step.kind, id, gone=gone)
         if user.kind != "mappingSets" or user.id not in idle
     ]
-    if doomed.step.kind == "connections":
-        users += [f"run {other} of this journal" for other in _building_on(run, doomed.id)]
-    if users:
-        raise Kept(f"used by {', '.join(users)}")
+    if step.kind == "connections":
+        users += [f"run {other} of this journal" for other in _building_on(run, id)]
+    return users
 
 
 def _building_on(run: Run, id: str) -> list[str]:
@@ -137,10 +142,9 @@ def _building_on(run: Run, id: str) -> list[str]:
         if other == run.ledger.run:
             continue
         events = run.journal.events(other)
-        if any(doc.get("kind") == StepSettled.kind and (doc.get("outputs") or {}).get("id") == id for doc in events):
-            ledger = ledger_of(other, events)
-            if not ledger.destroyed:
-                found.append(other)
+        took = any(doc.get("kind") == StepSettled.kind and (doc.get("outputs") or {}).get("id") == id for doc in events)
+        if took and not ledger_of(other, events).destroyed:
+            found.append(other)
     return found
 
 
