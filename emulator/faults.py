@@ -6,6 +6,7 @@ Faults of one route form a queue: a call is given to the first fault that fits a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
@@ -61,6 +62,7 @@ class Fault:
     when: When = When.BEFORE
     status: int = 0  # of a replaced answer; 0 keeps the right answer's status
     shape: Shape = Shape.GATEWAY
+    code: str = ""  # of a service's own body, status included: "FLOW-2200-500"
     retry_after: str | None = None  # the header's text, absurd ones too
     after_ms: int = 0
     delay_ms: int = 0  # how long the client waits for the answer or the close
@@ -104,6 +106,7 @@ class Faults:
         when: When | str = When.BEFORE,
         status: int = 0,
         shape: Shape | str = Shape.GATEWAY,
+        code: str = "",
         retry_after: str | int | None = None,
         after_ms: int = 0,
         delay_ms: int = 0,
@@ -121,6 +124,11 @@ class Faults:
         for name, count in counts.items():
             if type(count) is not int or count < 0:
                 raise ValueError(f"{name} must be a whole number, not negative: {count!r}")
+        if code:
+            told = code.rpartition("-")[2]
+            if not re.fullmatch(r"[A-Z]+-\d+-\d{3}", code) or (status and told != str(status)):
+                raise ValueError(f'a code ends with its status, as in "FLOW-2200-500": {code!r}')
+            status, shape = int(told), Shape.SERVICE
         if status and not 200 <= status <= 599:
             raise ValueError(f"no such status: {status!r}")
         fault = Fault(
@@ -133,6 +141,7 @@ class Faults:
             when=When(when),
             status=status,
             shape=Shape(shape),
+            code=code,
             retry_after=None if retry_after is None else str(retry_after),
             after_ms=after_ms,
             delay_ms=delay_ms,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flowledger.emulator import flow_explore, flow_runs
+from flowledger.emulator import flow_explore, flow_runs, flow_search
 from flowledger.emulator.connection_rules import (
     check_base_exists,
     check_connection,
@@ -15,13 +15,24 @@ from flowledger.emulator.connection_rules import (
     check_target_connection,
     without_secrets,
 )
+from flowledger.emulator.flow_actions import act, publish_only
 from flowledger.emulator.flow_bodies import body_of, connection_spec_of, flow_spec_of, wants_draft
 from flowledger.emulator.flow_fault import fault
 from flowledger.emulator.flow_listing import conditions_of, matching, page_of
 from flowledger.emulator.flow_rules import check_flow, check_flow_shape, connections_of
 from flowledger.emulator.flow_specs import catalogue_of
-from flowledger.emulator.flow_state import DERIVED, KINDS, SERVER_FIELDS, begin, inherited, presented, read, shown
-from flowledger.emulator.flow_update import act, publish_only, update
+from flowledger.emulator.flow_state import (
+    DERIVED,
+    FINALIZING,
+    KINDS,
+    SERVER_FIELDS,
+    begin,
+    inherited,
+    presented,
+    read,
+    shown,
+)
+from flowledger.emulator.flow_update import update
 from flowledger.emulator.gateway import FLOW_SERVICE
 from flowledger.emulator.wire import Refused, Response, json_response
 from flowledger.emulator.world import Call, Handler, Route
@@ -86,6 +97,8 @@ def _created(call: Call, kind: str, body: dict[str, Any], *, draft: bool) -> Res
     }
     if not draft:
         begin(call, kind, made, "create")
+        if kind == "flows" and world.options.flow_finalized_by_caller:
+            made["state"] = FINALIZING
     world.store.put(kind, call.sandbox, key, made)
     answer = {"id": key, "etag": etag}
     if kind == "connections" and presented(kind, made, now_ms)["state"] == "initializing":
@@ -221,6 +234,7 @@ def _routes() -> list[Route]:
     routes += [
         *flow_explore.ROUTES,
         *flow_runs.ROUTES,
+        *flow_search.ROUTES,
     ]
     return routes
 
@@ -233,14 +247,26 @@ def reporting(handler: Handler) -> Handler:
             return handler(call)
         except Refused as refused:
             body = json.loads(refused.response.body)
-            kind = call.request.raw_path[len(FLOW_SERVICE) :].partition("/")[0]
-            report = {"request-id": call.request.headers.get("x-request-id", ""), "type": kind}
-            if "id" in call.params:
-                report["id"] = call.params["id"]
-            body["report"].update(report)
-            raise Refused(json_response(refused.response.status, body)) from refused
+            told = _old_body(body) if call.world.options.old_error_bodies else _reported(call, body)
+            raise Refused(json_response(refused.response.status, told)) from refused
 
     return handle
+
+
+def _reported(call: Call, body: dict[str, Any]) -> dict[str, Any]:
+    kind = call.request.raw_path[len(FLOW_SERVICE) :].partition("/")[0]
+    report = {"request-id": call.request.headers.get("x-request-id", ""), "type": kind}
+    if "id" in call.params:
+        report["id"] = call.params["id"]
+    type_ = body["type"].replace("/CONNECTOR-", f"/{call.world.options.sources_prefix}")  # U19
+    return {**body, "type": type_, "report": {**body["report"], **report}}
+
+
+def _old_body(body: dict[str, Any]) -> dict[str, Any]:
+    """What was said in 2020: no code, and a bad spec in a shape of its own (§8.2)."""
+    if "FLOW-1413" in body["type"]:
+        return {"message": "Please provide a valid spec id"}
+    return {"errorMessage": body["errorMessage"], "errorDetails": body["errorDetails"]}
 
 
 ROUTES: list[Route] = [(method, template, reporting(handler)) for method, template, handler in _routes()]

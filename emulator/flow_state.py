@@ -20,6 +20,8 @@ SERVER_FIELDS = frozenset(  # what callers cannot set
 )
 DERIVED = frozenset({"state", "etag", "version", "lastOperation", "inheritedAttributes"})  # not shown as they are kept
 OPERATION = "_operation"  # kept beside the object's fields, never shown
+BEFORE = "_before"  # the flow as it was before an update that is not finalized yet; never shown
+FINALIZING = "enabled-finalizing"  # a state that lasts until the caller finalizes (§10)
 UNTIL_THEN = {"create": "pending", "update": "updating", "enable": "enabling", "disable": "disabling"}
 
 
@@ -65,8 +67,9 @@ def presented(kind: str, obj: dict[str, Any], now_ms: int) -> dict[str, Any]:
     operation = obj.get(OPERATION)
     if operation is None:
         return dict(obj)
-    item = {name: value for name, value in obj.items() if name != OPERATION}
+    item = {name: value for name, value in obj.items() if name not in (OPERATION, BEFORE)}
     running = now_ms < operation["until"]
+    finalizing = not running and obj["state"] == FINALIZING
     failed = not running and bool(operation["fails"])
     if running or failed:
         item["state"] = operation["state"]
@@ -74,11 +77,11 @@ def presented(kind: str, obj: dict[str, Any], now_ms: int) -> dict[str, Any]:
         if running:
             del item["etag"], item["version"]
         return item
-    value = "inProgress" if running else "failed" if failed else "completed"
+    value = "inProgress" if running or finalizing else "failed" if failed else "completed"
     item["lastOperation"] = {
         "started": operation["started"],
         "updated": now_ms if running else operation["until"],
-        "percentCompleted": 0 if running else 100,
+        "percentCompleted": 0 if running else operation.get("percent", 0) if finalizing else 100,
         "status": {"value": value, "errors": _errors(operation["fails"]) if failed else []},
         "ops": [],
         "operation": operation["operation"],

@@ -1,4 +1,4 @@
-"""Flow Service updates and state changes: PATCH with If-Match, and actions (platform-api.md §4.2, §10)."""
+"""Flow Service updates: PATCH with If-Match, and what it may not change (platform-api.md §4.2, §10)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from flowledger.emulator.connection_rules import (
 )
 from flowledger.emulator.flow_bodies import connection_spec_of, flow_spec_of
 from flowledger.emulator.flow_fault import fault
-from flowledger.emulator.flow_rules import check_flow, check_flow_shape, check_references, check_schedule
-from flowledger.emulator.flow_state import OPERATION, SERVER_FIELDS, begin, is_transient, presented, stored
+from flowledger.emulator.flow_rules import check_flow_shape, check_references, check_schedule
+from flowledger.emulator.flow_state import BEFORE, FINALIZING, SERVER_FIELDS, begin, is_transient, presented, stored
 from flowledger.emulator.identity import user_of
 from flowledger.emulator.jsonpatch import PatchFault, apply_patch, tokens_of
 from flowledger.emulator.wire import Response, json_response
@@ -28,11 +28,8 @@ def update(kind: str) -> Handler:
 
     def handler(call: Call) -> Response:
         obj = stored(call, kind, call.params["id"])
-        _check_etag(call, obj, required=True)
-        now_ms = call.world.now_ms()
-        if is_transient(obj, now_ms):
-            state = presented(kind, obj, now_ms)["state"]
-            fault(400, NOT_NOW.get(state, "FLOW-1416"), f"{obj['id']} cannot be updated while it is {state}")
+        check_etag(call, obj, required=True)
+        _check_updatable(call, kind, obj)
         changed = _patched(call.body, kind, obj)
         if kind == "flows":
             check_flow_shape(call, changed)
@@ -41,52 +38,24 @@ def update(kind: str) -> Handler:
         if kind == "connections":
             changed = without_secrets(changed)
         begin(call, kind, changed, "update")
-        return _saved(call, kind, changed)
+        if kind == "flows" and changed["state"] == "enabled" and call.world.options.flow_finalized_by_caller:
+            changed.update({"state": FINALIZING, BEFORE: obj})
+        return saved(call, kind, changed)
 
     return handler
 
 
-def act(call: Call) -> Response:
-    """POST /flows/{id}/action?op=...; `op` in either case, If-Match optional."""
-    flow = stored(call, "flows", call.params["id"])
-    _check_etag(call, flow, required=False)
-    operation = (call.request.first("op") or "").lower()
-    state = presented("flows", flow, call.world.now_ms())["state"]
-    match (operation, state):
-        case ("enable", "disabled"):
-            flow["state"] = "enabled"
-        case ("disable", "enabled"):
-            flow["state"] = "disabled"
-        case ("publish", "draft"):
-            check_flow(call, flow, flow_spec_of(call, flow))
-            flow["state"] = "enabled"
-        case ("enable" | "disable" | "publish" | "finalize" | "finalize_update", _):
-            fault(400, "FLOW-1422", f"{operation} is not possible while the flow is {state}")
-        case _:
-            fault(400, "FLOW-1409", f"The operation {operation!r} is not supported")
-    begin(call, "flows", flow, operation)
-    return _saved(call, "flows", flow)
+def _check_updatable(call: Call, kind: str, obj: dict[str, Any]) -> None:
+    now_ms = call.world.now_ms()
+    state = presented(kind, obj, now_ms)["state"]
+    if is_transient(obj, now_ms) or state == FINALIZING:
+        fault(400, NOT_NOW.get(state, "FLOW-1416"), f"{obj['id']} cannot be updated while it is {state}")
+    if state not in ("enabled", "disabled", "draft"):  # an operation has failed
+        fault(400, "FLOW-1457", f"{obj['id']} cannot be updated while it is {state}")
 
 
-def publish_only(kind: str) -> Handler:
-    """POST /{connections|sourceConnections|targetConnections}/{id}/action?op=publish: drafts become enabled."""
-
-    def handler(call: Call) -> Response:
-        obj = stored(call, kind, call.params["id"])
-        _check_etag(call, obj, required=False)
-        operation = (call.request.first("op") or "").lower()
-        if operation != "publish":
-            fault(400, "FLOW-1409", f"The operation {operation!r} is not supported")
-        if obj["state"] != "draft":
-            fault(400, "FLOW-1422", f"publish is not possible while {obj['id']} is {obj['state']}")
-        _check_whole(call, kind, obj)
-        obj["state"] = "enabled"
-        return _saved(call, kind, obj)
-
-    return handler
-
-
-def _check_etag(call: Call, obj: dict[str, Any], *, required: bool) -> None:
+def check_etag(call: Call, obj: dict[str, Any], *, required: bool) -> None:
+    """If-Match: the etag of now, in its quotes. Raises Refused with 1403 or 1404."""
     given = call.request.headers.get("if-match")
     if given is None:
         if required:
@@ -120,14 +89,14 @@ def _check_operation(operation: Any, kind: str) -> None:
         fault(400, "FLOW-1410", "state cannot be set by the caller")
     if first == "connectionSpec":
         fault(400, "FLOW-1414", "The connection spec cannot be changed")
-    if first in SERVER_FIELDS or first == OPERATION or (kind == "flows" and first in FIXED_IN_FLOWS):
+    if first in SERVER_FIELDS or first.startswith("_") or (kind == "flows" and first in FIXED_IN_FLOWS):
         fault(400, "FLOW-1455", f"{path} cannot be changed")
 
 
 def _check_changed(call: Call, kind: str, before: dict[str, Any], after: dict[str, Any]) -> None:
     """What was whole must stay whole; a schedule that has begun is fixed where the contract says so."""
     if kind != "flows":
-        _check_whole(call, kind, after)
+        check_whole(call, kind, after)
         return
     if after.get("transformations") != before.get("transformations"):
         check_references(call, after, flow_spec_of(call, after))
@@ -144,7 +113,8 @@ def _check_changed(call: Call, kind: str, before: dict[str, Any], after: dict[st
     check_schedule(call.world, after, flow_spec_of(call, after), start_may_be_past=not start_changed)
 
 
-def _check_whole(call: Call, kind: str, obj: dict[str, Any]) -> None:
+def check_whole(call: Call, kind: str, obj: dict[str, Any]) -> None:
+    """A connection of any kind has everything that one which is no draft must have. Raises Refused."""
     spec = connection_spec_of(call, obj)
     match kind:
         case "connections":
@@ -155,7 +125,8 @@ def _check_whole(call: Call, kind: str, obj: dict[str, Any]) -> None:
             check_target_connection(call, obj)
 
 
-def _saved(call: Call, kind: str, obj: dict[str, Any]) -> Response:
+def saved(call: Call, kind: str, obj: dict[str, Any]) -> Response:
+    """Keep the changed object under a new etag, and answer that."""
     etag = call.world.new_etag()
     obj.update(
         etag=etag,

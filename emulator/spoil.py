@@ -7,6 +7,7 @@ from http import HTTPStatus
 import orjson
 
 from flowledger.emulator.faults import Fault, Shape
+from flowledger.emulator.flow_fault import TITLES
 from flowledger.emulator.problem import flow_problem, gateway_error
 from flowledger.emulator.wire import Response
 
@@ -19,7 +20,7 @@ ID_KEYS = frozenset({"id", "$id", "@id", "meta:altId", "access_token"})
 def spoiled(right: Response | None, fault: Fault) -> Response:
     """The answer in the fault's status and shape. `right` is what the service said, None if it was not asked."""
     status = fault.status or (right.status if right is not None else 200)
-    response = _shaped(right, fault.shape, status)
+    response = _shaped(right, fault.shape, status, fault.code)
     if fault.retry_after is None:
         return response
     return Response(
@@ -27,7 +28,7 @@ def spoiled(right: Response | None, fault: Fault) -> Response:
     )
 
 
-def _shaped(right: Response | None, shape: Shape, status: int) -> Response:
+def _shaped(right: Response | None, shape: Shape, status: int, code: str) -> Response:
     body = right.body if right is not None else b"{}"
     json_headers = {"content-type": "application/json"}
     match shape:
@@ -35,7 +36,8 @@ def _shaped(right: Response | None, shape: Shape, status: int) -> Response:
             code = GATEWAY_CODES.get(status, f"{status}000")
             return gateway_error(status, code, GATEWAY_TEXTS.get(status, _phrase(status)))
         case Shape.SERVICE:
-            return flow_problem(status, f"FLOW-1400-{status}", _phrase(status), "The request could not be served")
+            title = TITLES.get(code.rpartition("-")[0], _phrase(status))
+            return flow_problem(status, code or f"FLOW-1400-{status}", title, "The request could not be served")
         case Shape.HTML:
             page = f"<html><head><title>{status} {_phrase(status)}</title></head><body></body></html>\n"
             return Response(status=status, body=page.encode(), headers={"content-type": "text/html"})
