@@ -12,11 +12,22 @@ from typing import Any
 
 import orjson
 
-from flowledger.emulator import catalog, control, conversion, flow_service, flow_state, gateway, ims, registry
+from flowledger.emulator import (
+    catalog,
+    control,
+    conversion,
+    flow_service,
+    flow_state,
+    gateway,
+    ims,
+    registry,
+    sandboxes,
+)
 from flowledger.emulator.connection_rules import patch_without_secrets, without_secrets
 from flowledger.emulator.faults import Fault, FaultKind, Faults, When
 from flowledger.emulator.late import LateCommit, LateCommits
 from flowledger.emulator.options import Options
+from flowledger.emulator.problem import with_chain
 from flowledger.emulator.routing import Match, Router
 from flowledger.emulator.spoil import spoiled
 from flowledger.emulator.store import Store
@@ -25,7 +36,7 @@ from flowledger.emulator.world import Call, PlatformTime, Route, World
 
 ROUTES: list[Route] = [
     *ims.ROUTES,
-    *gateway.ROUTES,
+    *sandboxes.ROUTES,
     *registry.ROUTES,
     *catalog.ROUTES,
     *conversion.ROUTES,
@@ -50,9 +61,10 @@ class Emulator:
     ) -> None:
         """`clock` gives seconds since the epoch; `seed` decides the ids; `state` is a directory that outlives us.
 
-        Raises StateInUse when another emulator holds the directory.
+        Raises StateInUse when another emulator holds the directory, ValueError for options that cannot be meant.
         """
         self.options = options or Options()
+        gateway.checks_of(self.options.gateway_order)
         self._time = PlatformTime(clock)
         path = None
         if state is not None:
@@ -129,10 +141,14 @@ class Emulator:
         fault = self.faults.strike(request.method, request.raw_path, template, request.body)
         response = self._answer(request, found) if fault is None else self._answer_with(fault, request, found)
         delay_ms = self.options.latency_ms + self.faults.latency_ms + (fault.delay_ms if fault else 0)
+        if 0 < self.options.gateway_timeout_ms < delay_ms and not request.raw_path.startswith(gateway.IMS):
+            response, delay_ms = gateway.timed_out(response), self.options.gateway_timeout_ms
+        if self.options.error_chains:
+            response = with_chain(response, self.now_ms(), self.options, request.headers.get("x-sandbox-name", ""))
         response = Response(
             status=response.status,
             body=response.body,
-            headers={**response.headers, "x-request-id": request_id},
+            headers={**response.headers, "x-request-id": request_id} if self.options.request_ids else response.headers,
             delivery=response.delivery,
             delay=response.delay + delay_ms / 1000,
         )
@@ -141,7 +157,7 @@ class Emulator:
 
     def _answer(self, request: Request, found: Match | frozenset[str]) -> Response:
         if not isinstance(found, Match):
-            return gateway.not_routed(request, found)
+            return gateway.not_routed(request, found, bare=self.options.bare_not_routed)
         try:
             return found.handler(gateway.admit(request, found, self.world))
         except Refused as refused:
@@ -175,7 +191,7 @@ class Emulator:
 
     def _answer_late(self, fault: Fault, request: Request, found: Match | frozenset[str]) -> Response:
         if not isinstance(found, Match):
-            return gateway.not_routed(request, found)
+            return gateway.not_routed(request, found, bare=self.options.bare_not_routed)
         try:
             call = gateway.admit(request, found, self.world)
         except Refused as refused:

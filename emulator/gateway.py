@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+from urllib.parse import urlencode
 
 import orjson
 
@@ -16,8 +20,8 @@ from flowledger.emulator.problem import (
     service_problem,
 )
 from flowledger.emulator.routing import Match
-from flowledger.emulator.wire import Request, Response, json_response
-from flowledger.emulator.world import Call, Route, World
+from flowledger.emulator.wire import Delivery, Request, Response
+from flowledger.emulator.world import Call, World
 
 FLOW_SERVICE = "/data/foundation/flowservice/"
 CONVERSION = "/data/foundation/conversion/"
@@ -26,7 +30,31 @@ CATALOG = "/data/foundation/catalog/"
 SANDBOX_MANAGEMENT = "/data/foundation/sandbox-management"
 IMS = "/ims/"
 
-SANDBOX_ADMIN = f"{SANDBOX_MANAGEMENT}/sandboxes/{{name}}"
+ENCODED_AT_MOST: Final = 12  # characters that one character becomes: four bytes of %XX
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call to a route of the platform, before it is admitted."""
+
+    request: Request
+    template: str
+    world: World
+
+
+Check = Callable[[Asked], None]
+
+
+@cache
+def checks_of(order: str) -> tuple[Check, ...]:
+    """The checks in an order: all names of CHECKS with commas between them, "" for that of U3.
+
+    Raises ValueError when a name is missing, unknown or there twice.
+    """
+    names = [name.strip() for name in order.split(",")] if order else list(CHECKS)
+    if sorted(names) != sorted(CHECKS):
+        raise ValueError(f"gateway_order names each of {', '.join(CHECKS)} once, not {order!r}")
+    return tuple(CHECKS[name] for name in names)
 
 
 def bearer_of(request: Request) -> str:
@@ -39,16 +67,15 @@ def admit(request: Request, match: Match, world: World) -> Call:
     """The call as its service sees it. Raises Refused with the gateway's answer."""
     if match.template.startswith(IMS):
         return Call(request=request, sandbox="", org="", client_id="", params=match.params, body=None, world=world)
-    client_id = _client(request, world)
-    _check_rate(world)
-    org = _org(request, world)
-    sandbox = "" if match.template.startswith(SANDBOX_MANAGEMENT) else _sandbox(request, match.template, world)
-    _check_content_type(request, match.template)
+    _check_url(request, world)
+    asked = Asked(request, match.template, world)
+    for check in checks_of(world.options.gateway_order):
+        check(asked)
     return Call(
         request=request,
-        sandbox=sandbox,
-        org=org,
-        client_id=client_id,
+        sandbox=_sandbox_of(request, match.template, world),
+        org=world.options.org,
+        client_id=world.options.client_id,
         params=match.params,
         body=parsed(request.body),
         world=world,
@@ -65,8 +92,10 @@ def parsed(body: bytes) -> Any:
         return None
 
 
-def not_routed(request: Request, allowed: frozenset[str]) -> Response:
-    """The answer to a path or a method that nobody serves (U28)."""
+def not_routed(request: Request, allowed: frozenset[str], *, bare: bool) -> Response:
+    """The answer to a path or a method that nobody serves; `bare`: in nobody's words (U28)."""
+    if bare:
+        return Response(status=405 if allowed else 404)
     if allowed:
         refused = gateway_error(405, "405000", f"{request.method} is not supported here")
         return Response(
@@ -77,28 +106,64 @@ def not_routed(request: Request, allowed: frozenset[str]) -> Response:
     return gateway_error(404, "404000", "Resource not found")
 
 
-def _client(request: Request, world: World) -> str:
-    headers = request.headers
-    api_key = headers.get("x-api-key", "")
-    if not api_key:
+def timed_out(response: Response) -> Response:
+    """What the client hears instead when the gateway waits no longer: the call took effect nevertheless (U18)."""
+    if response.delivery is not Delivery.WHOLE:
+        return response
+    return gateway_error(504, "504000", "Gateway Timeout")
+
+
+def _check_url(request: Request, world: World) -> None:
+    """414 for a URL that is too long (§1.3). Most are seen to fit without encoding them."""
+    most = world.options.url_maximum
+    least = len(request.raw_path) + sum(len(name) + len(value) + 2 for name, value in request.query)
+    if least * ENCODED_AT_MOST <= most:
+        return
+    length = len(request.raw_path) + (len(urlencode(request.query)) + 1 if request.query else 0)
+    if length > most:
+        refuse(gateway_error(414, "414000", f"The URL has {length} characters, at most {most} are allowed"))
+
+
+def _check_key(asked: Asked) -> None:
+    if not asked.request.headers.get("x-api-key"):
         refuse(gateway_error(403, "403000", "Api Key is required"))
-    if not headers.get("authorization", "").strip():
+
+
+def _check_token(asked: Asked) -> None:
+    if not asked.request.headers.get("authorization", "").strip():
         refuse(gateway_error(403, "403010", "Oauth token is missing."))
-    if api_key != world.options.client_id:
+
+
+def _check_key_known(asked: Asked) -> None:
+    if asked.request.headers.get("x-api-key", asked.world.options.client_id) != asked.world.options.client_id:
         refuse(gateway_error(403, "403003", "Api Key is invalid"))
-    client_id = ims.client_of(world, bearer_of(request))
-    if client_id is None or client_id != api_key:
+
+
+def _check_token_valid(asked: Asked) -> None:
+    if (
+        asked.request.headers.get("authorization", "").strip()
+        and ims.client_of(asked.world, bearer_of(asked.request)) is None
+    ):
         refuse(gateway_error(401, "401013", "Oauth token is not valid"))
-    return client_id
 
 
-def _check_rate(world: World) -> None:
+def _check_org(asked: Asked) -> None:
+    if not asked.request.headers.get("x-gw-ims-org-id"):
+        refuse(gateway_error(400, "400003", "Missing header"))
+
+
+def _check_org_allowed(asked: Asked) -> None:
+    if asked.request.headers.get("x-gw-ims-org-id", asked.world.options.org) != asked.world.options.org:
+        refuse(gateway_error(403, "403025", "Profile is not valid"))
+
+
+def _check_rate(asked: Asked) -> None:
     """429 when calls come faster than `rate_limit_per_s` (U20); nothing was executed."""
-    options = world.options
+    options = asked.world.options
     if options.rate_limit_per_s <= 0:
         return
-    wait_ms = world.bucket.take(
-        now_ms=world.now_ms(),
+    wait_ms = asked.world.bucket.take(
+        now_ms=asked.world.now_ms(),
         per_s=options.rate_limit_per_s,
         burst=max(1, options.rate_limit_burst or options.rate_limit_per_s),
     )
@@ -107,51 +172,65 @@ def _check_rate(world: World) -> None:
         refuse(gateway_error(429, "429050", "Too many requests", headers))
 
 
-def _org(request: Request, world: World) -> str:
-    org = request.headers.get("x-gw-ims-org-id", "")
-    if not org:
-        refuse(gateway_error(400, "400003", "Missing header"))
-    if org != world.options.org:
-        refuse(gateway_error(403, "403025", "Profile is not valid"))
-    return org
-
-
-def _sandbox(request: Request, template: str, world: World) -> str:
-    options = world.options
-    in_flow_service = template.startswith(FLOW_SERVICE)
-    if in_flow_service and "x-sandbox-id" in request.headers:
+def _check_sandbox(asked: Asked) -> None:
+    """Whether the sandbox of the call exists, is active and may be used (§1.3, §8.4, U4)."""
+    if asked.template.startswith(SANDBOX_MANAGEMENT):
+        return
+    options = asked.world.options
+    in_flow_service = asked.template.startswith(FLOW_SERVICE)
+    if in_flow_service and "x-sandbox-id" in asked.request.headers:
         text = "The x-sandbox-id header cannot be used with this kind of token"
         refuse(flow_problem(400, "FLOW-2110-400", "Sandbox id header not allowed", text))
-    sandbox = request.headers.get("x-sandbox-name", "")
-    if sandbox in options.sandboxes:
-        return sandbox
+    sandbox = asked.request.headers.get("x-sandbox-name", "")
     if not sandbox:
-        if in_flow_service:
+        lax = options.lax_sandbox if in_flow_service else not options.strict_sandbox
+        if not lax:
             text = "The x-sandbox-name header is missing"
-            refuse(flow_problem(400, "FLOW-2105-400", "Sandbox header missing", text))
-        if options.strict_sandbox:
-            code = f"{_service_name(template)}-400"
-            refuse(service_problem(400, code, "Sandbox header missing", "The x-sandbox-name header is missing"))
-        return options.default_sandbox
-    text = f"The sandbox {sandbox!r} does not exist"
-    if in_flow_service:
-        return refuse(flow_problem(404, "FLOW-2100-404", "Sandbox not found", text))
-    return refuse(service_problem(404, f"{_service_name(template)}-404", "Sandbox not found", text))
+            refuse(_sandbox_problem(asked.template, 400, "2105", "Sandbox header missing", text))
+        sandbox = options.default_sandbox
+    if sandbox not in options.sandboxes:
+        refuse(
+            _sandbox_problem(
+                asked.template, 404, "2100", "Sandbox not found", f"The sandbox {sandbox!r} does not exist"
+            )
+        )
+    if sandbox in options.inactive_sandboxes:
+        text = f"The sandbox {sandbox!r} is not active"
+        refuse(_sandbox_problem(asked.template, 404, "2101", "Sandbox not active", text))
 
 
-def _check_content_type(request: Request, template: str) -> None:
-    if request.method not in ("POST", "PUT", "PATCH"):
+def _sandbox_problem(template: str, status: int, number: str, title: str, text: str) -> Response:
+    if template.startswith(FLOW_SERVICE):
+        return flow_problem(status, f"FLOW-{number}-{status}", title, text)
+    return service_problem(status, f"{_service_name(template)}-{status}", title, text)
+
+
+def _sandbox_of(request: Request, template: str, world: World) -> str:
+    """The sandbox of a call that was admitted."""
+    if template.startswith(SANDBOX_MANAGEMENT):
+        return ""
+    return request.headers.get("x-sandbox-name") or world.options.default_sandbox
+
+
+def _check_content_type(asked: Asked) -> None:
+    """What a write's body must say that it is (§1.3, §8.2, U27)."""
+    if asked.request.method not in ("POST", "PUT", "PATCH"):
         return
-    if template.endswith("/action") and not request.body:
+    if asked.template.endswith("/action") and not asked.request.body:
         return  # an action says everything in its query
-    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    media_type = asked.request.headers.get("content-type", "").split(";")[0].strip().lower()
     if media_type == "application/json":
         return
     text = "A valid content-type must be specified"
-    if template.startswith((FLOW_SERVICE, CONVERSION)):
+    status = asked.world.options.flow_content_type_status
+    if asked.template.startswith((FLOW_SERVICE, CONVERSION)) and status != 415:  # the other worlds of U27
+        if status == 0:
+            return
+        refuse(registry_content_type_problem(text))
+    if asked.template.startswith((FLOW_SERVICE, CONVERSION)):
         refuse(flow_problem(415, "CONNECTOR-1004-415", "Unsupported media type", text))  # U27
-    if template.startswith(CATALOG):
-        if media_type == "application/json-patch+json" and request.method == "PATCH":
+    if asked.template.startswith(CATALOG):
+        if media_type == "application/json-patch+json" and asked.request.method == "PATCH":
             return
         refuse(service_problem(400, "CATALOG-400", "BadRequestError", text))
     refuse(registry_content_type_problem(text))
@@ -162,36 +241,14 @@ def _service_name(template: str) -> str:
     return next((name for base, name in names.items() if template.startswith(base)), "GATEWAY")
 
 
-def list_sandboxes(call: Call) -> Response:
-    """GET /sandbox-management/: the sandboxes that the caller may use (§1.4)."""
-    sandboxes = [_described(call, name) for name in call.world.options.sandboxes]
-    page = {"limit": max(20, len(sandboxes)), "count": len(sandboxes)}
-    return json_response(200, {"sandboxes": sandboxes, "_page": page, "_links": {}})
-
-
-def read_sandbox(call: Call) -> Response:
-    """GET /sandbox-management/sandboxes/{name}."""
-    name = call.params["name"]
-    if name not in call.world.options.sandboxes:
-        text = f"The sandbox {name!r} does not exist"
-        return service_problem(404, "SMS-404", "Sandbox not found", text)
-    return json_response(200, _described(call, name))
-
-
-def _described(call: Call, name: str) -> dict[str, Any]:
-    is_default = name == call.world.options.default_sandbox
-    return {
-        "name": name,
-        "title": name.capitalize(),
-        "state": "active",
-        "type": "production" if is_default else "development",
-        "region": "LOCAL",
-        "isDefault": is_default,
-    }
-
-
-ROUTES: list[Route] = [
-    ("GET", SANDBOX_MANAGEMENT, list_sandboxes),
-    ("GET", f"{SANDBOX_MANAGEMENT}/sandboxes", list_sandboxes),
-    ("GET", SANDBOX_ADMIN, read_sandbox),
-]
+CHECKS: Final[dict[str, Check]] = {  # in the order of U3
+    "key": _check_key,
+    "token": _check_token,
+    "key_known": _check_key_known,
+    "token_valid": _check_token_valid,
+    "rate": _check_rate,
+    "org": _check_org,
+    "org_allowed": _check_org_allowed,
+    "sandbox": _check_sandbox,
+    "content_type": _check_content_type,
+}

@@ -48,7 +48,8 @@ def issue_token(call: Call) -> Response:
         refuse(oauth_error("unsupported_grant_type", "grant_type must be client_credentials"))
     options = world.options
     if fields.get("client_id") != options.client_id or fields.get("client_secret") != options.client_secret:
-        refuse(oauth_error("invalid_client", "invalid client_id or client_secret"))
+        status = 401 if options.invalid_client_401 else 400
+        refuse(oauth_error("invalid_client", "invalid client_id or client_secret", status))
     scopes = [scope.strip() for scope in fields.get("scope", "").split(",") if scope.strip()]
     unknown = [scope for scope in scopes if scope not in SCOPES]
     if not scopes or unknown:
@@ -62,7 +63,8 @@ def issue_token(call: Call) -> Response:
     key, expires_ms = _fingerprint(token), now_ms + options.token_lifetime_s * 1000
     kept = {"id": key, "client_id": options.client_id, "expires_ms": expires_ms}
     world.store.put(TOKENS, EVERYWHERE, key, kept)
-    return json_response(200, {"access_token": token, "token_type": "bearer", "expires_in": options.token_lifetime_s})
+    expires_in = options.token_lifetime_s * (1000 if options.token_lifetime_in_ms else 1)
+    return json_response(200, {"access_token": token, "token_type": "bearer", "expires_in": expires_in})
 
 
 def client_of(world: World, token: str) -> str | None:
@@ -78,9 +80,9 @@ def revoke(world: World, token: str) -> None:
     world.store.delete(TOKENS, EVERYWHERE, _fingerprint(token))
 
 
-def oauth_error(error: str, description: str) -> Response:
-    """OAuth 2's error body, always with 400 (U1)."""
-    return json_response(400, {"error": error, "error_description": description})
+def oauth_error(error: str, description: str, status: int = 400) -> Response:
+    """OAuth 2's error body (U1)."""
+    return json_response(status, {"error": error, "error_description": description})
 
 
 def _fingerprint(token: str) -> str:

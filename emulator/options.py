@@ -25,6 +25,26 @@ class Options:
     rate_limit_burst: int = 0  # U20: so many may come at once after a quiet time; 0: those of one second
     rate_limit_retry_after: bool = True  # U20: the 429 says in `Retry-After` how many seconds to wait
 
+    token_lifetime_in_ms: bool = False  # §1.2: expires_in counts milliseconds, as the retired exchange did
+    invalid_client_401: bool = False  # U1: wrong credentials are 401, not 400
+    request_ids: bool = True  # U2: answers carry x-request-id
+    gateway_order: str = ""  # U3: the names of gateway.CHECKS in another order, with commas between them
+    lax_sandbox: bool = False  # U4: Flow Service falls to the default sandbox too, as its reference says
+    inactive_sandboxes: tuple[str, ...] = ()  # §1.4: exist, but are not active yet; calls to them are refused
+    sandbox_admin: bool = True  # §1.4: the caller may read a single sandbox
+    url_maximum: int = 2000  # §1.3: characters of path and query; the batch API documents this number
+    error_chains: bool = False  # U7: Catalog, Conversion and sandbox management say no in the newer shape
+    gateway_timeout_ms: int = 0  # U18: an answer that takes longer is a 504 then; the call took effect; 0: never
+    bare_not_routed: bool = False  # U28: an unknown path or method gets an empty body
+    registry_2020_errors: bool = False  # §2.1, U5: the registry's Accept faults and malformed bodies as in 2020
+    allow_equal_descriptors: bool = False  # U22: a second descriptor of the same place is accepted
+    class_usage_array: bool = False  # §2.3: classUsage of the stats is an array, as in the OpenAPI file
+    absent_delete_404: bool = False  # §3.3: Catalog answers 404 to the delete of what is not there, not 200 with []
+    mapping_versions_kept: bool = True  # U14: what a PUT of a mapping set replaced stays readable
+    mapping_set_delete: bool = True  # U15: Conversion has a DELETE at all
+    keep_tutorial_names: bool = True  # U16: the tutorial's dialect of a mapping set keeps name and tags
+    strict_mappings: bool = False  # U17: POST /mappingSets refuses unknown destinations without validate=true too
+    unique_mapping_names: bool = False  # U29: a second mapping set of one name is refused, naming the first
     unpublished_functions: bool = False  # §5: expressions may also call functions that are not in Adobe's list
 
     strict_sandbox: bool = False  # U4: registry, catalog and conversion refuse a call without x-sandbox-name too

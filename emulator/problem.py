@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NoReturn
 
+import orjson
+
+from flowledger.emulator.identity import sandbox_id
+from flowledger.emulator.options import Options
 from flowledger.emulator.wire import Refused, Response, json_response
 
 ERRORS = "ns.adobe.com/aep/errors"
+CHAINED = tuple(f'{{"type":"http://{ERRORS}/{name}-'.encode() for name in ("CATALOG", "MAPPER", "EXPORT", "SMS"))
 
 
 def gateway_error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -19,6 +24,29 @@ def service_problem(status: int, code: str, title: str, detail: str) -> Response
     """The body of Catalog, Conversion, export and sandbox management (U7). `code` as in `CATALOG-404`."""
     return json_response(
         status, {"type": f"http://{ERRORS}/{code}", "title": title, "status": status, "detail": detail}
+    )
+
+
+def with_chain(response: Response, now_ms: int, options: Options, sandbox: str) -> Response:
+    """A problem of `service_problem` in the shape that newer services have: report and error-chain (§8.2, U7)."""
+    if response.status < 400 or not response.body.startswith(CHAINED):
+        return response
+    body = orjson.loads(response.body)
+    service, _, status = body["type"].rpartition("/")[2].rpartition("-")
+    tenant = {"sandboxName": sandbox, "sandboxId": sandbox_id(sandbox), "imsOrgId": options.org}
+    link = {
+        "serviceId": service,
+        "errorCode": f"{service}-{status}",
+        "invokingServiceId": service,
+        "unixTimeStampMs": now_ms,
+    }
+    report = {"tenantInfo": tenant, "additionalContext": {}, "detailed-message": body.pop("detail")}
+    return Response(
+        status=response.status,
+        body=orjson.dumps({**body, "report": report, "error-chain": [link]}),
+        headers=response.headers,
+        delivery=response.delivery,
+        delay=response.delay,
     )
 
 
