@@ -56,6 +56,7 @@ class Limiter:
         self._alarm_at = 0.0
         self._rate = FIRST_RATE
         self._open = True  # nobody has said 429 yet, and the rate only keeps a start from being a stampede
+        self._measured = False  # the rate was taken from what was let through
         self._growth = EXPLORE  # a second; the less is known of the limit the more
         self._next_at = 0.0
         self._paused_until = 0.0
@@ -162,9 +163,11 @@ class Limiter:
             if busy < span:  # what a pause had saved up came on top
                 most = min(most, self._accepted / max(busy, 1e-3))
             if self._accepted < FEWEST:
-                self._rate, self._growth = TOO_FAST * self._rate, max(self._growth, UNSURE)
+                # One after a measured rate may be chance: calls do not arrive as evenly as they were sent.
+                self._rate *= 1 - 2 * MARGIN if self._measured else TOO_FAST
+                self._growth, self._measured = max(self._growth, UNSURE), False
             else:
-                least = min(least, most)
+                least, self._measured = min(least, most), True
                 apart = most / least - 1
                 # Few calls, or bounds far apart, say little: the rate must be free to move.
                 unsure = max(apart / 2 if apart > SURE else 0.0, 0.25 / math.sqrt(self._accepted))

@@ -147,3 +147,9 @@ def shared_by() -> Callable[[int], dict[str, int]]:
         return {**each, "schemas": 2 * runs, "connections": 2}
 
     return counts
+
+
+@pytest.fixture
+def make_yard() -> Callable[[], Yard]:
+    """For tests that need a fresh platform and disk many times."""
+    return Yard
