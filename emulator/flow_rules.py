@@ -96,15 +96,16 @@ def check_schedule(
         if options.interval_of_prose and interval < SMALLEST_OF_PROSE:
             fault(400, "CONNECTOR-1363", f"interval must be at least {SMALLEST_OF_PROSE} for every frequency")
     if spec["id"] == CRM_TO_AEP:
-        _check_delta_column(flow, frequency)
+        _check_delta_column(flow, frequency, always=options.delta_always)
 
 
-def _check_delta_column(flow: dict[str, Any], frequency: str) -> None:
-    has_delta = bool(delta_column_of(flow))
-    if frequency == "once" and has_delta:
+def _check_delta_column(flow: dict[str, Any], frequency: str, *, always: bool) -> None:
+    has_delta, wanted = bool(delta_column_of(flow)), always or frequency != "once"
+    if has_delta and not wanted:
         fault(400, "CONNECTOR-1369", "A delta column cannot be given when the frequency is once")
-    if frequency != "once" and not has_delta:
-        fault(400, "CONNECTOR-1367", "A periodic flow needs a delta column in its Copy transformation")
+    if wanted and not has_delta:
+        flows = "A" if always else "A periodic"
+        fault(400, "CONNECTOR-1367", f"{flows} flow needs a delta column in its Copy transformation")
 
 
 def delta_column_of(flow: dict[str, Any]) -> str:
