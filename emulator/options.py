@@ -75,7 +75,7 @@ class Options:
     interval_of_prose: bool = (
         False  # §11: as the guides' prose says, 15 is the least for every frequency
     )
-    delta_always: bool = False  # §11: as the flow spec's schema has it, a flow that runs `once` needs a delta column too
+    delta_always: bool = False  # §11: as the flow spec's schema has it, `once` needs a delta column too
     flow_content_type_status: int = 415  # U27: 415 of the sources catalogue, 400 of the guide, or 0: not checked
     old_error_bodies: bool = False  # §8.2: Flow Service says no in the shape of 2020
     flow_finalized_by_caller: bool = False  # §10: a changed flow rests in `enabled-finalizing` until it is finalized

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Final
 
 from flowledger.engine.specfault import nearest, one_of
+from flowledger.engine.table import TABLES
 from flowledger.errors import UsageError
 
 SECRET_MODE: Final = 0o600
 SPEC_MODE: Final = 0o644
 PLACEHOLDER: Final = "replace-me-with-the-client-secret-of-your-paypal-app"
+
+_COMMENTS_AT: Final = 41  # the column in which the starter's comments begin
 
 _SETTLE_ADOBE: Final = """\
 settle: 90s"""
@@ -29,7 +32,7 @@ _PAYPAL: Final = """\
 # Every key is described in docs/spec.md. Which platform, organisation and sandbox: the FLOWLEDGER_* environment.
 
 name: paypal-products                    # the run's name: a-z, 0-9 and '-'; `flowledger status paypal-products`
-style: tutorial                          # the calls of Adobe's tutorial (the only style there is, so far)
+{style}# tutorial: the calls of Adobe's tutorial; current: those of its guides now
 
 source:
   kind: paypal
@@ -94,12 +97,15 @@ STARTERS: Final[dict[str, str]] = {"paypal": _PAYPAL}
 DEFAULT_FILE: Final[dict[str, str]] = {"paypal": "paypal-products.yaml"}
 
 
-def starter(kind: str, folder: Path, *, file: str = "", emulator: bool = False) -> dict[str, tuple[str, int]]:
+def starter(
+    kind: str, folder: Path, *, file: str = "", emulator: bool = False, style: str = "tutorial"
+) -> dict[str, tuple[str, int]]:
     """The files to write for a source kind: path relative to `folder` to (text, file mode), the spec first.
 
     `file` is the spec's name in the folder (default: by kind). `emulator`: with the settle window of the emulator,
-    as in examples/. A secret file that exists in `folder` already is not among the files: it may hold a real secret.
-    Raises UsageError for a kind that there is no starter for.
+    as in examples/. `style`: the spec's style. A secret file that exists in `folder` already is not among the files:
+    it may hold a real secret.
+    Raises UsageError for a kind that there is no starter for, or a style that there is not.
     """
     if kind not in STARTERS:
         near = nearest(kind, tuple(STARTERS))
@@ -107,7 +113,10 @@ def starter(kind: str, folder: Path, *, file: str = "", emulator: bool = False) 
             f"there is no starter for a source of kind {kind!r}: the kinds are {one_of(STARTERS)}",
             hint=f"flowledger init {near or next(iter(STARTERS))}",
         )
+    if style not in TABLES:
+        raise UsageError(f"there is no style {style!r}: it is one of {one_of(TABLES)}", hint="--style current, say")
     text = STARTERS[kind].replace("{settle}", _SETTLE_EMULATOR if emulator else _SETTLE_ADOBE)
+    text = text.replace("{style}", f"style: {style}".ljust(_COMMENTS_AT))
     name = file or DEFAULT_FILE[kind]
     files = {name: (text.replace("FILE", name), SPEC_MODE)}
     secret = "secrets/paypal-client-secret"  # noqa: S105 - a path

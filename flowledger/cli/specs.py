@@ -26,6 +26,10 @@ def init(
     emulator: Annotated[
         bool, typer.Option("--emulator", help="Tune the spec for the emulator: a settle window of one second.")
     ] = False,
+    style: Annotated[
+        str,
+        typer.Option("--style", metavar="STYLE", help="Whose calls the spec makes: tutorial, or current (today's)."),
+    ] = "tutorial",
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> int:
     """Write a commented spec that works as it is, and print the next command to type.
@@ -36,7 +40,7 @@ def init(
     from flowledger.cli.show import place
     from flowledger.engine.starter import starter
 
-    files = starter(kind, folder, emulator=emulator)
+    files = starter(kind, folder, emulator=emulator, style=style)
     written = write_new(folder, files, force=force)
     for path in written:
         print(f"Wrote {place(path)}")
@@ -188,8 +192,8 @@ def register(app: typer.Typer) -> None:
         app,
         "init",
         summary="Write a commented spec that works as it is.",
-        example="flowledger init paypal\nflowledger init paypal flows --emulator",
-        exit_codes="0 written, 2 a file is there already or the kind is unknown.",
+        example="flowledger init paypal\nflowledger init paypal flows --emulator --style current",
+        exit_codes="0 written, 2 a file is there already, or the kind or the style is unknown.",
     )(init)
     command(
         app,
@@ -207,5 +211,9 @@ def register(app: typer.Typer) -> None:
         "5 a named base connection is not there, 75 the platform cannot be reached.",
     )(plan)
     command(
-        app, "graph", summary="Draw the state machine.", example="flowledger graph > machine.mmd", exit_codes="0 drawn."
+        app,
+        "graph",
+        summary="Draw the state machine.",
+        example="flowledger graph > machine.mmd\nflowledger graph --style current",
+        exit_codes="0 drawn.",
     )(graph)

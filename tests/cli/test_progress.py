@@ -104,6 +104,15 @@ def test_live_progress_says_what_a_branch_does_and_what_it_waits_for() -> None:
     assert "✓ sink     1/1 find_or_create_sink" in picture(progress, console)[TABLES["tutorial"].branches.index("sink")]
 
 
+def test_a_run_that_begins_shows_the_branches_of_its_style() -> None:
+    progress = Progress(None)
+    assert "sink" in progress.branches
+    feed(progress, {"kind": "run_started/1", "spec": {"style": "current"}})
+    assert tuple(progress.branches) == TABLES["current"].branches
+    feed(progress, {"kind": "run_started/1", "spec": {"style": "of a later version"}})
+    assert tuple(progress.branches) == TABLES["current"].branches
+
+
 def test_a_resumed_run_begins_where_it_stood() -> None:
     ledger = Ledger(run="r")
     ledger.step("read_tenant").outputs = {"id": "t"}

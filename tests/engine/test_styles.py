@@ -68,7 +68,6 @@ def test_a_run_takes_no_longer_than_the_chain_that_is_planned(current: Any) -> N
     began = current.time.monotonic()
     current.apply()
     assert current.time.monotonic() - began == pytest.approx(0.1 * plan_of(current.spec).chain, rel=0.01)
-    assert CURRENT.chain(current.spec) < TABLES["tutorial"].chain(current.spec)
 
 
 @each_effect

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from flowledger.engine.specfile import load_spec
 from flowledger.engine.starter import PLACEHOLDER, starter
+from flowledger.engine.table import TABLES
 from flowledger.errors import SpecError, UsageError
 from flowledger.steps.spec import Delta, Mapping, Retry, Schedule, SecretRef, Settle
 
@@ -91,6 +93,31 @@ def test_the_example_is_the_starter_with_the_emulators_window() -> None:
 
     assert (EXAMPLES / "paypal-products.yaml").read_text() == text
     assert (EXAMPLES / "secrets" / "paypal-client-secret").read_text() == PLACEHOLDER + "\n"
+
+
+def test_the_example_of_the_current_style_is_the_starter_of_that_style_under_a_name_of_its_own() -> None:
+    name = "paypal-products-current"
+    text, _ = starter("paypal", Path("nowhere"), file=f"{name}.yaml", emulator=True, style="current")[f"{name}.yaml"]
+    text = re.sub(
+        r"^name: .{35}(.*)status paypal-products`", rf"{'name: ' + name:41}\1status {name}`", text, flags=re.M
+    )
+
+    assert (EXAMPLES / f"{name}.yaml").read_text() == text
+    loaded = load_spec(EXAMPLES / f"{name}.yaml", now=NOW)
+    assert (loaded.warnings, loaded.spec.style, loaded.spec.name) == ((), "current", name)
+
+
+@pytest.mark.parametrize("style", TABLES)
+def test_the_starter_is_of_the_style_that_is_asked_for(tmp_path: Path, style: str) -> None:
+    text, _ = starter("paypal", tmp_path, style=style)["paypal-products.yaml"]
+    (tmp_path / "spec.yaml").write_text(text)
+
+    assert load_spec(tmp_path / "spec.yaml").spec.style == style
+
+
+def test_a_style_that_there_is_not_has_no_starter(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="tutorial or current"):
+        starter("paypal", tmp_path, style="baroque")
 
 
 def test_the_example_loads_without_warnings() -> None:
