@@ -27,7 +27,8 @@ def test_connection(call: Call) -> Response:
     options = call.world.options
     if options.connection_test_refused and not options.connection_test_result:
         fault(400, "FLOW-1100", "The provider refused the credentials")
-    return json_response(200, {"result": options.connection_test_result})
+    works = options.connection_test_result
+    return json_response(200, works if options.connection_test_bare else {"result": works})
 
 
 def explore(call: Call) -> Response:

@@ -41,9 +41,13 @@ FIELDS: dict[str, frozenset[str]] = {
 DOCUMENTED_FIELDS = frozenset(  # those that documents show; whether others work is not documented (U9)
     {
         *("id", "name", "state", "flowId", "lastRunDetails.startedAtUTC", "isSourceFlow"),
-        "inheritedAttributes.properties.isSourceFlow",
+        *("inheritedAttributes.properties.isSourceFlow", "attributes.isSourceFlow"),
     }
 )
+ALIASES = {  # short for a path, as documents use them
+    ("flows", "isSourceFlow"): "inheritedAttributes.properties.isSourceFlow",
+    ("flowSpecs", "isSourceFlow"): "attributes.isSourceFlow",
+}
 ORDERS = frozenset({"id", "name", "state", "createdAt", "updatedAt"})
 ORDERS_OF_RUNS = ORDERS | {"metrics.durationSummary.startedAtUTC", "metrics.durationSummary.completedAtUTC"}
 
@@ -137,6 +141,7 @@ def _condition(text: str, collection: str) -> Condition:
     if operator in ("~", "="):
         text = f"The operator {operator} is not implemented"
         refuse(flow_problem(400, "FLOW-1440-400", "Operator not implemented", text))
+    field = ALIASES.get((collection, field), field)
     path = tuple(field.split("."))
     if path[0] not in FIELDS[collection]:
         _refuse_field(collection, field)

@@ -35,7 +35,7 @@ def list_runs_of_flow(call: Call) -> Response:
 
 def read_run(call: Call) -> Response:
     """GET /runs/{id}: a list of one."""
-    return json_response(200, {"items": [_found(call)]})
+    return json_response(200, {"items": [_spelled(call, _found(call))]})
 
 
 def create_run(call: Call) -> Response:
@@ -81,7 +81,16 @@ def _listed(call: Call, conditions: list[Condition]) -> Response:
     if options.newest_first:
         runs.reverse()
     page = page_of(runs, call.request, size=options.page_size, maximum=options.page_maximum, orders=ORDERS_OF_RUNS)
+    page.items[:] = [_spelled(call, run) for run in page.items]
     return page.answer(KIND)
+
+
+def _spelled(call: Call, record: dict[str, Any]) -> dict[str, Any]:
+    """The run as the examples spell it, or as the reference does."""
+    if not call.world.options.run_reference_spelling:
+        return record
+    spelling = {"etag": "eTag", "activities": "activites"}
+    return {spelling.get(name, name): value for name, value in record.items()}
 
 
 def _found(call: Call) -> dict[str, Any]:

@@ -31,6 +31,8 @@ from flowledger.emulator.flow_state import (
     presented,
     read,
     shown,
+    stored,
+    sweep,
 )
 from flowledger.emulator.flow_update import update
 from flowledger.emulator.gateway import FLOW_SERVICE
@@ -103,6 +105,8 @@ def _created(call: Call, kind: str, body: dict[str, Any], *, draft: bool) -> Res
     answer = {"id": key, "etag": etag}
     if kind == "connections" and presented(kind, made, now_ms)["state"] == "initializing":
         del answer["etag"]  # asynchronous creation: no etag yet (§4.4)
+    if kind == "flows" and world.options.flow_create_without_etag:
+        del answer["etag"]
     return json_response(201, answer, {"location": f"{FLOW_SERVICE}{kind}/{key}"})
 
 
@@ -151,6 +155,11 @@ def delete_object(kind: str) -> Handler:
     def handler(call: Call) -> Response:
         item = read(call, kind, call.params["id"])
         _check_deletable(call, kind, item)
+        if kind == "flows" and call.world.options.flow_delete_ms:
+            flow = stored(call, kind, item["id"])
+            begin(call, kind, flow, "delete")
+            call.world.store.put(kind, call.sandbox, flow["id"], flow)
+            return Response(status=204)
         call.world.store.delete(kind, call.sandbox, item["id"])
         return Response(status=204)
 
@@ -189,7 +198,10 @@ def list_specs(kind: str) -> Handler:
 
     def handler(call: Call) -> Response:
         specs = _specs(call, kind).values()
-        return json_response(200, {"items": matching(specs, conditions_of(call.request, kind, call.world.options))})
+        found = matching(specs, conditions_of(call.request, kind, call.world.options))
+        if kind == "flowSpecs" and len(found) == 1 and call.world.options.bare_flow_spec:
+            return json_response(200, found[0])
+        return json_response(200, {"items": found})
 
     return handler
 
@@ -243,6 +255,8 @@ def reporting(handler: Handler) -> Handler:
     """The handler, its refusals telling the id and the request they are about, as the platform's do (§8.2)."""
 
     def handle(call: Call) -> Response:
+        if call.world.options.flow_delete_ms:
+            sweep(call.world, call.sandbox)
         try:
             return handler(call)
         except Refused as refused:

@@ -22,7 +22,13 @@ DERIVED = frozenset({"state", "etag", "version", "lastOperation", "inheritedAttr
 OPERATION = "_operation"  # kept beside the object's fields, never shown
 BEFORE = "_before"  # the flow as it was before an update that is not finalized yet; never shown
 FINALIZING = "enabled-finalizing"  # a state that lasts until the caller finalizes (§10)
-UNTIL_THEN = {"create": "pending", "update": "updating", "enable": "enabling", "disable": "disabling"}
+UNTIL_THEN = {
+    "create": "pending",
+    "update": "updating",
+    "enable": "enabling",
+    "disable": "disabling",
+    "delete": "delete-finalizing",
+}
 
 
 def shown(call: Call, now_ms: int) -> dict[str, Any]:
@@ -48,7 +54,7 @@ def begin(call: Call, kind: str, obj: dict[str, Any], operation: str) -> None:
         obj[OPERATION] = {
             "operation": operation,
             "started": now_ms,
-            "until": now_ms + options.flow_ready_ms,
+            "until": now_ms + (options.flow_delete_ms if operation == "delete" else options.flow_ready_ms),
             "state": UNTIL_THEN.get(operation, "updating"),
             "fails": options.flow_fails if operation == "create" else "",
         }
@@ -87,6 +93,15 @@ def presented(kind: str, obj: dict[str, Any], now_ms: int) -> dict[str, Any]:
         "operation": operation["operation"],
     }
     return item
+
+
+def sweep(world: World, sandbox: str) -> None:
+    """Remove the flows whose deletion has taken its time."""
+    now_ms = world.now_ms()
+    for flow in list(world.store.all("flows", sandbox)):
+        operation = flow.get(OPERATION)
+        if operation is not None and operation["operation"] == "delete" and operation["until"] <= now_ms:
+            world.store.delete("flows", sandbox, flow["id"])
 
 
 def is_transient(obj: dict[str, Any], now_ms: int) -> bool:
@@ -128,7 +143,8 @@ def inherited(call: Call, kind: str, item: dict[str, Any]) -> dict[str, Any]:
             "sourceConnections": _connections(call, item, "source"),
             "targetConnections": _connections(call, item, "target"),
         }
-        item["runs"] = f"/runs?property=flowId=={item['id']}"
+        nested = call.world.options.runs_link_nested
+        item["runs"] = f"/flows/{item['id']}/runs" if nested else f"/runs?property=flowId=={item['id']}"
     return item
 
 

@@ -45,6 +45,8 @@ def _scheduled(emulator: Emulator, sandbox: str, wanted: dict[str, Any]) -> str:
     if flow is None:
         raise OutcomeInvalid(f"there is no flow {wanted.get('flowId')} in {sandbox}")
     window = Window(**_object(wanted.get("window", {}), "window"))
+    if any(type(end) is not int and end is not None for end in (window.start_ms, window.end_ms)):
+        raise OutcomeInvalid("the ends of a window are whole numbers of milliseconds")
     run = schedule(emulator.world, sandbox, flow, window=window, client_id=emulator.options.client_id)
     return str(run["id"])
 

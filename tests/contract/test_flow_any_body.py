@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import copy
+import json
+from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowledger.emulator.caller import CONVERSION, FLOW, Caller
+from flowledger.emulator.caller import CONVERSION, FLOW, Caller, Reply
 from flowledger.emulator.core import Emulator
 from flowledger.emulator.options import Options
+from flowledger.emulator.run_records import RunOutcome
+from flowledger.emulator.wire import Request
+from tests.contract.kinds import base_body, the
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -136,3 +142,114 @@ def test_any_query_is_answered(a_pass: Any, prod: Caller, query: list[tuple[str,
         reply = prod.send("GET", f"{FLOW}/{collection}", query=query)
         assert reply.status in (200, 400)
         assert reply.code.startswith("FLOW-") == (reply.status == 400)
+
+
+RUN = {
+    "flowId": "",
+    "params": {
+        "startTime": 1,
+        "windowStartTime": 1,
+        "windowEndTime": 2,
+        "deltaColumn": {"name": "Create_Time"},
+    },
+}
+SEARCH = {"queryString": "", "limit": 2, "orderby": "-name", "count": True, "projectionFields": ["name"]}
+
+
+@FEW
+@given(data=st.data())
+def test_any_run_is_answered(a_pass: Any, prod: Caller, data: Any) -> None:
+    if not a_pass.base:
+        body = a_pass.upto_flow().flow_body()
+        body["scheduleParams"] = {"startTime": body["scheduleParams"]["startTime"], "frequency": "once"}
+        body["transformations"] = body["transformations"][1:]
+        a_pass.make(f"{FLOW}/flows", body)
+    (flow,) = prod.send("GET", f"{FLOW}/flows").items
+    body = {**RUN, "flowId": flow["id"]}
+    place = data.draw(st.sampled_from(places(body)))
+
+    reply = prod.send("POST", f"{FLOW}/runs", with_put(body, place, data.draw(ANYTHING)))
+
+    assert reply.status in (201, 400)
+    assert reply.code.startswith(("FLOW-", "CONNECTOR-")) == (reply.status != 201)
+    if reply.status == 201:
+        assert prod.send("GET", f"{FLOW}/runs/{reply.json['id']}").status == 200
+        assert prod.send("GET", f"{FLOW}/runs", query=[("property", "params.windowEndTime==2")]).status == 200
+
+
+@pytest.mark.parametrize("kind", ["connections", "flows", "flowSpecs"])
+@FEW
+@given(data=st.data())
+def test_any_search_is_answered(a_pass: Any, prod: Caller, kind: str, data: Any) -> None:
+    if not a_pass.base:
+        a_pass.upto_flow().make_flow()
+    place = data.draw(st.sampled_from(places(SEARCH)))
+
+    reply = prod.send("POST", f"{FLOW}/{kind}/search", with_put(SEARCH, place, data.draw(ANYTHING)))
+
+    assert reply.status in (200, 400)
+    assert reply.code.startswith("FLOW-") == (reply.status != 200)
+
+
+@FEW
+@given(
+    outcome=ANYTHING | st.fixed_dictionaries({}, optional={field.name: ANYTHING for field in fields(RunOutcome)}),
+    window=ANYTHING,
+)
+def test_any_outcome_of_a_run_is_answered(a_pass: Any, prod: Caller, outcome: Any, window: Any) -> None:
+    if not a_pass.base:
+        a_pass.upto_flow().make_flow()
+    (flow,) = prod.send("GET", f"{FLOW}/flows").items
+    body = as_bytes({"flowId": flow["id"], "outcome": outcome, "window": window})
+
+    reply = Reply(prod.emulator.handle(Request(method="POST", raw_path="/_emulator/runs", body=body)))
+
+    assert reply.status in (200, 400)
+    assert prod.send("GET", f"{FLOW}/runs").status == 200
+
+
+def as_bytes(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+@FEW
+@given(
+    label=st.sampled_from(["Snowflake", "PayPal", "Amazon S3", "Stripe", "HTTP API"]),
+    query=st.lists(
+        st.tuples(
+            st.sampled_from(["objectType", "object", "preview", "filters", "fileType", "sourceParams"]),
+            st.sampled_from(["root", "table", "file", "folder", "rest", "shop.payments", "/payments", "true", "json"])
+            | st.text(max_size=8)
+            | ANYTHING.map(lambda value: b64encode(json.dumps(value).encode()).decode()),
+        ),
+        max_size=5,
+    ),
+)
+def test_any_exploration_is_answered(a_pass: Any, prod: Caller, label: str, query: list[tuple[str, str]]) -> None:
+    base = a_pass.make(f"{FLOW}/connections", base_body(the(label)))["id"]
+
+    reply = prod.send("GET", f"{FLOW}/connections/{base}/explore", query=query)
+
+    assert reply.status in (200, 400)
+    assert reply.code.startswith("CONNECTOR-") == (reply.status != 200)
+
+
+@FEW
+@given(
+    query=st.lists(
+        st.tuples(
+            st.sampled_from(["op", "subOp"]),
+            st.sampled_from(["enable", "disable", "publish", "finalize", "finalize_update", "re_trigger", "apply"])
+            | st.text(max_size=5),
+        ),
+        max_size=3,
+    )
+)
+def test_any_action_is_answered(pass_of: Callable[[Caller], Any], clock: Any, query: list[tuple[str, str]]) -> None:
+    caller = Caller(Emulator(clock=clock, options=Options(flow_finalized_by_caller=True)))
+    ready = pass_of(caller).upto_flow()
+    flow = ready.make_flow()
+    for path in (f"flows/{flow}", f"connections/{ready.base}", f"sourceConnections/{ready.source}", "runs/absent"):
+        reply = caller.send("POST", f"{FLOW}/{path}/action", query=query)
+        assert reply.status in (200, 400, 404)
+        assert reply.code.startswith(("FLOW-", "CONNECTOR-")) == (reply.status != 200)

@@ -283,3 +283,74 @@ def test_quotes_keep_commas_in_a_value(prod: Caller, a_pass: Any, value: str, ex
     found = prod.send("GET", f"{FLOW}/connections", query=[("property", f"name=={value}"), ("orderby", "name")])
 
     assert [item["name"] for item in found.items] == expected
+
+
+def test_the_pages_of_lists_are_as_large_as_the_options_say(clock: Any, a_pass: Any) -> None:
+    """U8."""
+    for caller, sizes in zip(both(clock, page_size=2, page_maximum=3), ([5, 5], [2, 3]), strict=True):
+        for name in "abcde":
+            caller.send("POST", f"{FLOW}/connections", a_pass.sink_body(name))
+        replies = [caller.send("GET", f"{FLOW}/connections", query=query) for query in ([], [("limit", "50")])]
+        assert [len(reply.items) for reply in replies] == sizes
+
+
+def test_flows_are_found_by_the_short_name_of_a_property(flows: Caller) -> None:
+    for text, count in [("isSourceFlow==true", 3), ("isSourceFlow==false", 0)]:
+        assert len(flows.send("GET", f"{FLOW}/flows", query=[("property", text)]).items) == count
+    assert len(flows.send("GET", f"{FLOW}/flowSpecs", query=[("property", "isSourceFlow==true")]).items) == 3
+
+
+def test_a_new_flow_tells_its_etag_or_not(clock: Any, pass_of: PassOf) -> None:
+    """T16."""
+    for caller, keys in zip(both(clock, flow_create_without_etag=True), ({"id", "etag"}, {"id"}), strict=True):
+        made = caller.send("POST", f"{FLOW}/flows", pass_of(caller).upto_flow().flow_body()).json
+        assert set(made) == keys
+        assert "etag" in caller.send("GET", f"{FLOW}/flows/{made['id']}").items[0]
+
+
+def test_a_flow_says_where_its_runs_are_in_either_form(clock: Any, pass_of: PassOf) -> None:
+    for caller, form in zip(
+        both(clock, runs_link_nested=True), ("/runs?property=flowId=={}", "/flows/{}/runs"), strict=True
+    ):
+        flow = pass_of(caller).upto_flow().make_flow()
+        link = caller.send("GET", f"{FLOW}/flows/{flow}").items[0]["runs"]
+        path, _, query = link.partition("?")
+        assert link == form.format(flow)
+        filters = [("property", query.removeprefix("property="))] if query else []
+        assert caller.send("GET", f"{FLOW}{path}", query=filters).status == 200
+
+
+def test_one_flow_spec_comes_wrapped_or_bare(clock: Any) -> None:
+    wrapped, bare = both(clock, bare_flow_spec=True)
+    query = [("property", "name==CRMToAEP")]
+
+    assert (
+        bare.send("GET", f"{FLOW}/flowSpecs", query=query).json
+        == wrapped.send("GET", f"{FLOW}/flowSpecs", query=query).items[0]
+    )
+    assert len(bare.send("GET", f"{FLOW}/flowSpecs").items) == 3
+
+
+def test_a_connection_test_answers_an_object_or_the_bare_truth(clock: Any, a_pass: Any) -> None:
+    for caller, answer in zip(both(clock, connection_test_bare=True), ({"result": True}, True), strict=True):
+        made = caller.send("POST", f"{FLOW}/connections", a_pass.paypal_body()).json["id"]
+        assert caller.send("GET", f"{FLOW}/connections/{made}/test").json == answer
+
+
+def test_a_deleted_flow_may_take_a_while_to_be_gone(clock: Any, pass_of: PassOf) -> None:
+    """§10: `delete-finalizing`. What it uses stays in use until then."""
+    caller = Caller(Emulator(clock=clock, options=Options(flow_delete_ms=3000)))
+    ready = pass_of(caller).upto_flow()
+    path = f"{FLOW}/flows/{ready.make_flow()}"
+
+    assert caller.send("DELETE", path).status == 204
+    (during,) = caller.send("GET", path).items
+    assert (during["state"], during["lastOperation"]["operation"]) == ("delete-finalizing", "delete")
+    assert caller.send("DELETE", path).code == "FLOW-1458-400"
+    assert caller.send("DELETE", f"{FLOW}/sourceConnections/{ready.source}").code == "FLOW-1447-400"
+    clock.pass_ms(2999)
+    assert len(caller.send("GET", f"{FLOW}/flows").items) == 1
+    clock.pass_ms(1)
+    assert caller.send("GET", f"{FLOW}/flows").items == []
+    assert caller.send("GET", path).code == "FLOW-1439-404"
+    assert caller.send("DELETE", f"{FLOW}/sourceConnections/{ready.source}").status == 204

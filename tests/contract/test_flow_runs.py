@@ -231,6 +231,7 @@ def test_a_failed_run_lacks_what_the_platforms_lack(prod: Caller, flow: str, emu
         {},
         {"flowId": "absent"},
         {"window": {"colour": "red"}},
+        {"window": {"start_ms": "1"}},
         {"outcome": {"status": "sheep"}},
         {"outcome": {"colour": "red"}},
         {"outcome": {"input_records": "7"}},
@@ -337,3 +338,15 @@ def test_a_run_that_cannot_be_triggered_again_is_refused(
     prod.send("DELETE", f"{FLOW}/flows/{flow}")
     assert prod.send("POST", path, query=[("op", "re_trigger")]).code == "CONNECTOR-1388-400"
     assert prod.send("GET", f"{PATH}/{three[1]}").status == 200
+
+
+def test_runs_are_spelled_as_in_examples_or_as_in_the_reference(clock: Any, pass_of: Any) -> None:
+    caller, flow = make_flow_with(clock, pass_of, run_reference_spelling=True)
+    made = caller.send("POST", PATH, run_body(flow)).json["id"]
+
+    (read,) = caller.send("GET", f"{PATH}/{made}").items
+    (listed,) = caller.send("GET", PATH).items
+
+    assert read == listed
+    assert {"eTag", "activites"} <= set(read)
+    assert not {"etag", "activities"} & set(read)
