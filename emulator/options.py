@@ -81,6 +81,12 @@ class Options:
     flow_finalized_by_caller: bool = False  # §10: a changed flow rests in `enabled-finalizing` until it is finalized
     runs_refuse_user_tokens: bool = False  # §4.8: POST /runs answers 1427
     run_create_answers_whole: bool = False  # §4.8: POST /runs answers the whole run, as the guide shows it
+    run_reference_spelling: bool = False  # §4.1: runs say `eTag` and `activites`, as the reference spells them
+    runs_link_nested: bool = False  # §4.7: a flow's `runs` is "/flows/{id}/runs", not "/runs?property=flowId=={id}"
+    flow_create_without_etag: bool = False  # T16: POST /flows answers the id only, as in 2020
+    flow_delete_ms: int = 0  # §10: a deleted flow is `delete-finalizing` that long before it is gone
+    bare_flow_spec: bool = False  # §4.3: one flow spec found is answered without `items`, as the guides print it now
+    connection_test_bare: bool = False  # §4.4: GET /connections/{id}/test answers true or false, as the prose has it
 
     @property
     def default_sandbox(self) -> str:
