@@ -107,6 +107,7 @@ class SampleTable(_Part):
     columns: dict[Line, ColumnType] = Field(min_length=1)
     delta: str  # the date-time column that tells new rows from old ones
     mappings: dict[str, Line] = Field(default_factory=dict)  # column to destination, for `flowledger init`
+    title: str = ""  # of the dataset that `flowledger init` writes; "" = from the kind and the path
 
     @model_validator(mode="after")
     def _names_its_own_columns(self) -> Self:

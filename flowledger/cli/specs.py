@@ -21,16 +21,26 @@ if TYPE_CHECKING:
 
 
 def init(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="The kind of source.")] = "paypal",
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="The kind of source (--list shows all); paypal if left out.")
+    ] = "",
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write.")] = Path(),
+    listed: Annotated[bool, typer.Option("--list", help="List the kinds of sources and write nothing.")] = False,
+    style: Annotated[
+        str, typer.Option("--style", metavar="STYLE", help="tutorial (the shapes of 2020) or current.")
+    ] = "tutorial",
+    auth: Annotated[
+        str | None,
+        typer.Option("--auth", metavar="NAME", help="The way to authenticate; left out: the kind's first."),
+    ] = None,
+    kind_file: Annotated[
+        Path | None, typer.Option("--kind-file", metavar="FILE", help="A file that defines a kind of your own.")
+    ] = None,
     emulator: Annotated[
         bool, typer.Option("--emulator", help="Tune the spec for the emulator: a settle window of one second.")
     ] = False,
-    style: Annotated[
-        str,
-        typer.Option("--style", metavar="STYLE", help="Whose calls the spec makes: tutorial, or current (today's)."),
-    ] = "tutorial",
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Write a commented spec that works as it is, and print the next command to type.
 
@@ -39,13 +49,69 @@ def init(
     from flowledger.cli.files import write_new
     from flowledger.cli.show import place
     from flowledger.engine.starter import starter
+    from flowledger.errors import UsageError
 
-    files = starter(kind, folder, emulator=emulator, style=style)
+    if listed:
+        return _list_kinds(kind_file, as_json=as_json)
+    if as_json:
+        raise UsageError("--json goes with --list", hint="flowledger init --list --json")
+    name = kind or ("" if kind_file is not None else "paypal")
+    files = starter(name, folder, emulator=emulator, style=style, auth=auth, kind_file=kind_file)
     written = write_new(folder, files, force=force)
     for path in written:
         print(f"Wrote {place(path)}")
     spec = place(written[0])
     print(f"Next: flowledger validate {spec}, then flowledger apply {spec} --local")
+    return 0
+
+
+def _list_kinds(kind_file: Path | None, *, as_json: bool) -> int:
+    from itertools import groupby
+
+    from flowledger.cli.failure import SCHEMA_VERSION
+    from flowledger.cli.printable import printable
+    from flowledger.cli.show import bold, print_json, table
+    from flowledger.engine.kindfile import load_kind
+    from flowledger.engine.starter import kinds_there_are
+    from flowledger.steps.sources import REFUSED
+
+    kinds = list(kinds_there_are(os.environ).values())
+    if kind_file is not None:
+        kinds.append(load_kind(kind_file))
+    if as_json:
+        print_json(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "kinds": [
+                    {
+                        "kind": kind.kind,
+                        "label": kind.label,
+                        "family": kind.family,
+                        "connection_spec_id": kind.connection_spec_id,
+                        "auths": [auth.name for auth in kind.auths],
+                        "row_filters": kind.row_filters,
+                        "delta_format": kind.delta_format,
+                        "tables": list(kind.sample_tables),
+                    }
+                    for kind in kinds
+                ],
+                "refused": [{"kind": kind, "why": f"{kind} {why}"} for kind, why in REFUSED.items()],
+            }
+        )
+        return 0
+    for family, members in groupby(kinds, key=lambda kind: kind.family):
+        print(bold(family))
+        rows = [
+            (
+                kind.kind,
+                printable(kind.label),
+                "row filters" if kind.row_filters else "",
+                printable(", ".join(auth.name for auth in kind.auths)),
+            )
+            for kind in members
+        ]
+        print("\n".join(table(rows)))
+    print("\nNext: flowledger init KIND. docs/sources.md says what each needs, and how sure that is.")
     return 0
 
 
@@ -192,8 +258,9 @@ def register(app: typer.Typer) -> None:
         app,
         "init",
         summary="Write a commented spec that works as it is.",
-        example="flowledger init paypal\nflowledger init paypal flows --emulator --style current",
-        exit_codes="0 written, 2 a file is there already, or the kind or the style is unknown.",
+        example="flowledger init --list\nflowledger init paypal\nflowledger init salesforce flows --style current\n"
+        "flowledger init --kind-file my-kind.yaml",
+        exit_codes="0 written or listed, 2 a file is there already or the kind is unknown, 3 the kind's file is wrong.",
     )(init)
     command(
         app,

@@ -82,7 +82,7 @@ def test_the_starter_names_the_file_it_is_written_to(tmp_path: Path) -> None:
 
 
 def test_a_kind_without_a_starter_is_refused_with_the_kinds_there_are(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="the kinds are paypal") as caught:
+    with pytest.raises(UsageError, match="'papyal' is not known; did you mean 'paypal'") as caught:
         starter("papyal", tmp_path)
 
     assert caught.value.hint == "flowledger init paypal"
