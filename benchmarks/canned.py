@@ -11,10 +11,12 @@ import multiprocessing
 import multiprocessing.connection
 import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 UUID = "11111111-2222-3333-4444-555555555555"
+SINK_UUID = "66666666-7777-8888-9999-000000000000"
 HEX24 = "5e8918669cbbee18ad9771f3"
 TENANT = "https://ns.adobe.com/canned"
 DATE_TIME = {"type": "string", "format": "date-time"}
@@ -42,7 +44,12 @@ ROUTES: list[tuple[str, str, int, object]] = [
         {"type": "table", "name": "PayPal.Catalog_Products", "path": "PayPal.Catalog_Products", "canPreview": True,
          "canFetchSchema": True}]),
     ("GET", r"/connections/[^/?]+/explore", 200, {"format": "flat", "schema": {"columns": COLUMNS}}),
+    ("GET", rf"/connections/{UUID}$", 200, {
+        "items": [{"id": UUID, "state": "enabled", "etag": '"1"', "connectionSpec": {"id": SPECS["source"]}}]}),
+    ("GET", rf"/connections/{SINK_UUID}$", 200, {
+        "items": [{"id": SINK_UUID, "state": "enabled", "etag": '"1"', "connectionSpec": {"id": SPECS["sink"]}}]}),
     ("GET", r"/connections", 200, {"items": [], "_links": {}}),
+    ("POST", r"/sink$", 201, {"id": SINK_UUID, "etag": '"1"'}),
     ("POST", r"/(connections|sourceConnections|targetConnections|flows)", 201, {"id": UUID, "etag": '"1"'}),
     ("POST", r"/tenant/classes", 201, {
         "$id": f"{TENANT}/classes/aa", "meta:altId": "_canned.classes.aa", "version": "1.0",
@@ -74,13 +81,47 @@ def answer_to(method: str, target: str) -> bytes:
     return NOT_CANNED
 
 
+class Limit:
+    """Lets so many requests a second through and answers 429 to the others; counts both, in tenths of a second."""
+
+    def __init__(self, rate: float, burst: float, *, retry_after: bool) -> None:
+        self.rate, self.burst = rate, burst
+        self.tokens, self.at = burst, time.monotonic()
+        self.bins: dict[int, list[int]] = {}
+        header = b"retry-after: 1\r\n" if retry_after else b""
+        body = b'{"error_code":"429050","message":"Too many requests"}'
+        self.refusal = (
+            b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\n%scontent-length: %d\r\n\r\n%s"
+            % (header, len(body), body)
+        )
+
+    def admits(self) -> bool:
+        """Take a token, if there is one."""
+        now = time.monotonic()
+        self.tokens, self.at = min(self.burst, self.tokens + (now - self.at) * self.rate), now
+        good = self.tokens >= 1
+        self.tokens -= good
+        self.bins.setdefault(int(now * 10), [0, 0])[not good] += 1
+        return good
+
+    def counted(self) -> bytes:
+        """What was counted since the last time this was asked, as a response; the bucket is full again."""
+        body = json.dumps(sorted((at, *counts) for at, counts in self.bins.items())).encode()
+        self.bins.clear()
+        self.tokens = self.burst
+        return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+
+
 class Canned(asyncio.Protocol):
     """HTTP/1.1 with keep-alive and Content-Length bodies: what both clients send."""
+
+    def __init__(self, limit: Limit | None = None) -> None:
+        self.limit = limit
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        self.pending = b""
+        self.pending = self.whole_body = b""
         self.known: dict[bytes, bytes] = {}
 
     def data_received(self, data: bytes) -> None:
@@ -91,17 +132,28 @@ class Canned(asyncio.Protocol):
             whole = end + 4 + (int(length[1]) if length else 0)
             if len(self.pending) < whole:
                 return
+            self.whole_body = self.pending[end + 4 : whole]
             self.pending = self.pending[whole:]
             line = head[: head.find(b"\r\n")]
+            if self.limit is not None:
+                if line.startswith(b"GET /_counted "):
+                    self.transport.write(self.limit.counted())
+                    continue
+                if not self.limit.admits():
+                    self.transport.write(self.limit.refusal)
+                    continue
+            if line.endswith(b"/connections HTTP/1.1") and b'"auth"' not in self.whole_body:
+                line = b"POST /sink HTTP/1.1"  # so that each of the two base connections has an id of its own
             if line not in self.known:
                 method, target, _ = line.decode().split(" ")
                 self.known[line] = answer_to(method, target)
             self.transport.write(self.known[line])
 
 
-def _serve(ready: multiprocessing.connection.Connection) -> None:
+def _serve(ready: multiprocessing.connection.Connection, rate: float, burst: float, retry_after: bool) -> None:
     async def main() -> None:
-        server = await asyncio.get_running_loop().create_server(Canned, "127.0.0.1", 0)
+        limit = Limit(rate, burst, retry_after=retry_after) if rate else None
+        server = await asyncio.get_running_loop().create_server(lambda: Canned(limit), "127.0.0.1", 0)
         ready.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
@@ -109,11 +161,15 @@ def _serve(ready: multiprocessing.connection.Connection) -> None:
 
 
 @contextmanager
-def canned_server() -> Iterator[str]:
-    """A canned server in a process of its own; yields its base URL."""
+def canned_server(rate: float = 0.0, burst: float = 0.0, *, retry_after: bool = False) -> Iterator[str]:
+    """A canned server in a process of its own; yields its base URL.
+
+    With `rate` it lets that many requests a second through, `burst` of them at once, and answers 429 to the others;
+    GET /_counted says how many, in tenths of a second.
+    """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(there,), daemon=True)
+    process = context.Process(target=_serve, args=(there, rate, burst, retry_after), daemon=True)
     process.start()
     try:
         if not here.poll(20):

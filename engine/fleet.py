@@ -32,6 +32,8 @@ SCHEMA_VERSION: Final = 1
 DEFAULT_PARALLEL: Final = 50  # runs at once: with two or three calls each, as many calls as there are connections
 WORST_FIRST: Final = (9, 1, 4, 7, 8, 5, 3, 2, 6, 75, 0)  # of several exit codes the first of these is the fleet's
 
+_AT_AN_END: Final = (RunState.PROVISIONED, RunState.DESTROYING, RunState.DESTROYED)  # nothing to carry on
+
 OnFleetEvent = Callable[[str, int, Mapping[str, Any]], None]  # run, event number, document
 Drive = Callable[[], Awaitable[Report]]
 
@@ -167,6 +169,7 @@ async def resume_many(
 ) -> FleetReport:
     """Carry on the named runs, or all unfinished runs of the journal, `parallel` of them at a time.
 
+    A run whose destroy has begun is not unfinished: it can only be destroyed.
     Which runs share stays as it was when they were begun. Otherwise as `apply_many`; raises NotThere if there is no
     journal or no such run.
     """
@@ -181,7 +184,7 @@ async def resume_many(
         open_runs = {
             name: ledger
             for name, ledger in ledgers.items()
-            if ledger.spec is not None and (runs is not None or ledger.state is not RunState.PROVISIONED)
+            if ledger.spec is not None and (runs is not None or ledger.state not in _AT_AN_END)
         }
         options = fleet.options(book, shared)
         works = {name: partial(api.resume, name, **options) for name in open_runs}

@@ -89,6 +89,8 @@ class _Seat:
     def publish(self, ledger: Ledger, record: StepRecord) -> None:
         """Take in how a run stands with it."""
         self.doubts.pop(ledger.run, None)
+        if ledger.destroying:
+            return  # what it made is on its way out, and is not to be built upon
         if record.done and record.how in _SHAREABLE and record.outputs is not None:
             boot_id, at = record.completed_at
             id = str(record.outputs["id"])
