@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from flowledger.emulator.faults import FaultKind, Shape
+from flowledger.engine import api
 from flowledger.engine.explain import explain
 from flowledger.engine.history import history_of
 from flowledger.engine.ledger import RunState
@@ -52,6 +53,15 @@ def dying_at(died: type[BaseException], wanted: Moment, step: Step) -> Callable[
 def running_once(spec: Spec) -> Spec:
     schedule = spec.schedule.model_copy(update={"frequency": "once", "interval": None, "backfill": None})
     return spec.model_copy(update={"schedule": schedule, "source": spec.source.model_copy(update={"delta": None})})
+
+
+def edit_source_connection(bench: Any) -> None:
+    """Take out the last of the source connection's columns, behind the run's back."""
+    [live] = bench.emulator.objects("sourceConnections")
+    store = bench.emulator.world.store
+    stored = store.get("sourceConnections", "prod", live["id"])
+    assert stored["params"]["columns"].pop()["name"] == "Create_Time"
+    store.put("sourceConnections", "prod", live["id"], stored)
 
 
 def test_every_step_of_the_style_is_taken_once_and_none_of_the_other(current: Any) -> None:
@@ -141,11 +151,7 @@ def test_a_column_that_somebody_took_out_of_the_source_connection_is_drift(
     with pytest.raises(died):
         current.apply()
     current.at = None
-    [live] = current.emulator.objects("sourceConnections")
-    store = current.emulator.world.store
-    stored = store.get("sourceConnections", "prod", live["id"])
-    stored["params"]["columns"].pop()
-    store.put("sourceConnections", "prod", live["id"], stored)
+    edit_source_connection(current)
     current.time.advance(current.spec.settle.window * 10)
     with pytest.raises(Drifted, match=r"params\.columns\.Create_Time"):
         current.resume()
@@ -206,3 +212,35 @@ def test_a_platform_that_refuses_both_ways_is_believed(bench: Any) -> None:
     with pytest.raises(Rejected):
         bench.apply()
     assert len(bench.ledger().step("create_flow").attempts) == 2
+
+
+# Afterwards
+
+
+def test_a_run_as_it_was_made_shows_no_drift_and_an_edited_column_does(current: Any) -> None:
+    current.apply()
+    assert current._sit(api.drift, current.spec.name).exit_code == 0
+
+    edit_source_connection(current)
+    report = current._sit(api.drift, current.spec.name)
+    assert report.exit_code == 8
+    [difference] = report.differences
+    assert difference.step == "create_source_connection"
+    assert "params.columns.Create_Time" in difference.differences[0]
+
+
+def test_destroy_leaves_nothing_of_it(current: Any) -> None:
+    current.apply()
+    report = current._sit(api.destroy, current.spec.name)
+    assert report.state is RunState.DESTROYED
+    assert {resource.step for resource in report.destroyed} == {step.name for step in MAKING}
+    assert {kind: current.emulator.count(kind) for kind in MADE_ONCE} == dict.fromkeys(MADE_ONCE, 0)
+
+
+def test_runs_of_both_styles_live_side_by_side_in_one_sandbox(current: Any) -> None:
+    current.apply()
+    other = current.spec.model_copy(update={"name": "of-2020", "style": "tutorial"})
+    assert current.apply(other).state is RunState.PROVISIONED
+    assert current._sit(api.destroy, other.name).state is RunState.DESTROYED
+    assert {kind: current.emulator.count(kind) for kind in MADE_ONCE} == MADE_ONCE
+    assert current._sit(api.drift, current.spec.name).exit_code == 0
