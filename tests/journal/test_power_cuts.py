@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from flowledger.errors import DiskFull, FlowledgerError, JournalPoisoned
-from flowledger.journal import InlineCommitter, Journal, SimulatedFileSystem, verify
+from flowledger.journal import InlineCommitter, Journal, JournalReader, SimulatedFileSystem, verify
+from flowledger.journal.tail import SEGMENT_SIZE
 
 DIRECTORY = Path("/j")
 SEGMENT = DIRECTORY / "segment-000001.jsonl"
@@ -23,8 +24,9 @@ SEGMENT = DIRECTORY / "segment-000001.jsonl"
 class Model:
     """What a journal on a bad disk was asked for, and what it said."""
 
-    def __init__(self, disk: SimulatedFileSystem) -> None:
+    def __init__(self, disk: SimulatedFileSystem, *, segment_size: int = SEGMENT_SIZE) -> None:
         self.disk = disk
+        self.segment_size = segment_size
         self.journal: Journal | None = None
         self.attempted: list[int] = []
         self.acknowledged: set[int] = set()
@@ -33,11 +35,20 @@ class Model:
     def open(self) -> None:
         """Open until it works: a failure that was injected is over after one try."""
         try:
-            self.journal = Journal.open(DIRECTORY, fs=self.disk, committer=InlineCommitter(), wall=lambda: 0.0)
+            self.journal = self._opened()
         except FlowledgerError:
             self.disk.capacity = None
-            self.journal = Journal.open(DIRECTORY, fs=self.disk, committer=InlineCommitter(), wall=lambda: 0.0)
+            self.journal = self._opened()
         self.check()
+
+    def _opened(self) -> Journal:
+        return Journal.open(
+            DIRECTORY,
+            fs=self.disk,
+            committer=InlineCommitter(),
+            wall=lambda: 0.0,
+            segment_size=self.segment_size,
+        )
 
     def append(self, sizes: list[int]) -> None:
         """Append several events at the same time."""
@@ -69,20 +80,23 @@ class Model:
             events = self.journal.db.all()
             by_run = [doc["n"] for run in self.journal.runs() for doc in self.journal.events(run)]
             assert verify(DIRECTORY, fs=self.disk).sound
+            assert verify(DIRECTORY, fs=self.disk, deep=True).sound
+            with JournalReader.open(DIRECTORY, fs=self.disk) as reader:
+                assert reader.all() == events
         recovered = [doc["n"] for doc in events]
         assert recovered == sorted(set(recovered)) == sorted(by_run)
         assert self.acknowledged <= set(recovered) <= set(self.attempted)
         assert not self.refused & set(recovered)
         numbers = [doc.doc_id for doc in events]
-        assert numbers == sorted(numbers)
+        assert numbers == sorted(set(numbers))
 
 
 class BadDisk(RuleBasedStateMachine):
     """The system is a journal on a disk that fails; the model is a list of numbers."""
 
-    @initialize(block=st.sampled_from([16, 64, 512]))
-    def begin(self, block: int) -> None:
-        self.model = Model(SimulatedFileSystem(block=block))
+    @initialize(block=st.sampled_from([16, 64, 512]), segment_size=st.sampled_from([700, 1500, SEGMENT_SIZE]))
+    def begin(self, block: int, segment_size: int) -> None:
+        self.model = Model(SimulatedFileSystem(block=block), segment_size=segment_size)
         self.model.open()
 
     @rule(sizes=st.lists(st.integers(0, 300), min_size=1, max_size=5))
@@ -133,7 +147,17 @@ class BadDisk(RuleBasedStateMachine):
 
 TestBadDisk = BadDisk.TestCase
 TestBadDisk.settings = settings(
-    max_examples=150, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+class BadDiskForLonger(BadDisk):
+    """The same with more stories, and longer ones."""
+
+
+TestBadDiskForLonger = pytest.mark.long(BadDiskForLonger.TestCase)
+TestBadDiskForLonger.settings = settings(
+    max_examples=200, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
@@ -154,17 +178,27 @@ def _fates(seed: int) -> Callable[[int], int]:
     return [lambda n: 0, lambda n: n - 1, chance.randrange][min(seed, 2)]
 
 
+SEGMENT_SIZES = pytest.mark.parametrize(
+    "segment_size", [SEGMENT_SIZE, pytest.param(700, marks=pytest.mark.long)], ids=["one segment", "many segments"]
+)
+
+
+@SEGMENT_SIZES
 @pytest.mark.parametrize("done", [False, True], ids=["without effect", "with effect"])
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
-def test_the_nth_call_fails_for_every_n_and_then_the_power_goes(error: int, done: bool) -> None:
-    whole = Model(SimulatedFileSystem(block=32))
+def test_the_nth_call_fails_for_every_n_and_then_the_power_goes(error: int, done: bool, segment_size: int) -> None:
+    whole = Model(SimulatedFileSystem(block=32), segment_size=segment_size)
     _story(whole)
+    with whole.disk.reliable():
+        assert sum(name.endswith(".jsonl") for name in whole.disk.names(DIRECTORY)) == (
+            1 if segment_size == SEGMENT_SIZE else 5
+        )
     calls = whole.disk.calls
     assert calls > 40
 
     for n in range(calls):
-        for seed in range(5):
-            model = Model(SimulatedFileSystem(block=32))
+        for seed in range(5 if segment_size == SEGMENT_SIZE else 3):
+            model = Model(SimulatedFileSystem(block=32), segment_size=segment_size)
             model.disk.fail(n, error, done=done, kept=(0.0, 0.3, 1.0)[n % 3])
             _story(model)
             model.disk.cut_power(_fates(seed))
@@ -174,13 +208,14 @@ def test_the_nth_call_fails_for_every_n_and_then_the_power_goes(error: int, done
             model.open()
 
 
-def test_the_power_goes_after_every_call_of_the_story() -> None:
-    whole = Model(SimulatedFileSystem(block=32))
+@pytest.mark.parametrize("segment_size", [SEGMENT_SIZE, 700], ids=["one segment", "many segments"])
+def test_the_power_goes_after_every_call_of_the_story(segment_size: int) -> None:
+    whole = Model(SimulatedFileSystem(block=32), segment_size=segment_size)
     _story(whole)
 
     for n in range(whole.disk.calls):
-        for seed in range(6):
-            model = Model(SimulatedFileSystem(block=32))
+        for seed in range(6 if segment_size == SEGMENT_SIZE else 3):
+            model = Model(SimulatedFileSystem(block=32), segment_size=segment_size)
             model.disk.stop(n)
             try:
                 _story(model)
