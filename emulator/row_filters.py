@@ -66,6 +66,9 @@ def _condition(node: Any) -> RowFilter:
             return _all_of(parts) if name == "and" else _any_of(parts)
         case "not":
             return _not(_condition(params[0]))
+        case "isnull" if len(params) == 1:
+            operand = _operand(params[0])
+            return lambda row: operand(row) is None
     if len(params) < 2 or (name not in ("in",) and len(params) > 2):
         raise FilterInvalid(f"{name} compares two things")
     if name == "in":

@@ -27,14 +27,15 @@ _NO_TEXTS: Final = ("true", "false", "null")
 _WIDTH: Final = 46  # columns before a comment that ends a line
 
 _HEAD: Final = """\
-# One dataflow: rows of a {label} table into a dataset of Adobe Experience Platform, on a schedule.
+# One dataflow: rows of a table of {label} into a dataset of Adobe Experience Platform, on a schedule.
 #
 #   flowledger validate {file}          is this file right? (offline)
 #   flowledger plan {file}              which calls would be made?
 #   flowledger apply {file}             make them; type it again after a crash, nothing is made twice
 #   flowledger apply {file} --local     the same against an emulator on this machine
 #
-# It works as it is on the emulator. For your own {label} account change the parameters{secrets} below.
+# It works as it is on the emulator. For an account of your own at {label} change the parameters{secrets}
+# below.
 # Every key is described in docs/spec.md. Which platform, organisation and sandbox: the FLOWLEDGER_* environment.
 """
 _SECRETS: Final = """\

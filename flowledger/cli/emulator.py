@@ -22,7 +22,7 @@ app = typer.Typer(
 
 
 # What has an option of its own, or (the secret) is never taken from a flag.
-OWN = ("latency_ms", "flow_ready_ms", "tenant", "org", "token_lifetime_s", "client_secret")
+OWN = ("extra_sources", "latency_ms", "flow_ready_ms", "tenant", "org", "token_lifetime_s", "client_secret")
 
 
 def start(
@@ -50,6 +50,10 @@ def start(
         int, typer.Option("--token-lifetime", metavar="S", min=1, help="How long a token lives, in seconds.")
     ] = 86399,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides the ids that are given out.")] = 0,
+    kinds: Annotated[
+        list[Path] | None,
+        typer.Option("--kinds", metavar="FILE", help="A source kind of your own, or a folder of them; repeat it."),
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="Any other choice of the emulator (see below); repeat it."),
@@ -60,9 +64,11 @@ def start(
     Binds 127.0.0.1 only. Client id local-client, secret local-secret, organisation LOCAL@AdobeOrg, sandboxes prod and
     dev, unless options say otherwise.
     """
+    from flowledger.cli.kinds import kinds_in
     from flowledger.emulator.options import Options
 
     options = Options(
+        extra_sources=kinds_in(kinds or [], os.environ),
         latency_ms=latency,
         list_lag_ms={"*": list_lag} if list_lag else {},
         flow_ready_ms=flow_ready,

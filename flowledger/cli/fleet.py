@@ -59,9 +59,13 @@ def apply_files(
     voice: Voice,
 ) -> int:
     """Provision several specs, and tell what came of each. Raises SpecError with the faults of all of them."""
+    from flowledger.cli.kinds import remember
+    from flowledger.cli.local import state_beside
     from flowledger.engine.fleet import apply_many
 
     specs = load_all(files, journal, base_url=base_url, quiet=voice.quiet)
+    if local:
+        remember(state_beside(journal), specs)
 
     def drive(**options: Any) -> Coroutine[Any, Any, FleetReport]:
         return apply_many(specs, **options)

@@ -61,12 +61,15 @@ def open_emulator(state: Path | None, **choices: Any) -> Emulator:
 async def local_platform(state: Path, environ: Mapping[str, str]) -> AsyncIterator[Platform]:
     """A platform whose emulator lives as long as the block. Only FLOWLEDGER_SANDBOX is taken from `environ`.
 
+    The emulator serves the source kinds of its own users that `flowledger.cli.kinds.remember` has kept in `state`.
     Raises JournalHeld when another process has an emulator on this state.
     """
+    from flowledger.cli.kinds import remembered
+    from flowledger.emulator.options import Options
     from flowledger.emulator.server import serve
     from flowledger.steps.client.config import platform_from_env
 
-    emulator = open_emulator(state)
+    emulator = open_emulator(state, options=Options(extra_sources=remembered(state)))
     try:
         server = await serve(emulator)
         try:

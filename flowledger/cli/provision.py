@@ -73,6 +73,8 @@ def apply(
     Every call is journaled before it is sent. If the program or the machine dies, type the same command again: what
     was sent and not answered is looked for on the platform and adopted, never repeated blindly.
     """
+    from flowledger.cli.kinds import remember
+    from flowledger.cli.local import state_beside
     from flowledger.engine import api
     from flowledger.engine.specfile import load_spec
 
@@ -91,6 +93,8 @@ def apply(
         loaded = load_spec(spec, now=time.time(), base_url=aimed_at(local=local))
     for warning in () if voice.quiet else loaded.warnings:
         warn(warning, run=run)
+    if local:
+        remember(state_beside(journal), [loaded.spec])
 
     def drive(platform: Platform | None, on_event: OnEvent, halt: Halt) -> Coroutine[Any, Any, Report]:
         return api.apply(

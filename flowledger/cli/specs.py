@@ -200,6 +200,7 @@ def plan(
 
 
 async def _planned(spec: Spec, ledger: Ledger | None, *, journal: Path, local: bool) -> Plan:
+    from flowledger.cli.kinds import remember
     from flowledger.cli.local import local_platform, state_beside
     from flowledger.engine.plan import plan_of
     from flowledger.engine.planreads import existing
@@ -208,6 +209,7 @@ async def _planned(spec: Spec, ledger: Ledger | None, *, journal: Path, local: b
 
     async with AsyncExitStack() as stack:
         if local:
+            remember(state_beside(journal), [spec])
             platform = await stack.enter_async_context(local_platform(state_beside(journal), os.environ))
         else:
             try:
