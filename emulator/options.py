@@ -72,9 +72,7 @@ class Options:
     lax_connection_delete: bool = False  # U24: source and target connections of a flow may be deleted
     delta_end_inclusive: bool = False  # U25: a run's window holds its end too
     numeric_strings: bool = True  # U26: "30" is taken where scheduleParams has a number
-    interval_of_prose: bool = (
-        False  # §11: as the guides' prose says, 15 is the least for every frequency
-    )
+    interval_of_prose: bool = False  # §11: 15 is the least for every frequency, as the guides' prose says
     delta_always: bool = False  # §11: as the flow spec's schema has it, `once` needs a delta column too
     flow_content_type_status: int = 415  # U27: 415 of the sources catalogue, 400 of the guide, or 0: not checked
     old_error_bodies: bool = False  # §8.2: Flow Service says no in the shape of 2020

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -354,3 +356,13 @@ def test_a_deleted_flow_may_take_a_while_to_be_gone(clock: Any, pass_of: PassOf)
     assert caller.send("GET", f"{FLOW}/flows").items == []
     assert caller.send("GET", path).code == "FLOW-1439-404"
     assert caller.send("DELETE", f"{FLOW}/sourceConnections/{ready.source}").status == 204
+
+
+def test_the_page_of_the_emulator_names_options_that_there_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
+    section = page[page.index("## Flow Service") :]
+    rows = re.findall(r"^\| (`\w+`.*?) \|", section, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
+
+    assert len(named) > 25
+    assert named <= {field.name for field in fields(Options)}

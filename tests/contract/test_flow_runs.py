@@ -104,16 +104,17 @@ def test_only_an_enabled_flow_that_is_scheduled_once_runs_on_demand(prod: Caller
     assert prod.send("POST", PATH, run_body(flow)).code == "FLOW-1422-400"
 
 
-def test_the_delta_column_of_a_run_is_that_of_its_flow(prod: Caller, a_pass: Any, emulator: Emulator) -> None:
-    """A flow of files may carry one, since only tables refuse it."""
-    flow = once(a_pass.upto_flow())
-    kept = dict(emulator.objects("flows")[0])
-    copy = {"name": "Copy", "params": {"deltaColumn": {"name": "Update_Time"}}}
-    emulator.world.store.put("flows", "prod", flow, {**kept, "transformations": [*kept["transformations"], copy]})
+def test_the_delta_column_of_a_run_is_that_of_its_flow(clock: Any, pass_of: Callable[[Caller], Any]) -> None:
+    """Where a flow that runs once has one (§11: the flow spec's schema wants it)."""
+    caller = Caller(Emulator(clock=clock, options=Options(delta_always=True)))
+    ready = pass_of(caller).upto_flow()
+    body = ready.flow_body()
+    body["scheduleParams"] = {"startTime": body["scheduleParams"]["startTime"], "frequency": "once"}
+    flow = ready.make(f"{FLOW}/flows", body)["id"]
+    other = with_params(run_body(flow), deltaColumn={"name": "Update_Time"})
 
-    assert prod.send("POST", PATH, run_body(flow)).code == "CONNECTOR-1382-400"
-    right = with_params(run_body(flow), deltaColumn={"name": "Update_Time"})
-    assert prod.send("POST", PATH, right).status == 201
+    assert caller.send("POST", PATH, other).code == "CONNECTOR-1382-400"
+    assert caller.send("POST", PATH, run_body(flow)).status == 201
 
 
 def make_flow_with(clock: Any, pass_of: Callable[[Caller], Any], **options: Any) -> tuple[Caller, str]:
