@@ -25,6 +25,7 @@ class View:
     resolved: bool
     text: bool
     descriptors: bool
+    deprecated: bool
     version: tuple[int, ...]
 
 
@@ -35,13 +36,13 @@ class _Range:
     quality: float
 
 
-VIEWS: Final = {  # form: resolved, text, descriptors
-    "xed+json": (False, True, False),
-    "xed-full+json": (True, True, False),
-    "xed-notext+json": (False, False, False),
-    "xed-full-notext+json": (True, False, False),
-    "xed-full-desc+json": (True, True, True),
-    "xed-deprecatefield+json": (True, True, False),  # no field here is deprecated
+VIEWS: Final = {  # form: resolved, text, descriptors, deprecated fields flagged
+    "xed+json": (False, True, False, False),
+    "xed-full+json": (True, True, False, False),
+    "xed-notext+json": (False, False, False, False),
+    "xed-full-notext+json": (True, False, False, False),
+    "xed-full-desc+json": (True, True, True, False),
+    "xed-deprecatefield+json": (True, True, False, True),
 }
 
 
@@ -64,7 +65,7 @@ def look_up_view(accept: str | None) -> View:
             if range_.version is None or not VERSION.fullmatch(range_.version):
                 raise AcceptInvalid("version must be supplied in the Accept header of a look-up, as in version=1")
             version = tuple(int(part) for part in range_.version.split("."))
-            return View(resolved=form[0], text=form[1], descriptors=form[2], version=version)
+            return View(resolved=form[0], text=form[1], descriptors=form[2], deprecated=form[3], version=version)
     raise AcceptInvalid(_why(accept))
 
 

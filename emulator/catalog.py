@@ -11,6 +11,7 @@ import orjson
 from flowledger.emulator import datasets
 from flowledger.emulator.catalog_query import bad
 from flowledger.emulator.datasets import BASE, KIND, SOURCES
+from flowledger.emulator.depth import too_deep
 from flowledger.emulator.problem import service_problem
 from flowledger.emulator.routing import Match, Router
 from flowledger.emulator.wire import Refused, Request, Response, json_response
@@ -77,6 +78,11 @@ def _checked(body: Any) -> list[Json]:
         keys = ("id", "resource", "method")
         if not isinstance(part, dict) or not all(isinstance(part.get(key), str) for key in keys):
             bad(f"Call {number} needs id, resource and method as strings")
+        headers = part.get("headers") or {}
+        if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+            bad(f"Call {number}: headers must be an object of strings")
+        if too_deep(part.get("body")):
+            bad(f"Call {number}: the body nests too deeply")
     if len({part["id"] for part in body}) != len(body):
         bad("The ids of the calls must differ")
     return body
@@ -99,7 +105,7 @@ def _answer(call: Call, part: Json, made: dict[str, str]) -> Response:
         method=method,
         raw_path=path,
         query=tuple(parse_qsl(query, keep_blank_values=True)),
-        headers={**call.request.headers, **(part.get("headers") or {})},
+        headers={**call.request.headers, **{name.lower(): sent for name, sent in (part.get("headers") or {}).items()}},
     )
     try:
         return found.handler(replace(call, request=request, params=found.params, body=body))

@@ -14,6 +14,7 @@ Json = dict[str, Any]
 DEFAULT_LIMIT: Final = 20
 LARGEST_LIMIT: Final = 100
 LARGEST_OBSERVABLE: Final = 20  # with properties=observableSchema
+LONGEST_NUMBER: Final = 15  # digits
 CHUNK_PROPERTY: Final = "observableSchema"
 
 
@@ -32,6 +33,29 @@ def page_of(call: Call, objects: list[Json]) -> list[Json]:
     orders = [_order(part) for text in call.request.every("orderBy") for part in text.split(",") if part]
     sort_by(found, lambda entry, field: entry.get(field), orders)
     return found[start : start + limit]
+
+
+def batches_page_of(call: Call, batches: list[Json]) -> list[Json]:
+    """The batches that the query asks for: besides the rest, by dataset, status and time of creation (§3.4)."""
+    found = list(batches)
+    for name in ("dataSet", "dataSetId"):
+        for id in call.request.every(name):
+            found = [entry for entry in found if id in _data_sets_of(entry)]
+    for text in call.request.every("status"):
+        found = [entry for entry in found if entry.get("status") in text.split(",")]
+    after, before = call.request.first("createdAfter"), call.request.first("createdBefore")
+    if after is not None:
+        bound = _number(call, "createdAfter", 0)
+        found = [entry for entry in found if entry.get("created", 0) > bound]
+    if before is not None:
+        bound = _number(call, "createdBefore", 0)
+        found = [entry for entry in found if entry.get("created", 0) < bound]
+    return page_of(call, found)
+
+
+def _data_sets_of(entry: Json) -> list[str]:
+    related = [other["id"] for other in entry.get("relatedObjects", ()) if other.get("type") == "dataSet"]
+    return [*related, entry.get("dataSetId", "")]
 
 
 def shown(call: Call, entry: Json) -> Json:
@@ -56,7 +80,7 @@ def _number(call: Call, name: str, default: int) -> int:
     text = call.request.first(name) or call.request.headers.get(name)
     if text is None:
         return default
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > LONGEST_NUMBER:
         bad(f"{name} must be a whole number, not {text!r}")
     return int(text)
 

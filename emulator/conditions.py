@@ -67,7 +67,7 @@ def parse_condition(text: str) -> Condition:
     if found.group() == "~":
         try:
             re.compile(value)
-        except re.error as fault:
+        except (re.error, OverflowError, RecursionError) as fault:
             raise ValueError(f"bad regular expression {value!r}: {fault}") from fault
     return Condition(field, found.group(), value)
 

@@ -10,6 +10,7 @@ from flowledger.emulator.conditions import flag, parse_condition, sort_by
 from flowledger.emulator.depth import too_deep
 from flowledger.emulator.expressions import Malformed, parse
 from flowledger.emulator.functions import Surroundings
+from flowledger.emulator.gateway import not_routed
 from flowledger.emulator.mapping_rules import bad, checked_set, faults_of, previewed, stored_form
 from flowledger.emulator.paths import resolved_schema, unknown_destinations
 from flowledger.emulator.problem import refuse, service_problem
@@ -22,6 +23,7 @@ BASE: Final = "/data/foundation/conversion"
 KIND: Final = "mappingSets"
 EARLIER: Final = "mappingSetVersions"  # what a PUT replaced, by "<id>/<version>" (U14)
 ANSWERED: Final = ("id", "version", "createdDate", "modifiedDate", "createdBy", "modifiedBy")
+LONGEST_NUMBER: Final = 15  # digits
 FILTERS: Final = ("xdmSchema", "status")
 ORDERS: Final = {
     "updatedDate": "modifiedDate",
@@ -34,7 +36,10 @@ ORDERS: Final = {
 def create_mapping_set(call: Call) -> Response:
     """POST /mappingSets: 200, not 201. Equal sets are accepted (U29), and unknown paths too unless `validate` (U17)."""
     mapping_set = stored_form(call)
-    if flag(call, "validate"):
+    name = mapping_set.get("name")
+    if name and call.world.options.unique_mapping_names:
+        _check_name(call, name, itself="")
+    if flag(call, "validate") or call.world.options.strict_mappings:
         unknown = unknown_destinations(call.world, call.sandbox, mapping_set)
         if unknown:
             bad(f"The target schema {mapping_set['xdmSchema']} has no {', '.join(unknown)}")
@@ -76,17 +81,23 @@ def replace_mapping_set(call: Call) -> Response:
     if sent not in (None, previous["id"]):
         bad(f"The body names mapping set {sent}, the path {previous['id']}")
     mapping_set = stored_form(call, previous=previous)
+    name = mapping_set.get("name")
+    if name and call.world.options.unique_mapping_names:
+        _check_name(call, name, itself=previous["id"])
     store = call.world.store
-    store.put(EARLIER, call.sandbox, f"{previous['id']}/{previous['version']}", previous)
+    if call.world.options.mapping_versions_kept:
+        store.put(EARLIER, call.sandbox, f"{previous['id']}/{previous['version']}", previous)
     store.put(KIND, call.sandbox, mapping_set["id"], mapping_set)
     return json_response(200, mapping_set)
 
 
 def delete_mapping_set(call: Call) -> Response:
     """DELETE /mappingSets/{id}: 204, refused while a flow names it (U15)."""
+    if not call.world.options.mapping_set_delete:
+        refuse(not_routed(call.request, frozenset({"GET", "PUT"}), bare=call.world.options.bare_not_routed))
     mapping_set = _existing(call)
     store = call.world.store
-    for flow in store.all("flows", call.sandbox):
+    for flow in store.all("flows", call.sandbox) if not call.world.options.lax_delete else ():
         named = [(part.get("params") or {}).get("mappingId") for part in flow.get("transformations") or ()]
         if mapping_set["id"] in named:
             bad(f"The mapping set {mapping_set['id']} is used by flow {flow['id']}")
@@ -143,6 +154,12 @@ def validate_expression(call: Call) -> Response:
     return json_response(200, not wrong)
 
 
+def _check_name(call: Call, name: str, *, itself: str) -> None:
+    for other in call.world.store.all(KIND, call.sandbox):
+        if other.get("name") == name and other["id"] != itself:
+            bad(f"The mapping set {other['id']} has the name {name!r} already")
+
+
 def _existing(call: Call) -> Json:
     found = call.world.store.get(KIND, call.sandbox, call.params["id"])
     if found is None:
@@ -173,7 +190,7 @@ def _expanded(call: Call, mapping_set: Json) -> Json:
 
 def _number(call: Call, name: str, least: int) -> int:
     text = call.request.first(name)
-    if text is None or not text.isdecimal() or int(text) < least:
+    if text is None or not text.isdecimal() or len(text) > LONGEST_NUMBER or int(text) < least:
         bad(f"The query parameter {name} is required, a whole number from {least} up")
     return int(text)
 

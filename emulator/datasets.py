@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 
 import orjson
 
-from flowledger.emulator.catalog_query import bad, page_of, shown
+from flowledger.emulator.catalog_query import bad, batches_page_of, page_of, shown
 from flowledger.emulator.conditions import flag
 from flowledger.emulator.depth import too_deep
 from flowledger.emulator.identity import sandbox_id, user_of
@@ -23,6 +23,7 @@ BASE: Final = "/data/foundation/catalog"
 KIND: Final = "dataSets"
 SOURCES: Final = "dataSources"
 BATCHES: Final = "batches"
+FILES: Final = "dataSetFiles"
 MEDIA_TYPE: Final = re.compile(
     r"application/vnd\.adobe\.xed(-full)?(-notext)?\+json\s*;\s*version=[0-9]+(\.[0-9]+)?", re.IGNORECASE
 )
@@ -128,6 +129,8 @@ def delete_data_set(call: Call) -> Response:
     """DELETE /dataSets/{id}: 200 with the reference, or with `[]` when there is none."""
     data_set = call.world.store.get(KIND, call.sandbox, call.params["id"])
     if data_set is None:
+        if call.world.options.absent_delete_404:
+            _absent("dataset", call.params["id"])
         return json_response(200, [])
     call.world.store.delete(KIND, call.sandbox, data_set["id"])
     return json_response(200, [f"@/{KIND}/{data_set['id']}"])
@@ -147,8 +150,8 @@ def read_data_source(call: Call) -> Response:
 
 
 def list_batches(call: Call) -> Response:
-    """GET /batches: no data moves here, so there are none."""
-    return _map(call, page_of(call, call.world.listed(BATCHES, call.sandbox)))
+    """GET /batches: by dataset, status, time of creation and all that datasets are asked for (§3.4)."""
+    return _map(call, batches_page_of(call, call.world.listed(BATCHES, call.sandbox)))
 
 
 def read_batch(call: Call) -> Response:
@@ -156,6 +159,19 @@ def read_batch(call: Call) -> Response:
     found = call.world.store.get(BATCHES, call.sandbox, call.params["id"])
     if found is None:
         _absent("batch", call.params["id"])
+    return json_response(200, {found["id"]: shown(call, found)})
+
+
+def list_data_set_files(call: Call) -> Response:
+    """GET /dataSetFiles?dataSetId=: what a dataset's `files` refers to (§3.2)."""
+    return _map(call, batches_page_of(call, call.world.listed(FILES, call.sandbox)))
+
+
+def read_data_set_file(call: Call) -> Response:
+    """GET /dataSetFiles/{id}: a map of one."""
+    found = call.world.store.get(FILES, call.sandbox, call.params["id"])
+    if found is None:
+        _absent("dataset file", call.params["id"])
     return json_response(200, {found["id"]: shown(call, found)})
 
 
@@ -277,4 +293,6 @@ ROUTES: list[Route] = [
     ("GET", f"{BASE}/dataSources/{{id}}", read_data_source),
     ("GET", f"{BASE}/batches", list_batches),
     ("GET", f"{BASE}/batches/{{id}}", read_batch),
+    ("GET", f"{BASE}/dataSetFiles", list_data_set_files),
+    ("GET", f"{BASE}/dataSetFiles/{{id}}", read_data_set_file),
 ]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import orjson
+
 from flowledger.emulator import registry_problem as problem
 from flowledger.emulator.accept import AcceptInvalid, check_descriptor_look_up, descriptor_form
 from flowledger.emulator.depth import too_deep
 from flowledger.emulator.registry_compose import look_up_in
 from flowledger.emulator.registry_list import BASE, filtered, page_of
 from flowledger.emulator.registry_problem import NOT_FOUND, refuse_registry
-from flowledger.emulator.resolve import has_path, resolve
+from flowledger.emulator.resolve import MergeConflict, RefUnknown, has_path, resolve
 from flowledger.emulator.wire import Response, json_response
 from flowledger.emulator.world import Call, Route
 
@@ -18,7 +20,8 @@ Json = dict[str, Any]
 
 KIND: Final = "descriptors"
 MOST: Final = 4000  # in a sandbox
-TYPES: Final = "xdm:descriptor"
+TYPES: Final = ("xdm:descriptor", "xdm:alternateDisplayInfo")  # how types begin
+DEPRECATED: Final = "xdm:descriptorDeprecated"
 PLACE: Final = ("@type", "xdm:sourceSchema", "xdm:sourceProperty")  # identifies a descriptor (§9)
 
 
@@ -36,7 +39,8 @@ def create_descriptor(call: Call) -> Response:
     """POST /tenant/descriptors. An equal one is refused (U22)."""
     body = _checked(call)
     every = call.world.store.all(KIND, call.sandbox)
-    _check_duplicate(call, body, every, itself="")
+    if not call.world.options.allow_equal_descriptors:
+        _check_duplicate(call, body, every, itself="")
     if len(every) >= MOST:
         refuse_registry(call.world, problem.INVALID, f"A sandbox holds at most {MOST} descriptors")
     descriptor = _completed(call, body, call.world.new_hex(40))
@@ -57,7 +61,8 @@ def replace_descriptor(call: Call) -> Response:
     """PUT /tenant/descriptors/{id}: answers 201 with the id."""
     previous = _existing(call)
     body = _checked(call)
-    _check_duplicate(call, body, call.world.store.all(KIND, call.sandbox), itself=previous["@id"])
+    if not call.world.options.allow_equal_descriptors:
+        _check_duplicate(call, body, call.world.store.all(KIND, call.sandbox), itself=previous["@id"])
     call.world.store.put(KIND, call.sandbox, previous["@id"], _completed(call, body, previous["@id"]))
     return json_response(201, {"@id": previous["@id"]})
 
@@ -66,6 +71,20 @@ def delete_descriptor(call: Call) -> Response:
     """DELETE /tenant/descriptors/{id}."""
     call.world.store.delete(KIND, call.sandbox, _existing(call)["@id"])
     return Response(status=204)
+
+
+def with_deprecated(resolved: Json, descriptors: list[Json], family: set[str]) -> Json:
+    """The resolved resource with `meta:status: deprecated` at each field that a descriptor of the family deprecates."""
+    shown: Json = orjson.loads(orjson.dumps(resolved))
+    for found in descriptors:
+        if found["@type"] != DEPRECATED or found["xdm:sourceSchema"] not in family:
+            continue
+        node = shown
+        for name in found["xdm:sourceProperty"].strip("/").split("/"):
+            node = node.get("items", node) if node.get("type") == "array" else node
+            node = node.get("properties", {}).get(name, {})
+        node["meta:status"] = "deprecated"
+    return shown
 
 
 def _listed(call: Call, found: list[Json]) -> Response:
@@ -104,7 +123,7 @@ def _checked(call: Call) -> Json:
     """The body, if its schema and its field exist."""
     world, body = call.world, call.body
     if not isinstance(body, dict) or too_deep(body) or not str(body.get("@type", "")).startswith(TYPES):
-        refuse_registry(world, problem.INVALID, f"A descriptor needs an @type that begins with {TYPES}")
+        refuse_registry(world, problem.INVALID, f"A descriptor needs an @type: {' or '.join(TYPES)}...")
     look_up = look_up_in(world, call.sandbox)
     schema = look_up(str(body.get("xdm:sourceSchema", "")))
     if schema is None:
@@ -112,7 +131,11 @@ def _checked(call: Call) -> Json:
     path = body.get("xdm:sourceProperty")
     if not isinstance(path, str) or not path.startswith("/"):
         refuse_registry(world, problem.INVALID, "xdm:sourceProperty must be a path that starts with /")
-    if not has_path(resolve(schema, look_up), path.strip("/").replace("/", ".")):
+    try:
+        resolved = resolve(schema, look_up)
+    except (RefUnknown, MergeConflict) as fault:  # only after lax deletes: something it is made of is gone
+        refuse_registry(world, problem.INVALID, f"{schema['$id']} cannot be resolved: {fault}")
+    if not has_path(resolved, path.strip("/").replace("/", ".")):
         refuse_registry(world, problem.INVALID, f"xdm:sourceProperty {path} is no field of {schema['$id']}")
     return body
 

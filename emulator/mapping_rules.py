@@ -13,6 +13,7 @@ from flowledger.emulator.depth import DEEPEST, too_deep
 from flowledger.emulator.expressions import LONGEST, Malformed, NotComputed, attribute, parse, value_of
 from flowledger.emulator.functions import Surroundings
 from flowledger.emulator.identity import user_of
+from flowledger.emulator.options import Options
 from flowledger.emulator.paths import destination_of, resolved_schema, schema_of
 from flowledger.emulator.problem import refuse, service_problem
 from flowledger.emulator.resolve import has_path
@@ -28,7 +29,8 @@ SOURCE_TYPES: Final = {  # as sent, and as stored: a set that was read may be se
     ATTRIBUTE: ATTRIBUTE, EXPRESSION: EXPRESSION, STATIC: STATIC,
 }  # fmt: skip
 MEDIA_TYPE: Final = "application/vnd.adobe.xed-full+json;version={}"
-KEPT: Final = ("name", "description", "tags", "allowNullValues", "inputSchema")
+REFERENCES_OWN: Final = ("allowNullValues", "inputSchema")
+KEPT: Final = ("name", "description", "tags", *REFERENCES_OWN)
 
 
 def bad(detail: str) -> NoReturn:
@@ -57,7 +59,7 @@ def stored_form(call: Call, *, previous: Json | None = None) -> Json:
         "id": previous["id"] if previous else world.new_hex(32),
         "version": previous["version"] + 1 if previous else 0,
         **stamps,
-        **{key: body[key] for key in KEPT if body.get(key) is not None},
+        **{key: body[key] for key in _kept(body, world.options) if body.get(key) is not None},
         "status": "PUBLISHED",
         "strictMapping": False,
         "supportVersion": False,
@@ -142,6 +144,12 @@ def source_of(mapping: Mapping[str, Any]) -> Any:
 def source_type_of(mapping: Mapping[str, Any]) -> str:
     """The stored spelling of a mapping's source type."""
     return SOURCE_TYPES[mapping.get("sourceType", "ATTRIBUTE")]
+
+
+def _kept(body: Json, options: Options) -> tuple[str, ...]:
+    """The free fields that stay: name, description and tags belong to the reference's dialect (U16)."""
+    in_tutorial_dialect = "xdmSchema" in body
+    return KEPT if options.keep_tutorial_names or not in_tutorial_dialect else REFERENCES_OWN
 
 
 def _version(body: Json, content_type: Any) -> str:

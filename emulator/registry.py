@@ -10,6 +10,7 @@ from flowledger.emulator import registry_problem as problem
 from flowledger.emulator import xdm
 from flowledger.emulator.accept import AcceptInvalid, View, list_form, look_up_view
 from flowledger.emulator.descriptors import ROUTES as DESCRIPTOR_ROUTES
+from flowledger.emulator.descriptors import with_deprecated
 from flowledger.emulator.identity import tenant_of
 from flowledger.emulator.jsonpatch import PatchFault, apply_patch
 from flowledger.emulator.registry_compose import compose, id_of, look_up_in
@@ -17,13 +18,20 @@ from flowledger.emulator.registry_list import BASE, listed_page
 from flowledger.emulator.registry_problem import NOT_FOUND, refuse_registry
 from flowledger.emulator.registry_rules import check_additive, check_title, check_union, check_unused
 from flowledger.emulator.resolve import MergeConflict, RefUnknown, resolve, without_text
+from flowledger.emulator.unions import unions_of
 from flowledger.emulator.wire import Response, json_response
 from flowledger.emulator.world import Call, Handler, Route
 
 Json = dict[str, Any]
 
-WRITABLE: Final = {"classes": "classes", "schemas": "schemas", "fieldgroups": "fieldgroups", "mixins": "fieldgroups"}
-READABLE: Final = {**WRITABLE, "datatypes": "datatypes", "behaviors": "behaviors", "unions": "unions"}
+WRITABLE: Final = {  # spelling in a path -> kind
+    "classes": "classes",
+    "schemas": "schemas",
+    "fieldgroups": "fieldgroups",
+    "mixins": "fieldgroups",
+    "datatypes": "datatypes",
+}
+READABLE: Final = {**WRITABLE, "behaviors": "behaviors", "unions": "unions"}
 RECENT: Final = 10
 
 
@@ -38,10 +46,10 @@ def read_stats(call: Call) -> Response:
         {
             "imsOrg": call.org,
             "tenantId": tenant_of(world.options, call.org),
-            "counts": {**counts, "unions": 0},
+            "counts": {**counts, "unions": len(unions_of(listed["schemas"]))},
             "recentlyCreatedResources": _latest(everything, "repo:createdDate"),
             "recentlyUpdatedResources": _latest(everything, "repo:lastModifiedDate"),
-            "classUsage": _usage(listed["schemas"]),
+            "classUsage": _usage(listed["schemas"], as_array=world.options.class_usage_array),
         },
     )
 
@@ -51,12 +59,12 @@ def _latest(objects: list[Json], date: str) -> list[Json]:
     return [_brief(found) for found in newest]
 
 
-def _usage(schemas: list[Json]) -> dict[str, list[Json]]:
+def _usage(schemas: list[Json], *, as_array: bool) -> dict[str, list[Json]] | list[Json]:
     """Which schemas use a class: the latest schemas only, so that the answer stays short."""
     usage: dict[str, list[Json]] = {}
     for schema in schemas[-RECENT:]:
         usage.setdefault(schema["meta:class"], []).append(_brief(schema))
-    return usage
+    return [{"class": id, "schemas": found} for id, found in usage.items()] if as_array else usage
 
 
 def _brief(found: Json) -> Json:
@@ -77,6 +85,8 @@ def _lists(container: str, kind: str) -> Handler:
             refuse_registry(call.world, problem.LIST_ACCEPT, str(fault))
         if container == "global":
             found = list(xdm.global_resources()[kind].values())
+        elif kind == "unions":
+            found = list(unions_of(call.world.listed("schemas", call.sandbox)).values())
         else:
             found = call.world.listed(kind, call.sandbox)
         return listed_page(call, container, kind, found, form)
@@ -102,6 +112,8 @@ def _existing(call: Call, container: str, kind: str) -> Json:
     id = id_of(call.params["id"])
     if container == "global":
         found = xdm.global_resources()[kind].get(id)
+    elif kind == "unions":
+        found = unions_of(call.world.store.all("schemas", call.sandbox)).get(id)
     else:
         found = call.world.store.get(kind, call.sandbox, id)
     if found is None:
@@ -130,6 +142,9 @@ def _shown(call: Call, resource: Json, view: View) -> Json:
         family = {resource["$id"], *resource.get("meta:extends", ())}
         every = call.world.store.all("descriptors", call.sandbox)
         shown["meta:descriptors"] = [found for found in every if found["xdm:sourceSchema"] in family]
+    if view.deprecated:
+        every = call.world.store.all("descriptors", call.sandbox)
+        shown = with_deprecated(shown, every, {resource["$id"], *resource.get("meta:extends", ())})
     return shown if view.text else without_text(shown)
 
 

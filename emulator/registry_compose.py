@@ -19,9 +19,10 @@ from flowledger.emulator.world import Call, World
 
 Json = dict[str, Any]
 
-TENANT_KINDS: Final = ("classes", "schemas", "fieldgroups")
-RESOURCE_TYPE: Final = {"classes": "classes", "schemas": "schemas", "fieldgroups": "mixins"}
+TENANT_KINDS: Final = ("classes", "schemas", "fieldgroups", "datatypes")
+RESOURCE_TYPE: Final = {"classes": "classes", "schemas": "schemas", "fieldgroups": "mixins", "datatypes": "datatypes"}
 CUSTOM_NAME: Final = re.compile(r"[A-Za-z0-9-][A-Za-z0-9_-]*")
+NAMES_RULE: Final = "names are of letters, digits, - and _, and do not start with _"
 LARGEST_INT: Final = 2**31
 XDM_TYPES: Final = {"string", "integer", "number", "boolean", "object", "array"}
 SERVERS_OWN: Final = frozenset(  # whatever a body says of these, the server says again
@@ -77,7 +78,8 @@ def compose(kind: str, body: Any, call: Call, *, previous: Json | None = None) -
     sent = {key: value for key, value in body.items() if key not in SERVERS_OWN}
     resource: Json = {"$id": id, "meta:altId": alt_id_of(id), "meta:resourceType": RESOURCE_TYPE[kind], **sent}
     renamed_to = own_namespace if is_adhoc else ""
-    resource["allOf"] = _parts(body["allOf"], renamed_to, world)
+    if "allOf" in body:
+        resource["allOf"] = _parts(body["allOf"], renamed_to, world)
     if "properties" in body:
         resource["properties"] = _part({"properties": body["properties"]}, renamed_to, world)["properties"]
     if "definitions" in resource:
@@ -130,6 +132,8 @@ def _check_form(kind: str, body: Any, world: World) -> None:
     if body.get("type") != "object":
         refuse_registry(world, problem.INVALID, 'The resource needs "type": "object"')
     parts = body.get("allOf")
+    if kind == "datatypes" and parts is None and isinstance(body.get("properties"), dict):
+        parts = [{}]  # a data type may say its properties without any part
     if not isinstance(parts, list) or not parts or not all(isinstance(part, dict) for part in parts):
         refuse_registry(world, problem.INVALID, "The resource needs allOf, an array of at least one object")
     definitions = body.get("definitions", {})
@@ -167,6 +171,11 @@ def _check_namespace(kind: str, body: Json, namespace: str, is_adhoc: bool, worl
         if kind == "schemas":
             text = f"Field {name} is defined in the schema itself: custom fields belong in a field group"
             refuse_registry(world, problem.NAMESPACE, text)
+        if kind == "datatypes":
+            if not CUSTOM_NAME.fullmatch(name):
+                refuse_registry(world, problem.INVALID, f"Field {name}: {NAMES_RULE}")
+            _check_names(field, name, world)
+            continue
         if is_adhoc and name not in ("_adhoc", namespace):
             text = f"Field {name} lies outside _adhoc, where the fields of an ad hoc class belong"
             refuse_registry(world, problem.OUTSIDE_DATASET_NAMESPACE, text)
@@ -189,8 +198,7 @@ def _check_names(field: Any, path: str, world: World) -> None:
     if isinstance(field, dict) and isinstance(field.get("properties"), dict):
         for name, inner in field["properties"].items():
             if not CUSTOM_NAME.fullmatch(name):
-                text = f"Field {path}.{name}: names are of letters, digits, - and _, and do not start with _"
-                refuse_registry(world, problem.INVALID, text)
+                refuse_registry(world, problem.INVALID, f"Field {path}.{name}: {NAMES_RULE}")
             _check_names(inner, f"{path}.{name}", world)
 
 
@@ -275,7 +283,7 @@ def _check_compatible(refs: list[str], base: Json, look_up: LookUp, world: World
 def _closure(resource: Json, look_up: LookUp) -> list[str]:
     """Everything that the parts of allOf extend, directly or through others."""
     found: dict[str, None] = {}
-    for part in resource["allOf"]:
+    for part in resource.get("allOf", ()):
         ref = part.get("$ref", "#/")
         target = None if ref.startswith("#/") else look_up(ref)
         if target is not None:

@@ -18,6 +18,7 @@ Json = dict[str, Any]
 BASE: Final = "/data/foundation/schemaregistry"
 CAP: Final = 300  # a list without paging stops there
 LARGEST_LIMIT: Final = 500
+LONGEST_NUMBER: Final = 15  # digits
 DEFAULT_ORDER: Final = "updated"
 DATES: Final = {"updated": "repo:lastModifiedDate", "created": "repo:createdDate"}
 BRIEF: Final = ("$id", "meta:altId", "version", "title")
@@ -75,7 +76,7 @@ def _limit(call: Call, orderby: str | None) -> int:
     text = call.request.first("limit")
     if text is None or orderby is None:
         return CAP  # a limit alone means nothing; the community client sends it nevertheless
-    if not text.isdecimal() or int(text) > LARGEST_LIMIT:
+    if not text.isdecimal() or len(text) > LONGEST_NUMBER or int(text) > LARGEST_LIMIT:
         refuse_registry(call.world, problem.INVALID, f"limit must be 0 to {LARGEST_LIMIT}, not {text}")
     return int(text)
 

@@ -35,6 +35,8 @@ UNION_IDENTITY: Final = "XDM-1528-400"
 BREAKING: Final = "XDM-1598-400"  # own: §2.6 says that only additive changes are allowed, not what answers others
 IN_USE: Final = "XDM-1599-400"  # U6, own
 
+ACCEPT_FAULTS: Final = (LIST_ACCEPT, LOOK_UP_ACCEPT, DESCRIPTOR_LIST_ACCEPT, DESCRIPTOR_LOOK_UP_ACCEPT)
+
 TITLES: Final = {
     LIST_ACCEPT: "Accept header invalid",
     LOOK_UP_ACCEPT: "Accept header invalid",
@@ -57,6 +59,8 @@ TITLES: Final = {
 def refuse_registry(world: World, code: str, detail: str) -> NoReturn:
     """Stop with the registry's own body; the status is the code's last part. `detail` says what and to what."""
     status = int(code.rsplit("-", 1)[1])
+    if world.options.registry_2020_errors and (code in ACCEPT_FAULTS or code == INVALID):
+        raise Refused(json_response(*_of_2020(code, detail)))
     now = world.now_ms()
     request = hashlib.sha256(f"{now}:{code}:{detail}".encode()).hexdigest()
     body: dict[str, Any] = {
@@ -72,3 +76,11 @@ def refuse_registry(world: World, code: str, detail: str) -> NoReturn:
         "detail": detail,
     }
     raise Refused(json_response(status, body))
+
+
+def _of_2020(code: str, detail: str) -> tuple[int, dict[str, Any]]:
+    """Status and body of the same fault before there were codes (§2.1, §8.2)."""
+    not_acceptable = code in ACCEPT_FAULTS and "version" not in detail
+    status = 406 if not_acceptable else 400
+    title = "NotAcceptableError" if not_acceptable else "BadRequestError"
+    return status, {"type": "/placeholder/type/uri", "status": status, "title": title, "detail": detail}

@@ -7,7 +7,7 @@ from typing import Any
 from flowledger.emulator import registry_problem as problem
 from flowledger.emulator.registry_compose import TENANT_KINDS, look_up_in
 from flowledger.emulator.registry_problem import refuse_registry
-from flowledger.emulator.resolve import paths_of, resolve
+from flowledger.emulator.resolve import MergeConflict, RefUnknown, paths_of, references, resolve
 from flowledger.emulator.world import Call
 
 Json = dict[str, Any]
@@ -34,10 +34,15 @@ def check_unused(kind: str, id: str, call: Call) -> None:
         return
     if kind == "schemas":
         users = [f"dataset {found['id']}" for found in store.all("dataSets", sandbox) if found["schemaRef"]["id"] == id]
+    elif kind == "datatypes":
+        every = [found for other in TENANT_KINDS for found in store.all(other, sandbox)]
+        users = [f"{found['meta:resourceType']} {found['$id']}" for found in every if id in references(found)]
     else:
         users = [f"schema {found['$id']}" for found in store.all("schemas", sandbox) if id in found["meta:extends"]]
     if users:
         refuse_registry(call.world, problem.IN_USE, f"{id} is used by {users[0]}")
+    if kind == "schemas" and UNION in (store.peek(kind, sandbox, id) or {}).get(TAGS, ()):
+        refuse_registry(call.world, problem.IN_USE, f"{id} is part of a union, and the union tag is permanent")
 
 
 def check_additive(changed: Json, call: Call) -> None:
@@ -46,11 +51,20 @@ def check_additive(changed: Json, call: Call) -> None:
     used = {found["schemaRef"]["id"] for found in world.store.all("dataSets", call.sandbox)}
     look_up = look_up_in(world, call.sandbox)
     for schema in world.store.all("schemas", call.sandbox):
-        if schema["$id"] not in used or changed["$id"] not in (schema["$id"], *schema["meta:extends"]):
+        is_near = changed["$id"] in (schema["$id"], *schema["meta:extends"])
+        if schema["$id"] not in used or not (is_near or changed["meta:resourceType"] == "datatypes"):
             continue
-        before = paths_of(resolve(schema, look_up))
         new_schema = changed if schema["$id"] == changed["$id"] else schema
-        after = paths_of(resolve(new_schema, lambda id: changed if id == changed["$id"] else look_up(id)))
+        try:
+            before = paths_of(resolve(schema, look_up))
+        except (RefUnknown, MergeConflict):
+            continue  # only after lax deletes: something it was made of is gone, and nothing more can be lost
+        try:
+            after = paths_of(resolve(new_schema, lambda id: changed if id == changed["$id"] else look_up(id)))
+        except MergeConflict as conflict:
+            refuse_registry(world, problem.MERGE, f"Schema {schema['$id']}: incompatible types at {conflict}")
+        except RefUnknown as unknown:
+            refuse_registry(world, problem.INVALID, f"Schema {schema['$id']}: $ref {unknown} leads back to itself")
         lost = [path for path, kind in before.items() if after.get(path) != kind]
         if lost:
             text = f"Schema {schema['$id']} is used by a dataset and may only grow, but {lost[0]} goes or changes"
