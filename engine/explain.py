@@ -48,6 +48,8 @@ def explain(run: str, documents: Sequence[Any], clock: Clock) -> Explanation:
     assert ledger.spec is not None
     if ledger.state is RunState.PROVISIONED:
         return _provisioned(ledger)
+    if ledger.destroying:
+        return _destroying(ledger)
     step = _step_of(ledger, entries)
     sent, came_back = _last_call(step, entries)
     return Explanation(
@@ -73,6 +75,45 @@ def _provisioned(ledger: Ledger) -> Explanation:
         came_back=None,
         known=tuple(known) if ledger.duplicates else (),
         next=f"flowledger status {ledger.run}",
+    )
+
+
+def _destroying(ledger: Ledger) -> Explanation:
+    """What is deleted, what is not, and why not."""
+    gone = [removal for removal in ledger.removals.values() if removal.gone]
+    known = [f"{len(gone)} objects are deleted, or were gone"]
+    left = {(one["step"], one["id"]): one["why"] for one in ledger.left} or {
+        key: removal.left for key, removal in ledger.removals.items() if removal.left and not removal.gone
+    }
+    known += [f"{step} {id} is left: {why}" for (step, id), why in left.items()]
+    for removal in ledger.removals.values():
+        for op, attempts in removal.attempts.items():
+            if attempts and attempts[-1].unanswered and not removal.gone:
+                known.append(f"the {op} of {removal.step} {removal.id} has no usable answer: reading it will tell")
+    known += [
+        f"{record.name}: attempt {', '.join(str(one.number) for one in record.unanswered)} to create it has no usable "
+        "answer: nothing is deleted before its settle window is over"
+        for record in ledger.steps.values()
+        if record.unanswered and not ledger.destroyed
+    ]
+    stop = ledger.stopped
+    if ledger.destroyed:
+        headline = "nothing to explain: the run is destroyed"
+    elif stop is not None:
+        asked = f" (request id {stop.request_id})" if stop.request_id else ""
+        headline = f"{stop.error}: {stop.message}{asked}"
+    else:
+        headline = "no end is journaled: its process is still at it, or was killed while it destroyed the run"
+    again = f"flowledger destroy {ledger.run}"
+    return Explanation(
+        run=ledger.run,
+        state=ledger.state,
+        headline=headline,
+        step=stop.step if stop is not None and not ledger.destroyed else "",
+        sent=None,
+        came_back=None,
+        known=tuple(known),
+        next=f"flowledger status {ledger.run}" if ledger.destroyed else (stop.hint if stop and stop.hint else again),
     )
 
 

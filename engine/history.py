@@ -94,13 +94,14 @@ def answer_text(answer: Any) -> str:
 
 def _pairs(numbered: list[tuple[int, dict[str, Any]]]) -> dict[int, int]:
     """Numbers of intents and outcomes that belong together, both ways."""
-    intents: dict[tuple[str, int], int] = {}
+    intents: dict[tuple[str, str, str, int], int] = {}
     pairs: dict[int, int] = {}
     for number, doc in numbered:
-        kind, key = _kind(doc), (str(doc.get("step")), int(doc.get("attempt") or 0))
-        if kind == "intent_recorded":
+        kind = _kind(doc)
+        key = (str(doc.get("step")), str(doc.get("id", "")), str(doc.get("op", "")), int(doc.get("attempt") or 0))
+        if kind in ("intent_recorded", "delete_intended"):
             intents[key] = number
-        elif kind == "outcome_recorded" and key in intents:
+        elif kind in ("outcome_recorded", "delete_answered") and key in intents:
             pairs[number], pairs[intents[key]] = intents[key], number
     return pairs
 
@@ -161,6 +162,26 @@ def _text(doc: Doc, pair: Doc | None) -> str:
             return "drift: " + "; ".join(map(str, doc.get("differences") or []))
         case "run_stopped":
             return f"stopped, {str(doc.get('state')).replace('_', ' ')}: {doc.get('error')}: {doc.get('message')}"
+        case "destroy_begun":
+            kept = ", without the dataset, its schema and its field group" if doc.get("keep_dataset") else ""
+            return f"destroy begun{kept}: from here on the run can only be destroyed"
+        case "delete_intended":
+            return f"will {doc.get('op')} {doc.get('id')}" + ("" if pair else ": no outcome is journaled")
+        case "delete_answered":
+            words = " ".join(str(doc[name]) for name in ("code", "text") if doc.get(name))
+            said = str(doc.get("outcome")).replace("_", " ")
+            return f"{doc.get('op')} {said}: {answer_text(doc.get('answer'))}" + (f", {words}" if words else "")
+        case "object_gone":
+            return f"{doc.get('id')} is gone"
+        case "object_left":
+            return f"left {doc.get('id')}: {doc.get('why')}"
+        case "run_destroyed":
+            return "destroyed" + (f", {_count(doc.get('left'), 'object')} left" if doc.get("left") else "")
+        case "drift_begun":
+            return f"compared with the platform by process {doc.get('pid')} on {doc.get('host')}"
+        case "drift_checked":
+            twins = [id for ids in (doc.get("twins") or {}).values() for id in ids]
+            return f"compared: drift at {_count(doc.get('drifted'), 'step')}, {_count(twins, 'twin')}"
         case "run_provisioned":
             return "provisioned" + (f", {_count(doc.get('duplicates'), 'duplicate')}" if doc.get("duplicates") else "")
     return "an event of a kind that this version does not know"

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from flowledger.cli import demo, emulator, journal, look, provision, specs
+from flowledger.cli import config, demo, destroy, drift, emulator, journal, look, provision, specs
+from flowledger.cli.command import guarded
 
 EPILOG = """\b
 A first run, without credentials and without Adobe:
@@ -14,7 +15,7 @@ A first run, without credentials and without Adobe:
   $ flowledger init paypal && flowledger apply paypal-products.yaml --local
 
 \b
-Environment (a flag outranks it; it outranks the spec and the defaults):
+Environment (a flag outranks it; it outranks a profile, the spec and the defaults):
   FLOWLEDGER_JOURNAL         journal directory (.flowledger/journal)
   FLOWLEDGER_BASE_URL        the platform (https://platform.adobe.io)
   FLOWLEDGER_IMS_URL         IMS (Adobe's; an emulator serves both on one URL)
@@ -22,6 +23,7 @@ Environment (a flag outranks it; it outranks the spec and the defaults):
   FLOWLEDGER_CLIENT_SECRET   its secret (or ..._SECRET_FILE, ..._SECRET_COMMAND),
   FLOWLEDGER_ORG_ID          and the organisation, like 1234@AdobeOrg
   FLOWLEDGER_SANDBOX         sandbox (prod)
+  FLOWLEDGER_PROFILE         profile of flowledger.toml to take settings from
   FLOWLEDGER_LOG_FORMAT      json: stderr as JSON lines
   NO_COLOR                   no colour
 
@@ -68,16 +70,50 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def flowledger_command(
+    ctx: typer.Context,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="Take settings from this profile of flowledger.toml (or FLOWLEDGER_PROFILE).",
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Provision an Adobe Experience Platform dataflow from one spec file."""
+    code = guarded(lambda: _use_profile(ctx, profile), debug=False, as_json=False)
+    if code:
+        raise typer.Exit(code)
+
+
+def _use_profile(ctx: typer.Context, name: str | None) -> None:
+    """Put the profile's settings where the verb looks for them, for as long as the verb runs."""
+    import os
+
+    from flowledger.cli.settings import current_folder, profile_of, put_into
+
+    before = dict(os.environ)
+    ctx.obj = {"environ": before, "profile": name}
+    profile = profile_of(before, current_folder(), name)
+    if profile is not None:
+        put_into(os.environ, profile)
+
+    def put_back() -> None:
+        for variable in os.environ.keys() - before.keys():
+            del os.environ[variable]
+
+    ctx.call_on_close(put_back)
 
 
 specs.register(app)
 provision.register(app)
 look.register(app)
+drift.register(app)
+destroy.register(app)
 app.add_typer(journal.app, name="journal", short_help="Query, verify, export and repair a journal.")
+app.add_typer(config.app, name="config", short_help="Show which settings hold.")
 app.add_typer(emulator.app, name="emulator", short_help="Start, reset and trouble a local platform.")
 demo.register(app)

@@ -34,7 +34,8 @@ def status(run: RunArgument, journal: JournalOption = DEFAULT_JOURNAL, as_json: 
         print(printable(f"Stopped: {stop.message}{asked}"))
         print(printable(f"Next: {stop.hint or f'flowledger explain {run}'}"))
     elif report.exit_code:
-        print(f"Unfinished. Next: flowledger resume {run}")
+        verb = "destroy" if report.state == "destroying" else "resume"
+        print(f"Unfinished. Next: flowledger {verb} {run}")
     print(f"Changed: {moment(report.changed_at)} ({ago(report.changed_at)})")
     print(f"Journal: {place(report.journal)}  ({report.events} events)")
     return 0

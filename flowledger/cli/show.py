@@ -163,5 +163,12 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
     if report["duplicates"]:
         lines += ["", f"  {len(report['duplicates'])} duplicates carry this run's marker beside these:"]
         lines += [f"    {id}" for id in report["duplicates"]]
+        if report["state"] not in ("destroying", "destroyed"):
+            lines.append(f"  flowledger drift {report['run']} --remove-twins removes those that nothing refers to")
+    if report.get("destroyed"):
+        lines += ["", f"  {len(report['destroyed'])} objects are deleted"]
+    if report.get("left"):
+        lines += ["", "  left:"]
+        lines += table(((left["step"], left["id"], left["why"]) for left in report["left"]), indent=4)
     lines.append("")
     return lines

@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def stopping_on_signals(halt: Halt, *, begun: Callable[[], bool], run: str) -> Iterator[None]:
+def stopping_on_signals(halt: Halt, *, begun: Callable[[], bool], run: str, verb: str = "resume") -> Iterator[None]:
     """Inside, in a running loop: the first signal requests the halt, the second exits with 128 + its number.
 
     `begun` says whether this process drives the run already. Before that (waiting for the journal's lock) there is
@@ -34,7 +34,7 @@ def stopping_on_signals(halt: Halt, *, begun: Callable[[], bool], run: str) -> I
             say(f"{number.name}: nothing was begun", level="warning", run=run)
             _end_at_once(75)
         say(
-            f"{number.name}: finishing what is in flight, then stopping; resume {run} carries on (again: end at once)",
+            f"{number.name}: finishing what is in flight, then stopping; {verb} {run} carries on (again: end at once)",
             level="warning",
             run=run,
         )

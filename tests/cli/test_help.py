@@ -13,7 +13,7 @@ import typer.main
 from flowledger.cli.app import app
 
 VERBS = [
-    "init", "validate", "plan", "apply", "resume", "status", "runs", "history", "explain", "graph",
+    "init", "validate", "plan", "apply", "resume", "status", "runs", "history", "explain", "graph", "drift", "destroy",
     "journal query", "journal verify", "journal export", "journal repair",
     "emulator start", "emulator reset", "emulator faults add", "emulator faults list", "emulator faults clear",
     "demo",

@@ -36,7 +36,8 @@ def test_a_run_as_it_was_made_has_no_drift_and_stays_provisioned(bench: Any) -> 
 
 
 def last_post(bench: Any) -> Request:
-    return [request for request in bench.requests if request.effect][-1]
+    effects: list[Request] = [request for request in bench.requests if request.effect]
+    return effects[-1]
 
 
 def test_an_edit_and_a_deletion_are_each_named_and_journaled(bench: Any) -> None:

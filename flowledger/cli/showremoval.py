@@ -1,0 +1,75 @@
+"""What destroy and drift print for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from flowledger.cli.printable import printable
+from flowledger.cli.show import bold, table
+
+if TYPE_CHECKING:
+    from flowledger.engine.destroy import DestroyPlan
+    from flowledger.engine.driftcheck import DriftReport
+    from flowledger.engine.report import Report
+
+
+def destroy_plan_lines(plan: DestroyPlan, *, about_to: bool = False) -> list[str]:
+    """What would go, in order; what would be looked for first; what would stay. `about_to`: a question follows."""
+    if plan.state == "destroyed":
+        lines = [f"{bold(plan.run)}: nothing to do, the run is destroyed"]
+        return lines + _stays((one["step"], one["id"], one["why"]) for one in plan.stays)
+    lines = [f"{bold(plan.run)} is {plan.state.replace('_', ' ')}. A destroy deletes, in this order:", ""]
+    rows = [(str(one.stage), one.label, printable(one.id)) for one in plan.deletes]
+    lines += table(rows) or ["  nothing that is known"]
+    if any(one.kind == "dataSets" for one in plan.deletes):
+        lines += ["", "The dataset goes with all data in it. (--keep-dataset leaves it.)"]
+    if plan.in_doubt:
+        lines += ["", f"First it waits until no create without an answer can take effect: {', '.join(plan.in_doubt)}."]
+    if plan.look_ups:
+        lines += ["", f"Then it looks for {len(plan.look_ups)} markers; what carries one goes too."]
+    lines += _stays((one["step"], one["id"], one["why"]) for one in plan.stays)
+    if not about_to:
+        lines += ["", "Nothing was sent and nothing was written."]
+    return lines
+
+
+def destroy_lines(report: Report, labels: Mapping[str, str]) -> list[str]:
+    """What went and what is left."""
+    lines = [f"{bold(report.run)}  {report.state}  (sandbox {report.sandbox} of {report.org})"]
+    if report.destroyed:
+        lines += ["", f"{len(report.destroyed)} objects are deleted:"]
+        lines += table((labels.get(one.step, one.step), printable(one.id)) for one in report.destroyed)
+    lines += _stays((one.step, one.id, one.why) for one in report.left)
+    return [*lines, ""]
+
+
+def drift_lines(report: DriftReport, labels: Mapping[str, str]) -> list[str]:
+    """What differs, the twins, and what to type next."""
+    lines = [f"{bold(report.run)}  {report.state}"]
+    if not report.differences and not report.twins:
+        lines.append("No drift: everything is there, unedited, and once.")
+    for drift in report.differences:
+        lines += ["", f"{drift.step}:"]
+        lines += [f"  {printable(difference)}" for difference in drift.differences]
+    if report.twins:
+        lines += ["", "Twins, further objects with this run's markers:"]
+        lines += table(
+            (
+                labels.get(twin.step, twin.step),
+                printable(twin.id),
+                "removed" if twin.removed else printable(twin.why) or "nothing refers to it",
+            )
+            for twin in report.twins
+        )
+    if report.unfinished:
+        lines += ["", f"Not looked at, because they are not done: {', '.join(report.unfinished)}"]
+        lines.append(f"Next: flowledger resume {report.run}")
+    if report.removable:
+        lines += ["", f"Next: flowledger drift {report.run} --remove-twins"]
+    return lines
+
+
+def _stays(staying: Iterable[tuple[str, str, str]]) -> list[str]:
+    rows = [(step, printable(id), printable(why)) for step, id, why in staying]
+    return ["", "Stays:", *table(rows)] if rows else []
