@@ -43,6 +43,7 @@ CLASS = {
     "type": "object",
     "allOf": [{"$ref": ADHOC}, {"properties": {"_adhoc": {"type": "object", "properties": COLUMNS}}}],
 }
+DATA_TYPE = {"title": "t", "type": "object", "properties": COLUMNS, "allOf": [{"properties": COLUMNS}]}
 SCHEMA = {"title": "s", "type": "object", "allOf": [{"$ref": PROFILE}, {"$ref": f"{PROFILE}-person-details"}]}
 PATCH = [
     {"op": "add", "path": "/allOf/-", "value": {"$ref": f"{PROFILE}-personal-details"}},
@@ -85,7 +86,9 @@ def places(node: Json, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(value, (*here, key))
 
 
-@pytest.mark.parametrize(("kind", "body"), [("classes", CLASS), ("schemas", SCHEMA), ("fieldgroups", GROUP)])
+@pytest.mark.parametrize(
+    ("kind", "body"), [("classes", CLASS), ("schemas", SCHEMA), ("fieldgroups", GROUP), ("datatypes", DATA_TYPE)]
+)
 def test_every_body_of_the_registry_gets_an_answer(prod: Caller, kind: str, body: Json) -> None:
     path = f"{REGISTRY}/tenant/{kind}"
     valid = prod.send("POST", path, {**body, "title": f"valid {kind}"}).json
@@ -101,6 +104,19 @@ def test_every_body_of_the_registry_gets_an_answer(prod: Caller, kind: str, body
             resource = f"{path}/{answer.json['meta:altId']}"
             headers = {"accept": "application/vnd.adobe.xed-full-notext+json; version=1"}
             assert prod.send("GET", resource, headers=headers).status == 200, bad
+
+
+def test_every_descriptor_gets_an_answer(prod: Caller, schema: str) -> None:
+    path = f"{REGISTRY}/tenant/descriptors"
+    body = {"@type": "xdm:descriptorDeprecated", "xdm:sourceSchema": schema, "xdm:sourceProperty": "/person/name"}
+    id = prod.send("POST", path, body).json["@id"]
+    form = "application/vnd.adobe.xed-deprecatefield+json; version=1"
+
+    for bad in spoilt(body):
+        answers = [prod.send("PUT", f"{path}/{id}", bad), prod.send("POST", path, bad)]
+        assert {answer.status for answer in answers} <= {201, 400}, bad
+        place = f"{REGISTRY}/tenant/schemas/{schema.replace(':', '%3A').replace('/', '%2F')}"
+        assert prod.send("GET", place, headers={"accept": form}).status == 200, bad
 
 
 def test_every_json_patch_of_the_registry_gets_an_answer(prod: Caller) -> None:
@@ -122,7 +138,9 @@ def test_every_body_of_catalog_gets_an_answer(prod: Caller, schema: str) -> None
     path = f"{CATALOG}/dataSets"
     id = prod.send("POST", path, body, query=with_source).json[0].rpartition("/")[2]
     calls = [{"id": "one", "resource": "/dataSets?requestDataSource=true", "method": "POST", "body": body}]
-    calls += [{"id": "two", "resource": "/dataSets/<<one>>", "method": "PATCH", "body": {"name": "e"}}]
+    calls += [
+        {"id": "two", "resource": "/dataSets/<<one>>", "method": "PATCH", "body": {"name": "e"}, "headers": {"a": "b"}}
+    ]
     patch = {"content-type": "application/json-patch+json"}
 
     for bad in spoilt(body):

@@ -1,0 +1,115 @@
+"""Catalog: batches, dataset files, and its undocumented choices in both worlds (platform-api.md §3.3, §3.4, §15)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flowledger.emulator.caller import CATALOG, REGISTRY, Caller, Reply
+from flowledger.emulator.core import Emulator
+from flowledger.emulator.options import Options
+
+BATCHES = f"{CATALOG}/batches"
+
+
+@pytest.fixture(autouse=True)
+def batches(emulator: Emulator) -> None:
+    """Three batches as the platform keeps them after runs: two of dataset d1, one of d2."""
+    for id, data_set, status, created in (
+        ("01A", "d1", "success", 1000),
+        ("01B", "d1", "failed", 2000),
+        ("01C", "d2", "success", 3000),
+    ):
+        batch = {
+            "id": id,
+            "status": status,
+            "relatedObjects": [{"type": "dataSet", "id": data_set}],
+            "metrics": {"recordsWritten": created},
+            "created": created,
+        }
+        emulator.world.store.put("batches", "prod", id, batch)
+        file = {"id": f"f-{id}", "dataSetId": data_set, "batchId": id, "isValid": True}
+        emulator.world.store.put("dataSetFiles", "prod", file["id"], file)
+
+
+def ask(caller: Caller, *query: tuple[str, str]) -> Reply:
+    return caller.send("GET", BATCHES, query=query)
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ([], ["01A", "01B", "01C"]),
+        ([("dataSet", "d1")], ["01A", "01B"]),
+        ([("dataSet", "d1"), ("status", "success")], ["01A"]),
+        ([("status", "success,failed")], ["01A", "01B", "01C"]),
+        ([("status", "staged")], []),
+        ([("createdAfter", "1000")], ["01B", "01C"]),
+        ([("createdBefore", "3000")], ["01A", "01B"]),
+        ([("createdAfter", "1000"), ("createdBefore", "3000")], ["01B"]),
+        ([("orderBy", "desc:created"), ("limit", "1")], ["01C"]),
+        ([("orderBy", "desc:created"), ("limit", "2"), ("start", "2")], ["01A"]),
+        ([("property", "status!=success")], ["01B"]),
+    ],
+)
+def test_batches_are_found_by_dataset_status_and_time(
+    prod: Caller, query: list[tuple[str, str]], ids: list[str]
+) -> None:
+    assert list(ask(prod, *query).json) == ids
+
+
+@pytest.mark.parametrize("query", [("createdAfter", "yesterday"), ("createdBefore", "-1"), ("limit", "0")])
+def test_a_query_of_batches_that_makes_no_sense_is_refused(prod: Caller, query: tuple[str, str]) -> None:
+    reply = ask(prod, query)
+
+    assert (reply.status, reply.code) == (400, "CATALOG-400")
+
+
+def test_a_batch_is_a_map_of_one(prod: Caller, dev: Caller) -> None:
+    found = prod.send("GET", f"{BATCHES}/01A", query=[("properties", "status,metrics")])
+
+    assert found.json == {"01A": {"status": "success", "metrics": {"recordsWritten": 1000}}}
+    assert dev.send("GET", f"{BATCHES}/01A").status == 404
+    assert prod.send("GET", f"{BATCHES}/absent").code == "CATALOG-404"
+
+
+def test_the_files_of_a_dataset_are_listed_by_what_its_files_say(prod: Caller) -> None:
+    listed = prod.send("GET", f"{CATALOG}/dataSetFiles", query=[("dataSetId", "d1")])
+
+    assert list(listed.json) == ["f-01A", "f-01B"]
+    assert prod.send("GET", f"{CATALOG}/dataSetFiles/f-01A").json["f-01A"]["batchId"] == "01A"
+    assert prod.send("GET", f"{CATALOG}/dataSetFiles/absent").status == 404
+
+
+def test_deleting_what_is_not_there_answers_nothing_or_404(prod: Caller) -> None:
+    """§3.3."""
+    path = f"{CATALOG}/dataSets/absent"
+    strict = Caller(Emulator(options=Options(absent_delete_404=True)))
+
+    assert (prod.send("DELETE", path).status, prod.send("DELETE", path).json) == (200, [])
+    assert (strict.send("DELETE", path).status, strict.send("DELETE", path).code) == (404, "CATALOG-404")
+
+
+def test_a_call_in_a_batch_may_have_headers_of_its_own(prod: Caller, emulator: Emulator) -> None:
+    schema = {"title": "s", "type": "object", "allOf": [{"$ref": "https://ns.adobe.com/xdm/context/profile"}]}
+    id = prod.send("POST", f"{REGISTRY}/tenant/schemas", schema).json["$id"]
+    body = {"name": "d", "schemaRef": {"id": id}}
+    made = prod.send("POST", f"{CATALOG}/dataSets", body, query=[("requestDataSource", "true")]).json[0]
+
+    def patch(headers: Any) -> Reply:
+        call = {"id": "1", "resource": made.removeprefix("@"), "method": "PATCH", "body": {"name": "e"}}
+        return prod.send("POST", CATALOG, [{**call, "headers": headers}])
+
+    assert patch({"If-Match": '"stale"'}).json[0]["code"] == 412
+    assert patch({"Pragma": "validate-only"}).json[0]["code"] == 200
+    assert emulator.objects("dataSets")[0]["name"] == "d"
+    assert patch(None).json[0]["code"] == 200
+    assert emulator.objects("dataSets")[0]["name"] == "e"
+    assert [patch(headers).status for headers in ("x", ["x"], {"If-Match": 1})] == [400, 400, 400]
+
+
+@pytest.mark.parametrize("name", ["limit", "start"])
+def test_a_number_of_a_thousand_digits_is_refused_not_read(prod: Caller, name: str) -> None:
+    assert ask(prod, (name, "9" * 1000)).status == 400
+    assert prod.send("GET", BATCHES, headers={name: "9" * 10_000}).status == 400
