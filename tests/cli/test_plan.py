@@ -84,6 +84,15 @@ def test_plan_makes_no_change_and_needs_no_journal(connected: Any, emulator: Any
     assert connected("plan", "spec.yaml", "--detailed-exitcode").code == 2
 
 
+def test_a_plan_of_the_current_style_has_its_steps_and_asks_for_no_sink(connected: Any) -> None:
+    ran = connected("plan", connected.spec((r"^style: tutorial", "style: current")), "--json")
+    assert ran.code == 0, ran.err
+    document = ran.json
+    assert document["style"] == "current"
+    assert {step["step"] for step in document["steps"]} == {row.step.name for row in table_of("current").rows}
+    assert (document["calls"], document["effects"], document["chain"]["length"]) == (15, 8, 8)
+
+
 def test_a_sink_that_is_there_is_shown_and_shared(connected: Any, emulator: Any) -> None:
     assert connected("apply", connected.spec(), "--json").code == 0
     other = connected.spec((r"^name: paypal-products", "name: another"), name="other.yaml")

@@ -1,0 +1,78 @@
+"""`style: current`, as a user meets it: provisioned, killed at any create, resumed, and unchanged afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RUN = "paypal-products-current"
+EXAMPLE = str(Path(__file__).parents[2] / "examples" / f"{RUN}.yaml")
+MADE_ONCE = {
+    "classes": 0, "schemas": 1, "fieldgroups": 1, "dataSets": 1, "connections": 1, "sourceConnections": 1,
+    "targetConnections": 1, "mappingSets": 1, "flows": 1,
+}  # fmt: skip
+CREATES = [
+    "/connections", "/sourceConnections", "/tenant/fieldgroups", "/tenant/schemas", "/dataSets", "/targetConnections",
+    "/mappingSets", "/flows",
+]  # fmt: skip
+
+
+def test_the_example_is_planned_and_provisioned_once_and_the_second_time_has_nothing_to_do(
+    console: Any, platform: Any
+) -> None:
+    planned = console.json("plan", EXAMPLE)
+    assert (planned["style"], planned["effects"]) == ("current", len(CREATES))
+
+    first = console.run("apply", EXAMPLE)
+    assert first.returncode == 0, first.stderr
+    assert platform.counts() == MADE_ONCE
+    calls = platform.calls
+
+    second = console.run("apply", EXAMPLE)
+    assert second.returncode == 0, second.stderr
+    assert "nothing to do" in second.stdout.lower()
+    assert platform.calls == calls
+
+
+def killed_and_resumed(console: Any, platform: Any, path: str) -> None:
+    """Kill an apply once the platform has made what `path` creates, and resume it."""
+    assert console.kill_when(path, "", "apply", EXAMPLE) == -9
+    assert "of 12 steps are done" in console.json("explain", RUN)["known"][0]
+    resumed = console.run("resume", RUN)
+    assert resumed.returncode == 0, resumed.stderr
+    assert platform.counts() == MADE_ONCE
+    assert console.json("status", RUN)["state"] == "provisioned"
+    adopted = [one["kind"] for one in console.json("status", RUN)["resources"] if one["how"] == "adopted"]
+    assert path.rpartition("/")[2] in adopted
+
+
+def test_killed_after_its_source_connection_was_made_it_is_resumed_and_shows_no_drift(
+    console: Any, platform: Any
+) -> None:
+    killed_and_resumed(console, platform, "/sourceConnections")
+    drift = console.run("drift", RUN)
+    assert drift.returncode == 0, drift.stdout + drift.stderr
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", [path for path in CREATES if path != "/sourceConnections"])
+def test_killed_after_any_create_it_is_resumed_to_exactly_one_of_everything(
+    console: Any, platform: Any, path: str
+) -> None:
+    killed_and_resumed(console, platform, path)
+
+
+def test_another_style_for_a_run_that_has_begun_is_a_changed_spec(console: Any, platform: Any, tmp_path: Path) -> None:
+    assert console.run("apply", EXAMPLE).returncode == 0
+    secrets = Path(EXAMPLE).parent / "secrets"
+    text = Path(EXAMPLE).read_text().replace("style: current", "style: tutorial")
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(text.replace("file: secrets", f"file: {secrets}"))
+    calls = platform.calls
+
+    refused = console.run("apply", str(changed))
+    assert refused.returncode == 3
+    assert "style" in refused.stderr
+    assert platform.calls == calls
