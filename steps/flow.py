@@ -92,7 +92,7 @@ class CreateFlow(FlowObject):
         columns = ctx.outputs_of(Explore)["columns"]
         fitting = [column["name"] for column in columns if dig(column, "xdm", "format") == "date-time"]
         if fitting:
-            format = source_kind(ctx.spec.source.kind).delta_format
+            format = source_kind(ctx.spec.source).delta_format
             ctx.put_aside(delta_column={"name": fitting[0], "dateFormat": format, "timezone": "UTC"})
         return bool(fitting)
 
