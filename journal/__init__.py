@@ -6,9 +6,12 @@ from flowledger.journal.database import JournalDB, JournalStorage, JournalTable
 from flowledger.journal.filesystem import File, FileSystem, OsFileSystem
 from flowledger.journal.journal import Journal, JournalReader
 from flowledger.journal.opening import Recovery
-from flowledger.journal.repair import Dropped, RepairReport, VerifyReport, repair, verify
+from flowledger.journal.pruning import PruneReport, prune
+from flowledger.journal.repair import Dropped, RepairReport, repair
 from flowledger.journal.scan import Damage
 from flowledger.journal.simulated import SimulatedFileSystem
+from flowledger.journal.stats import JournalStats, stats
+from flowledger.journal.verify import SegmentReport, VerifyReport, verify
 
 __all__ = [
     "Committer",
@@ -20,15 +23,20 @@ __all__ = [
     "Journal",
     "JournalDB",
     "JournalReader",
+    "JournalStats",
     "JournalStorage",
     "JournalTable",
     "OsFileSystem",
+    "PruneReport",
     "Recovery",
     "RepairReport",
+    "SegmentReport",
     "SimulatedFileSystem",
     "ThreadCommitter",
     "VerifyReport",
     "body_fields",
+    "prune",
     "repair",
+    "stats",
     "verify",
 ]

@@ -15,11 +15,9 @@ from tinydb.table import Document, Table
 from flowledger.errors import AppendOnlyError, UsageError
 from flowledger.journal.filesystem import OsFileSystem
 from flowledger.journal.reading import Follower
-from flowledger.journal.record import body_of, encode_doc
+from flowledger.journal.record import EVENTS, body_of, encode_doc
+from flowledger.journal.tail import Item
 from flowledger.journal.view import View
-from flowledger.journal.writer import Item
-
-EVENTS: Final = "events"  # the table of events, and the default one
 
 _UNCHANGED: Final = "append a new event that corrects the old one"
 
@@ -151,15 +149,16 @@ class JournalTable(Table):
         """The document with a number, those with several, or the first that matches; None if there is none."""
         view = self._log.check_readable()
         if doc_id is not None:
-            return view.document(doc_id) if view.holds(self.name, doc_id) else None
+            return view.get(self.name, doc_id)
         if doc_ids is not None:
-            return list(view.documents(sorted(number for number in set(doc_ids) if view.holds(self.name, number))))
+            found = (view.get(self.name, number) for number in sorted(set(doc_ids)))
+            return [document for document in found if document is not None]
         if cond is not None:
             return next(self._hits(cond), None)
         raise RuntimeError("You have to pass either cond or doc_id or doc_ids")
 
     def __len__(self) -> int:
-        return len(self._log.check_readable().numbers(self.name))
+        return self._log.check_readable().count(self.name)
 
     def __iter__(self) -> Iterator[Document]:
         view = self._log.check_readable()
@@ -167,7 +166,9 @@ class JournalTable(Table):
 
     def _hits(self, cond: QueryLike) -> Iterator[Document]:
         view = self._log.check_readable()
-        return filter(cond, view.documents(view.numbers(self.name, run_asked_for(cond))))
+        run = run_asked_for(cond)
+        documents = view.of_run(self.name, run) if run is not None else view.documents(view.numbers(self.name))
+        return filter(cond, documents)
 
     def _read_table(self) -> dict[str, Mapping[str, Any]]:
         return {str(document.doc_id): document for document in self}

@@ -15,10 +15,12 @@ from tinydb.table import Document
 
 from flowledger.errors import JournalCorrupt, JournalHeld
 from flowledger.journal.committer import Committer, ThreadCommitter
-from flowledger.journal.database import EVENTS, JournalDB, item_of
+from flowledger.journal.database import JournalDB, item_of
 from flowledger.journal.filesystem import FileSystem, OsFileSystem
 from flowledger.journal.opening import Recovery, open_writer
 from flowledger.journal.reading import Follower
+from flowledger.journal.record import EVENTS
+from flowledger.journal.tail import SEGMENT_SIZE
 from flowledger.journal.writer import Writer
 
 
@@ -45,11 +47,13 @@ class Journal:
         fs: FileSystem | None = None,
         committer: Committer | None = None,
         wall: Callable[[], float] = time.time,
+        segment_size: int = SEGMENT_SIZE,
     ) -> Journal:
         """Open the journal in `directory`, making both if absent; take the lock, then read and recover.
 
         `lock_timeout`: seconds to wait for another writer to end. `committer`: how appends reach the disk, by
         default one thread with group commit. `wall`: seconds since the epoch, for what people read.
+        `segment_size`: bytes after which the next segment file is begun.
         Raises JournalHeld (another writer), JournalCorrupt (durable bytes are damaged), DiskFull (no room or no
         right to write), JournalError (a format that this version does not know, a file that is not ours).
         """
@@ -59,6 +63,7 @@ class Journal:
             committer=committer or ThreadCommitter(),
             lock_timeout=lock_timeout,
             wall=wall,
+            segment_size=segment_size,
         )
         return cls(writer, recovered=recovered)
 
@@ -73,12 +78,15 @@ class Journal:
 
     def events(self, run: str) -> list[Document]:
         """A run's events, oldest first; each one's `doc_id` is its number."""
-        view = self._writer.check_readable()
-        return list(view.documents(view.numbers(EVENTS, run)))
+        return list(self._writer.check_readable().of_run(EVENTS, run))
 
     def runs(self) -> list[str]:
         """Names of the runs that have events, oldest first."""
         return self._writer.check_readable().runs(EVENTS)
+
+    def pruned(self) -> list[dict[str, Any]]:
+        """What `journal prune` noted of the runs that it dropped, oldest first; docs/journal.md has the fields."""
+        return self._writer.check_readable().pruned()
 
     @contextmanager
     def claim(self, run: str) -> Iterator[None]:
@@ -146,8 +154,12 @@ class JournalReader:
         """Names of the runs that have events, oldest first."""
         return self._follower.check_readable().runs(EVENTS)
 
+    def pruned(self) -> list[dict[str, Any]]:
+        """What `journal prune` noted of the runs that it dropped, oldest first; docs/journal.md has the fields."""
+        return self._follower.check_readable().pruned()
+
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the files."""
         self._follower.close()
 
     def __enter__(self) -> Self:
@@ -159,11 +171,14 @@ class JournalReader:
         self.close()
 
     def _read(self, run: str | None) -> list[Document]:
-        view = self._follower.check_readable()
         try:
-            return list(view.documents(view.numbers(EVENTS, run)))
+            return self._read_once(run)
         except JournalCorrupt:
             # A writer that ran out of room cuts back records which were never acknowledged, but which we may have
             # read. After a refresh they are gone; if the damage is real, it is raised from here.
             self._follower.refresh()
-            return list(view.documents(view.numbers(EVENTS, run)))
+            return self._read_once(run)
+
+    def _read_once(self, run: str | None) -> list[Document]:
+        view = self._follower.check_readable()
+        return list(view.documents(view.numbers(EVENTS)) if run is None else view.of_run(EVENTS, run))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,16 +13,18 @@ from typing import Final
 
 import orjson
 
-from flowledger.errors import DiskFull, JournalError, JournalHeld, NotThere
+from flowledger.errors import JournalHeld
+from flowledger.journal.chain import Chain, open_chain
 from flowledger.journal.committer import Committer
 from flowledger.journal.filesystem import File, FileSystem
-from flowledger.journal.record import FORMAT, HEADER, NO_RECORD, VERSION, body_of, encode_doc, seal
-from flowledger.journal.scan import Damage, Index, Kind, check_header, empty_segment, extend
-from flowledger.journal.writer import NO_ROOM, Writer
+from flowledger.journal.index import Index
+from flowledger.journal.layout import Layout, create_segment, header_line, layout_of, segment_name
+from flowledger.journal.scan import Damage, Kind
+from flowledger.journal.tail import SEGMENT_SIZE, Tail
+from flowledger.journal.writer import Writer
+from flowledger.journal.writing import os_errors, write_all
 
 LOCK: Final = "lock"
-SEGMENT: Final = "segment-000001.jsonl"
-_TEMPORARY: Final = ".new"
 _PART: Final = 1024 * 1024  # bytes that are written again at once
 _POLL: Final = 0.05  # seconds between two tries for the lock
 
@@ -56,6 +55,7 @@ def open_writer(
     committer: Committer,
     lock_timeout: float,
     wall: Callable[[], float],
+    segment_size: int = SEGMENT_SIZE,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[Writer, Recovery | None]:
@@ -68,50 +68,11 @@ def open_writer(
         fs.make_directory(directory)
         lock = _take_lock(fs, directory, timeout=lock_timeout, wall=wall, monotonic=monotonic, sleep=sleep)
         try:
-            file = _open_segment(fs, directory, wall=wall)
-            try:
-                index, recovered = _read_and_mend(fs, directory, file)
-                _make_durable(file, index)
-                fs.sync_directory(directory)
-            except BaseException:
-                file.close()
-                raise
+            tail, recovered = _open_tail(fs, directory, segment_size=segment_size, wall=wall)
         except BaseException:
             lock.close()
             raise
-    writer = Writer(directory=str(directory), name=SEGMENT, file=file, lock=lock, index=index, committer=committer)
-    return writer, recovered
-
-
-def open_segment_to_read(fs: FileSystem, directory: Path) -> File:
-    """The segment of a journal, for reading. Raises NotThere if the directory holds none."""
-    with os_errors(directory):
-        try:
-            _check_single_segment(fs.names(directory), directory)
-            return fs.open(directory / SEGMENT, "read")
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise NotThere(
-                f"there is no journal in {directory}",
-                hint="flowledger apply SPEC begins one; --journal DIR or FLOWLEDGER_JOURNAL says where it is",
-            ) from error
-
-
-@contextmanager
-def os_errors(directory: Path) -> Iterator[None]:
-    """Say in our words what the operating system refused."""
-    try:
-        yield
-    except OSError as error:
-        where = error.filename or directory
-        said = f"{error.strerror or error} ({where})"
-        if error.errno in NO_ROOM:
-            raise DiskFull(
-                f"the journal {directory} cannot be written: {said}",
-                hint="make room or give the right to write, or choose another place with --journal DIR",
-            ) from error
-        raise JournalError(
-            f"the journal {directory} cannot be used: {said}", hint="choose another place with --journal DIR"
-        ) from error
+    return Writer(directory=str(directory), tail=tail, lock=lock, committer=committer), recovered
 
 
 def _take_lock(
@@ -158,81 +119,56 @@ def _holder(fs: FileSystem, path: Path) -> str:
         file.close()
 
 
-def _check_single_segment(names: list[str], directory: Path) -> None:
-    others = sorted(
-        name for name in names if name.startswith("segment-") and name.endswith(".jsonl") and name != SEGMENT
-    )
-    if others:
-        raise JournalError(
-            f"{directory} has segments that this flowledger does not know: {', '.join(others)}",
-            hint="use the flowledger that wrote it, or a newer one",
-        )
-
-
-def _open_segment(fs: FileSystem, directory: Path, *, wall: Callable[[], float]) -> File:
+def _open_tail(
+    fs: FileSystem, directory: Path, *, segment_size: int, wall: Callable[[], float]
+) -> tuple[Tail, Recovery | None]:
     names = fs.names(directory)
-    _check_single_segment(names, directory)
-    if SEGMENT not in names:
-        if SEGMENT + _TEMPORARY in names:
-            fs.remove(directory / (SEGMENT + _TEMPORARY))  # a creation that a crash broke off: it holds no event
-        _create_segment(fs, directory, wall=wall)
-    return fs.open(directory / SEGMENT, "write")
-
-
-def _create_segment(fs: FileSystem, directory: Path, *, wall: Callable[[], float]) -> None:
-    """Make the segment under another name first, so that a segment always has a whole and durable header."""
-    header = {
-        "format": FORMAT,
-        "version": VERSION,
-        "segment": uuid.uuid4().hex,
-        "previous": None,
-        "created": datetime.fromtimestamp(wall(), UTC).isoformat(timespec="milliseconds"),
-        "writer": {"pid": os.getpid(), "host": socket.gethostname(), "boot_id": _boot_id()},
-        "features": [],
-    }
-    line, _ = seal(body_of(HEADER, None, encode_doc(header)), prev=NO_RECORD, seq=0, synced=0)
-    temporary = directory / (SEGMENT + _TEMPORARY)
-    file = fs.open(temporary, "create")
+    layout = layout_of(names, directory)
+    for leftover in layout.leftovers:
+        fs.remove(directory / leftover)  # what a crash broke off: it holds no event
+    if not layout.segments:
+        name = segment_name(1)
+        create_segment(fs, directory / name, header_line(created=wall())[0])
+        layout = Layout(generation=0, segments=(name,))
+    chain = open_chain(fs, directory, layout, to_write=True)
     try:
-        write_all(file, line)
-        file.sync()
-    finally:
-        file.close()
-    fs.rename(temporary, directory / SEGMENT)
-    fs.sync_directory(directory)
+        recovered = _mend(fs, directory, chain)
+        _make_durable(chain.file, chain.index)
+        fs.sync_directory(directory)
+        assert chain.header is not None  # else its first record had been damage
+        tail = Tail(
+            fs=fs,
+            directory=directory,
+            sealed=chain.sealed,
+            name=chain.name,
+            file=chain.file,
+            header=chain.header,
+            index=chain.index,
+            generation=layout.generation,
+            checkpointed=chain.checkpointed,
+            segment_size=segment_size,
+            wall=wall,
+        )
+    except BaseException:
+        chain.close()
+        raise
+    return tail, recovered
 
 
-def write_all(file: File, data: bytes, offset: int = 0) -> None:
-    """Write all of `data` at `offset`, however little each call takes. Raises OSError."""
-    done = 0
-    while done < len(data):
-        taken = file.write(memoryview(data)[done:], offset + done)
-        if taken <= 0:
-            raise OSError(errno.EIO, "the write took nothing")
-        done += taken
-
-
-def _boot_id() -> str:
-    source = Path("/proc/sys/kernel/random/boot_id")
-    return source.read_text().strip() if source.exists() else ""
-
-
-def _read_and_mend(fs: FileSystem, directory: Path, file: File) -> tuple[Index, Recovery | None]:
-    check_header(file, SEGMENT, to_write=True)
-    index = Index()
-    size = file.size()
-    damage = extend(index, file, size=size) if size else empty_segment()
+def _mend(fs: FileSystem, directory: Path, chain: Chain) -> Recovery | None:
+    """Cut off what a crash left at the end, if it is that. Raises JournalCorrupt if it is not."""
+    damage = chain.damage
     if damage is None:
-        return index, None
+        return None
     if damage.kind is Kind.CORRUPT:
-        raise damage.error(SEGMENT, str(directory))
-    kept_in = _keep_torn(fs, directory, file, damage)
-    file.truncate(damage.offset)
-    file.sync()
-    return index, Recovery(
-        file=SEGMENT,
+        raise damage.error(chain.name, str(directory))
+    kept_in = _keep_torn(fs, directory, chain, damage)
+    chain.file.truncate(damage.offset)
+    chain.file.sync()
+    return Recovery(
+        file=chain.name,
         offset=damage.offset,
-        size=size - damage.offset,
+        size=damage.size - damage.offset,
         kept_in=kept_in,
         reason=damage.reason,
         runs=damage.runs,
@@ -253,14 +189,14 @@ def _make_durable(file: File, index: Index) -> None:
     file.sync()
 
 
-def _keep_torn(fs: FileSystem, directory: Path, file: File, damage: Damage) -> str:
+def _keep_torn(fs: FileSystem, directory: Path, chain: Chain, damage: Damage) -> str:
     """Copy the torn bytes into a file of their own, durably, and return its name. They are cut off only after that."""
-    torn = file.read(damage.size - damage.offset, damage.offset)
+    torn = chain.file.read(damage.size - damage.offset, damage.offset)
     names = set(fs.names(directory))
-    name, copy = f"{SEGMENT}.torn-{damage.offset}", 1
+    name, copy = f"{chain.name}.torn-{damage.offset}", 1
     while name in names:  # from an earlier crash at this place, or from an earlier try at this very recovery
         copy += 1
-        name = f"{SEGMENT}.torn-{damage.offset}.{copy}"
+        name = f"{chain.name}.torn-{damage.offset}.{copy}"
     kept = fs.open(directory / name, "create")
     try:
         write_all(kept, torn)

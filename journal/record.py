@@ -17,12 +17,16 @@ Json = Any
 VERSION: Final = 1
 FORMAT: Final = "flowledger-journal"
 MAX_RECORD: Final = 16 * 1024 * 1024  # bytes of one line
+EVENTS: Final = "events"  # the table of events, and the default one
 HEADER: Final = "_header"
 CLOSE: Final = "_close"
 REPAIR: Final = "_repair"
+CHECKPOINT: Final = "_checkpoint"  # says how far the stored index reaches, and what the bytes up to here were
+SEAL: Final = "_seal"  # the same, as the last record of a segment
+PRUNED: Final = "_pruned"  # names the runs whose events a prune left out
 NO_RECORD: Final = "00000000"  # `prev` of the first record
 
-_SEAL: Final = 17  # bytes of `{"crc":"9f0c1a2b"`: what follows them is what the checksum covers
+COVERED: Final = 17  # bytes of `{"crc":"9f0c1a2b"`: what follows them is what the checksum covers
 _ROOM: Final = 128  # bytes that crc, prev, seq and synced may take
 _HEAD: Final = re.compile(
     rb'\{"crc":"([0-9a-f]{8})","prev":"([0-9a-f]{8})","seq":(0|[1-9][0-9]{0,18}),"synced":(0|[1-9][0-9]{0,18}),'
@@ -127,10 +131,15 @@ def seal(body: bytes, *, prev: str, seq: int, synced: int) -> tuple[bytes, str]:
 
 def parse(line: bytes) -> Record | None:
     """The record in a line without its LF, or None if the line is not one whole undamaged record."""
+    if line[len(START) : COVERED - 1] != b"%08x" % crc32(memoryview(line)[COVERED:]):
+        return None
+    return head_of(line)
+
+
+def head_of(line: bytes) -> Record | None:
+    """What a line without its LF says of itself, its checksum not looked at; None if it does not look like a record."""
     head = _HEAD.match(line)
     if head is None or not line.endswith(b"}"):
-        return None
-    if b"%08x" % crc32(memoryview(line)[_SEAL:]) != head[1]:
         return None
     table = orjson.loads(head[5]) if b"\\" in head[5] else head[5][1:-1].decode()
     run = None if head[6] is None else orjson.loads(head[6]) if b"\\" in head[6] else head[6][1:-1].decode()

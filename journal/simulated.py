@@ -183,6 +183,7 @@ class SimulatedFileSystem:
         with self._call(f"rename {old} {new}") as effect:
             if effect:
                 names = self._names(old.parent)
+                self._must_exist(names, old)
                 names.seen[new.name] = names.seen.pop(old.name)
                 names.pending.append(dict(names.seen))
 
@@ -190,6 +191,7 @@ class SimulatedFileSystem:
         with self._call(f"remove {path}") as effect:
             if effect:
                 names = self._names(path.parent)
+                self._must_exist(names, path)
                 del names.seen[path.name]
                 names.pending.append(dict(names.seen))
 
@@ -217,6 +219,10 @@ class SimulatedFileSystem:
         if names is None:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(directory))
         return names
+
+    def _must_exist(self, names: _Names, path: Path) -> None:
+        if path.name not in names.seen:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
     def _create(self, path: Path) -> _Node:
         names = self._names(path.parent)

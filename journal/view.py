@@ -1,79 +1,88 @@
-"""Documents of a segment by number: where they lie is in memory, what they say is read from the file each time."""
+"""Documents of a journal by number: where they lie is in memory, what they say is read from the files each time."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tinydb.table import Document
 
-from flowledger.errors import JournalCorrupt, JournalError
-from flowledger.journal.filesystem import File
-from flowledger.journal.record import doc_of, parse
-from flowledger.journal.scan import Index
+from flowledger.journal.record import PRUNED, doc_of
+from flowledger.journal.segment import Line, Segment
 
 
 class View:
-    """A segment's documents. Each read decodes anew, so that nobody can change the journal through a result."""
+    """A journal's documents. Each read decodes anew, so that nobody can change the journal through a result.
 
-    __slots__ = ("directory", "file", "index", "name")
+    `segments` is replaced, never changed, so that a reader in another thread sees one state or another.
+    """
 
-    def __init__(self, *, index: Index, file: File, name: str, directory: str) -> None:
-        self.index = index
-        self.file = file
-        self.name = name
-        self.directory = directory
+    __slots__ = ("segments",)
+
+    def __init__(self, segments: tuple[Segment, ...]) -> None:
+        self.segments = segments
 
     def tables(self) -> list[str]:
         """Names of tables that have documents."""
-        return list(self.index.tables)
+        return list(dict.fromkeys(table for segment in self.segments for table in segment.index.tables()))
 
     def runs(self, table: str) -> list[str]:
         """Names of runs in a table, oldest first."""
-        return [run for of, run in list(self.index.runs) if of == table]
+        return list(dict.fromkeys(run for segment in self.segments for run in segment.index.runs(table)))
 
-    def numbers(self, table: str, run: str | None = None) -> list[int]:
-        """Numbers of a table's documents, or of one run's in it, oldest first."""
-        held = self.index.tables.get(table) if run is None else self.index.runs.get((table, run))
-        return [] if held is None else held.tolist()
+    def count(self, table: str) -> int:
+        """How many documents a table has."""
+        return sum(segment.index.size(table) for segment in self.segments)
 
-    def holds(self, table: str, number: int) -> bool:
-        """Whether document `number` is in the table."""
-        held = self.index.tables.get(table)
-        if held is None:
-            return False
-        low, high = 0, len(held)
-        while low < high:
-            middle = (low + high) // 2
-            if held[middle] < number:
-                low = middle + 1
-            else:
-                high = middle
-        return low < len(held) and held[low] == number
+    def numbers(self, table: str) -> list[int]:
+        """Numbers of a table's documents, oldest first."""
+        return [number for segment in self.segments for number in segment.numbers(table)]
+
+    def get(self, table: str, number: int) -> Document | None:
+        """The document with a number, if it is of the table. Raises JournalCorrupt, JournalError."""
+        segments = self.segments
+        found = _holder(segments, number)
+        line = None if found is None else found.line(number)
+        return None if line is None or line[1].table != table else _document(line, number)
 
     def document(self, number: int) -> Document:
-        """Read one document. Raises JournalCorrupt if its bytes are no longer what they were, JournalError if the disk
-        does not give them."""
-        start, end = self.index.bounds[number], self.index.bounds[number + 1]
-        try:
-            line = self.file.read(end - start, start)
-        except OSError as error:
-            raise JournalError(
-                f"{self.name} in {self.directory} cannot be read at byte {start}: {error.strerror or error}",
-                hint="look at the disk; what was acknowledged is not touched by this",
-            ) from None
-        record = parse(line[:-1]) if len(line) == end - start and line.endswith(b"\n") else None
-        if record is None or record.seq != number:
-            reason = "the record is not what it was when the journal was opened"
-            raise JournalCorrupt(
-                f"{self.name} is damaged at byte {start} (line {number + 1}): {reason}",
-                file=self.name,
-                offset=start,
-                line=number + 1,
-                reason=reason,
-                hint=f"flowledger journal verify --journal {self.directory} says more",
-            )
-        return Document(doc_of(line[:-1], record), number)
+        """Read one document that is there. Raises JournalCorrupt if its bytes are no longer what they were,
+        JournalError if the disk does not give them, KeyError if there is no such number."""
+        segment = _holder(self.segments, number)
+        line = None if segment is None else segment.line(number)
+        if line is None:
+            raise KeyError(number)
+        return _document(line, number)
 
     def documents(self, numbers: Iterable[int]) -> Iterator[Document]:
         """Read documents one after another."""
         return map(self.document, numbers)
+
+    def of_run(self, table: str, run: str) -> Iterator[Document]:
+        """A run's documents in a table, oldest first."""
+        for segment in self.segments:
+            for number, line in segment.lines_of(table, run):
+                yield _document(line, number)
+
+    def pruned(self) -> list[dict[str, Any]]:
+        """What prunes left behind: their records, oldest first."""
+        return [
+            dict(doc_of(*segment.line_at(position)))
+            for segment in self.segments
+            for position in segment.index.all_positions(PRUNED)
+        ]
+
+    def close(self) -> None:
+        """Let go of all files."""
+        for segment in self.segments:
+            segment.close()
+
+
+def _holder(segments: tuple[Segment, ...], number: int) -> Segment | None:
+    place = bisect_right(segments, number, key=lambda segment: segment.first) - 1
+    return segments[place] if place >= 0 else None
+
+
+def _document(line: Line, number: int) -> Document:
+    return Document(doc_of(*line), number)

@@ -1,9 +1,8 @@
-"""The one writer of a segment: batches what is queued, writes it, syncs it, and only then lets anybody know."""
+"""The one writer of a journal: batches what is queued, writes it, syncs it, and only then lets anybody know."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import threading
 import weakref
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from flowledger.errors import AppendOnlyError, DiskFull, FlowledgerError, JournalError, JournalPoisoned
 from flowledger.journal.filesystem import File
-from flowledger.journal.record import CLOSE, body_of, seal
-from flowledger.journal.scan import Index
+from flowledger.journal.record import CLOSE, body_of
+from flowledger.journal.tail import Item, Tail
 from flowledger.journal.view import View
 
 if TYPE_CHECKING:
@@ -23,13 +22,7 @@ if TYPE_CHECKING:
 MOST_RECORDS: Final = 1000  # in a batch
 MOST_BYTES: Final = 4 * 1024 * 1024  # in a batch
 
-# What the operating system says when there is no room or no right: nothing is wrong with what is on disk.
-NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
-
-_ROOM_HINT: Final = "make room (or point --journal at a disk that has some), then flowledger resume RUN"
 _POISON_HINT: Final = "start again: flowledger resume RUN reads what is on disk and carries on from there"
-
-Item = tuple[str, str | None, bytes]  # table, run, and the record from `"t"` on
 
 
 class Entry:
@@ -57,16 +50,12 @@ class Entry:
 
 
 class Writer:
-    """Appends to one segment, whose lock it holds. `open_writer` in opening.py makes one."""
+    """Appends to one journal, whose lock it holds. `open_writer` in opening.py makes one."""
 
-    def __init__(
-        self, *, directory: str, name: str, file: File, lock: File, index: Index, committer: Committer
-    ) -> None:
+    def __init__(self, *, directory: str, tail: Tail, lock: File, committer: Committer) -> None:
         self.directory = directory
-        self.name = name
-        self.index = index
-        self.view = View(index=index, file=file, name=name, directory=directory)
-        self._file = file
+        self.view = tail.view
+        self.tail = tail
         self._lock = lock
         self._committer = committer
         self._queue: deque[Entry] = deque()
@@ -136,33 +125,19 @@ class Writer:
         return batch
 
     def _write(self, batch: list[Entry]) -> None:
-        index = self.index
-        start, seq, prev = index.end, index.count, index.prev
-        lines: list[bytes] = []
-        added: list[tuple[int, int, str, str, str | None]] = []
-        end = start
-        for entry in batch:
-            entry.first = seq
-            for table, run, body in entry.items:
-                # All that is before this batch has been synced, and nothing after it has.
-                line, prev = seal(body, prev=prev, seq=seq, synced=start)
-                end += len(line)
-                lines.append(line)
-                added.append((seq, end, prev, table, run))
-                seq += 1
         failure: FlowledgerError | None = None
         try:
-            failure = self._put(b"".join(lines), start)
+            firsts = self.tail.append([entry.items for entry in batch])
+        except DiskFull as error:
+            failure = error
         except OSError as error:
-            self._poison = f"syncing {self.name} failed: {error.strerror or error}"
+            self._poison = f"writing or syncing {self.tail.name} failed: {error.strerror or error}"
         except BaseException as error:
-            self._poison = f"writing {self.name} was broken off by {type(error).__name__}"
+            self._poison = f"writing {self.tail.name} was broken off by {type(error).__name__}"
             raise
         else:
-            if failure is None:
-                for record in added:
-                    index.add(*record)
-                index.synced = max(index.synced, start)
+            for entry, first in zip(batch, firsts, strict=True):
+                entry.first = first
         finally:
             for entry in batch:
                 if self._poison:
@@ -170,30 +145,6 @@ class Writer:
                 elif failure is not None:
                     entry.error = DiskFull(failure.message, hint=failure.hint)
                 entry.done = True
-
-    def _put(self, data: bytes, start: int) -> DiskFull | None:
-        """Write and sync. DiskFull if there was no room and the file is certainly as before. Raises OSError."""
-        view, done = memoryview(data), 0
-        try:
-            while done < len(data):
-                taken = self._file.write(view[done:], start + done)
-                if taken <= 0:
-                    raise OSError(errno.EIO, "the write took nothing")
-                done += taken
-        except OSError as error:
-            if error.errno not in NO_ROOM:
-                raise
-            # Cut back, and sync that: else a record that was written whole before the room ran out could still
-            # reach the medium, and "certainly not on disk" would be wrong.
-            self._file.truncate(start)
-            self._file.sync()
-            return DiskFull(
-                f"{self.name} in {self.directory} could not be written: {error.strerror or error}. "
-                "What was being written has been cut back, and nothing else is lost",
-                hint=_ROOM_HINT,
-            )
-        self._file.sync()
-        return None
 
     # -- state -------------------------------------------------------------------------------------------------
 
@@ -243,8 +194,15 @@ class Writer:
             self._committer.stop()
         with self._committing:
             self._ended = True
-            self._file.close()
+            self.view.close()
             self._lock.close()
+
+    def abandon(self) -> None:
+        """Let go of files and lock without a note: other segments have taken the place of these, or may have."""
+        self._closed = self._ended = True
+        self._committer.stop()
+        self.view.close()
+        self._lock.close()
 
     def forget_lock(self) -> None:
         """In a forked child: give up the copy of the lock, else it would outlive the process that holds it."""

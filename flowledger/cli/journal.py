@@ -1,4 +1,4 @@
-"""The verbs of the journal: query, verify, export, repair."""
+"""The verbs of the journal: query, verify, export, repair; stats and prune are beside it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flowledger.cli import journalcare
 from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, JsonOption, command
 from flowledger.cli.logs import say
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from tinydb.queries import QueryLike
 
 app = typer.Typer(
-    help="Look into a journal, check it, copy it out, save what is good of a damaged one.",
+    help="Look into a journal, check it, copy it out, make it smaller, save what is good of a damaged one.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -102,15 +103,26 @@ def _condition(text: str) -> tuple[list[str], Any]:
         return names, value.strip()
 
 
-def verify(journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) -> int:
-    """Read every byte of a journal and check it: checksums, chain, numbering. Needs no lock; changes nothing."""
+def verify(
+    journal: JournalOption = DEFAULT_JOURNAL,
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", help="Look at every record one by one, whatever the digests say; takes much longer."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Read every byte of a journal and check it. Needs no lock; changes nothing.
+
+    What a seal or a checkpoint vouches for is compared with its digest; every other record, and every record where a
+    digest disagrees, is looked at: checksum, chain, numbering, JSON.
+    """
     from dataclasses import asdict
 
     from flowledger.cli.failure import SCHEMA_VERSION
     from flowledger.cli.show import place, print_json
     from flowledger.journal.verify import verify as verify_journal
 
-    found = verify_journal(journal)
+    found = verify_journal(journal, deep=deep)
     if as_json:
         document = asdict(found)
         print_json({"schema_version": SCHEMA_VERSION, "sound": found.sound, **document, "runs": list(found.runs)})
@@ -118,6 +130,12 @@ def verify(journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False
     runs = f"{len(found.runs)} run{'' if len(found.runs) == 1 else 's'}"
     if found.sound:
         print(f"{place(found.directory)} is sound: {found.events} events of {runs}, {found.size} bytes.")
+        digested = sum(segment.digested for segment in found.segments)
+        if digested:
+            print(f"{digested} bytes fit the digests in the journal; the records after them were looked at one by one.")
+        for segment in found.segments:
+            if segment.sealed and segment.index != "fits":
+                print(f"The stored index of {segment.file} is not used: {segment.index}. It will be made again.")
         if found.damage is not None:
             print("Its end is torn (a batch that was never acknowledged); the next writer cuts it off and keeps it.")
         for name in found.kept_aside:
@@ -181,7 +199,7 @@ def repair(
         return 0
     print(f"Kept {done.kept} records in {to}.")
     for dropped in done.dropped:
-        print(f"Dropped {dropped.size} bytes at offset {dropped.offset}: {dropped.reason}")
+        print(f"Dropped {dropped.size} bytes of {dropped.file} at offset {dropped.offset}: {dropped.reason}")
     if done.missing:
         print(f"{done.missing} record{' was' if done.missing == 1 else 's were'} found nowhere.")
     print(f"Next: flowledger runs --journal {to}")
@@ -200,7 +218,7 @@ command(
     app,
     "verify",
     summary="Check every byte of a journal.",
-    example="flowledger journal verify",
+    example="flowledger journal verify\nflowledger journal verify --deep",
     exit_codes="0 sound, 5 no journal, 9 damaged.",
 )(verify)
 command(
@@ -217,3 +235,4 @@ command(
     example="flowledger journal repair --to .flowledger/journal-2",
     exit_codes="0 written, 2 DIR is not empty, 5 no journal.",
 )(repair)
+journalcare.register(app)

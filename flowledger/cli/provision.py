@@ -295,8 +295,8 @@ def known_ledger(run: str, journal: Path) -> Ledger | None:
 
 
 def seconds_of(text: str) -> float:
-    """A duration like "30s", "1.5m", "2h" or "90" in seconds. Raises UsageError."""
-    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    """A duration like "30s", "1.5m", "2h", "30d" or "90" in seconds. Raises UsageError."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
     number, scale = text.strip(), 1.0
     for unit, factor in units.items():
         if number.endswith(unit):

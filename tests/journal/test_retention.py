@@ -1,0 +1,44 @@
+"""Which runs may go from a journal: destroyed ones, provisioned ones if asked for, nothing that is unfinished."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from flowledger.engine.ledger import Ledger, RunState
+from flowledger.engine.retention import verdicts
+
+DAY = 86400.0
+
+
+class _Told:
+    """What is asked of a ledger."""
+
+    def __init__(self, run: str, state: RunState, changed_at: float) -> None:
+        self.run, self.state, self.changed_at, self.nonce = run, state, changed_at, "n"
+
+
+def dropped(runs: list[tuple[str, RunState, float]], **asked: Any) -> list[str]:
+    ledgers = [cast(Ledger, _Told(*run)) for run in runs]
+    return [verdict.run for verdict in verdicts(ledgers, now=100 * DAY, **asked) if verdict.drop]
+
+
+@pytest.mark.parametrize("state", RunState)
+@pytest.mark.parametrize("provisioned", [False, True])
+def test_only_finished_runs_go(state: RunState, provisioned: bool) -> None:
+    goes = dropped([("a", state, 0.0)], provisioned=provisioned) == ["a"]
+    assert goes == (state is RunState.DESTROYED or (provisioned and state is RunState.PROVISIONED))
+
+
+def test_the_youngest_stay_and_so_do_those_that_are_to_be_kept() -> None:
+    runs = [(f"day-{day}", RunState.DESTROYED, day * DAY) for day in (99, 50, 10, 80)]
+    assert dropped(runs) == ["day-99", "day-50", "day-10", "day-80"]
+    assert dropped(runs, older_than=30 * DAY) == ["day-50", "day-10"]
+    assert dropped(runs, keep=3) == ["day-10"]
+    assert dropped(runs, keep=1, older_than=30 * DAY) == ["day-50", "day-10"]
+
+
+def test_kept_runs_are_counted_among_those_that_may_go() -> None:
+    runs = [("working", RunState.PROVISIONING, 99 * DAY), ("old", RunState.DESTROYED, 1.0)]
+    assert dropped(runs, keep=1) == []
