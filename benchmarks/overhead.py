@@ -25,6 +25,7 @@ from pathlib import Path
 import aiohttp
 
 from flowledger.engine.api import apply
+from flowledger.engine.fleet import apply_many
 from flowledger.engine.specfile import load_spec
 from flowledger.engine.table import TABLES
 from flowledger.journal import Journal
@@ -127,12 +128,16 @@ async def bare(url: str, calls: dict[str, list[Request]], runs: int) -> None:
 
 
 async def ours(url: str, spec: Spec, folder: Path, runs: int) -> None:
-    """The same by flowledger: one journal, one platform, `runs` runs in one loop."""
+    """The same by flowledger: one journal, one platform, `runs` runs in one loop, so many at a time as it sees fit.
+
+    Nothing is shared, so that both sides make the same calls.
+    """
     platform: Platform = platform_from_env(environment(url), clock=SystemClock())
     journal = await asyncio.to_thread(Journal.open, folder)
     specs = [spec.model_copy(update={"name": f"run-{number:06d}"}) for number in range(runs)]
     try:
-        await asyncio.gather(*(apply(one, journal=journal, platform=platform) for one in specs))
+        report = await apply_many(specs, journal=journal, platform=platform, share=False)
+        assert report.exit_code == 0, report.summary()
     finally:
         journal.close()
         await platform.close()

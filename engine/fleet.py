@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +19,9 @@ from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, RunState, ledger_of
 from flowledger.engine.log import logger_of
 from flowledger.engine.report import Report, Stop, report_of
-from flowledger.engine.sitting import JournalLike, opened
+from flowledger.engine.sitting import JournalLike, Sitting, opened
 from flowledger.engine.specfile import spec_diff
+from flowledger.engine.together import all_of
 from flowledger.errors import FlowledgerError, JournalPoisoned, NotThere, SpecError, StepError
 from flowledger.journal import Journal
 from flowledger.steps.client.clock import Clock
@@ -35,7 +36,6 @@ WORST_FIRST: Final = (9, 1, 4, 7, 8, 5, 3, 2, 6, 75, 0)  # of several exit codes
 _AT_AN_END: Final = (RunState.PROVISIONED, RunState.DESTROYING, RunState.DESTROYED)  # nothing to carry on
 
 OnFleetEvent = Callable[[str, int, Mapping[str, Any]], None]  # run, event number, document
-Drive = Callable[[], Awaitable[Report]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +147,8 @@ async def apply_many(
     wanted = judged(specs)
     fleet = _Fleet(journal, platform, parallel, on_event, on_run, halt, lock_timeout, clock, chance)
     async with fleet.open() as (book, shared):
-        ledgers = {spec.name: ledger_of(spec.name, book.events(spec.name)) for spec in wanted}
-        refuse_changed(wanted, ledgers)
-        options = fleet.options(book, shared)
-        works = {spec.name: partial(api.apply, spec, share=share, **options) for spec in wanted}
-        return await fleet.drive(book, shared, works, ledgers)
+        refuse_changed(wanted, book)
+        return await fleet.drive(book, shared, {spec.name: spec for spec in wanted}, share=share)
 
 
 async def resume_many(
@@ -173,22 +170,15 @@ async def resume_many(
     Which runs share stays as it was when they were begun. Otherwise as `apply_many`; raises NotThere if there is no
     journal or no such run.
     """
-    if not isinstance(journal, Journal) and not Path(journal).is_dir():
-        raise NotThere(f"there is no journal at {journal}", hint="flowledger apply SPEC begins a run")
+    _must_exist(journal)
     fleet = _Fleet(journal, platform, parallel, on_event, on_run, halt, lock_timeout, clock, chance)
     async with fleet.open() as (book, shared):
-        ledgers = {name: ledger_of(name, book.events(name)) for name in (book.runs() if runs is None else runs)}
-        unknown = [name for name, ledger in ledgers.items() if ledger.spec is None]
-        if unknown and runs is not None:
+        known = book.runs()
+        unknown = [name for name in runs or () if name not in known]
+        if unknown:
             raise NotThere(f"the journal at {book.directory} has no run {', '.join(unknown)}", hint="flowledger runs")
-        open_runs = {
-            name: ledger
-            for name, ledger in ledgers.items()
-            if ledger.spec is not None and (runs is not None or ledger.state not in _AT_AN_END)
-        }
-        options = fleet.options(book, shared)
-        works = {name: partial(api.resume, name, **options) for name in open_runs}
-        return await fleet.drive(book, shared, works, open_runs)
+        wanted = dict.fromkeys(runs if runs is not None else unfinished(book))
+        return await fleet.drive(book, shared, wanted, share=False)
 
 
 def apply_many_sync(specs: Iterable[SpecLike], **options: Any) -> FleetReport:
@@ -221,11 +211,23 @@ def twice_named(names: Sequence[str]) -> list[str]:
     return [f"{count} specs are named {name}" for name, count in Counter(names).items() if count > 1]
 
 
-def refuse_changed(wanted: Iterable[Spec], ledgers: Mapping[str, Ledger]) -> None:
+def _must_exist(journal: JournalLike) -> None:
+    if not isinstance(journal, Journal) and not Path(journal).is_dir():
+        raise NotThere(f"there is no journal at {journal}", hint="flowledger apply SPEC begins a run")
+
+
+def unfinished(book: Journal) -> list[str]:
+    """The runs of a journal that a resume can carry on, oldest first."""
+    states = ((name, ledger_of(name, book.events(name)).state) for name in book.runs())
+    return [name for name, state in states if state not in _AT_AN_END]
+
+
+def refuse_changed(wanted: Iterable[Spec], book: Journal) -> None:
     """Raise SpecError if a spec differs from the one that its run began with, naming all such places."""
     faults = []
+    begun = frozenset(book.runs())
     for spec in wanted:
-        before = ledgers[spec.name].spec_as_written
+        before = ledger_of(spec.name, book.events(spec.name)).spec_as_written if spec.name in begun else None
         if before is not None:
             faults += [f"{spec.name}: {line}" for line in spec_diff(before, spec)]
     if faults:
@@ -274,73 +276,59 @@ class _Fleet:
                 if self._platform is None:
                     await platform.close()
 
-    def options(self, book: Journal, platform: Platform) -> dict[str, Any]:
-        """What every run is driven with."""
-        return {
-            "journal": book,
-            "platform": platform,
-            "halt": self._halt,
-            "clock": self._clock,
-            "chance": self._chance,
-        }
-
     async def drive(
-        self, book: Journal, platform: Platform, works: Mapping[str, Any], ledgers: dict[str, Ledger]
+        self, book: Journal, platform: Platform, wanted: Mapping[str, Spec | None], *, share: bool
     ) -> FleetReport:
-        """Drive them, so many at a time. Returns once the last of them has ended."""
+        """Drive these runs, so many at a time; a spec is of one that may have to be begun.
+
+        A run is folded from the journal only when its turn comes, so that memory follows the runs under way. Returns
+        once the last of them has ended.
+        """
         clock = self._clock or platform.clock
         began, throttled = clock.monotonic(), platform.slots.throttled
         place = str(book.directory)
         outcomes: dict[str, RunOutcome] = {}
-        ahead = iter(list(works.items()))
+        ahead = iter(list(wanted.items()))
         log = logger_of(journal=place)
-        log.info("driving many runs", runs=len(works), parallel=self._parallel)
+        log.info("driving many runs", runs=len(wanted), parallel=self._parallel)
 
         def end(outcome: RunOutcome) -> None:
             outcomes[outcome.run] = outcome
-            ledgers.pop(outcome.run, None)
             if self._on_run is not None:
                 self._on_run(outcome)
 
         async def worker() -> None:
-            for name, work in _until_stopped(ahead, self._halt):
+            for name, spec in _until_stopped(ahead, self._halt):
                 at = clock.monotonic()
                 stop: Stop | None = None
+                ledger = ledger_of(name, book.events(name))
+                on_event = partial(self._on_event, name) if self._on_event is not None else None
+                sitting = Sitting(book, platform, on_event, self._halt, 0.0, clock, self._chance, share=share)
                 try:
-                    await work(on_event=partial(self._on_event, name) if self._on_event is not None else None)
+                    await sitting.drive(book, place, ledger, new=spec)
                 except FlowledgerError as error:
                     stop = _stop_of(error)
                     log.warning("a run ended unfinished", run=name, error=type(error).__name__, reason=error.message)
                     if isinstance(error, JournalPoisoned):
                         self._halt.request("the journal cannot be written")
-                end(_outcome(ledger_of(name, book.events(name)), place, clock.monotonic() - at, stop))
+                end(_outcome(ledger, place, clock.monotonic() - at, stop))
 
-        await _all_of([worker() for _ in range(min(self._parallel, len(works)))])
-        for name in works:
+        # Only what no run is to blame for is raised here, like an error of the program that embeds us.
+        await all_of([worker() for _ in range(min(self._parallel, len(wanted)))])
+        for name in wanted:
             if name not in outcomes:
-                end(_outcome(ledgers[name], place, 0.0, None))
+                end(_outcome(ledger_of(name, book.events(name)), place, 0.0, None))
         return FleetReport(
-            runs=tuple(outcomes[name] for name in works),
+            runs=tuple(outcomes[name] for name in wanted),
             journal=place,
             seconds=clock.monotonic() - began,
             throttled=platform.slots.throttled - throttled,
         )
 
 
-def _until_stopped(works: Iterator[tuple[str, Any]], halt: Halt) -> Iterator[tuple[str, Any]]:
-    while not halt.requested and (following := next(works, None)) is not None:
+def _until_stopped(wanted: Iterator[tuple[str, Spec | None]], halt: Halt) -> Iterator[tuple[str, Spec | None]]:
+    while not halt.requested and (following := next(wanted, None)) is not None:
         yield following
-
-
-async def _all_of(works: Sequence[Any]) -> None:
-    """Do all of it at the same time; nothing of it goes on after this has returned or raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for work in works:
-                group.create_task(work)
-    except BaseExceptionGroup as several:
-        # Only what no run is to blame for comes here, like an error of the program that embeds us.
-        raise several.exceptions[0] from None
 
 
 def _outcome(ledger: Ledger, place: str, seconds: float, stop: Stop | None) -> RunOutcome:

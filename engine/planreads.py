@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from flowledger.engine.ledger import Ledger
 from flowledger.engine.table import table_of
+from flowledger.engine.together import all_of
 from flowledger.errors import NotPermitted, Unreachable
 from flowledger.steps.base_connection import CreateBaseConnection
 from flowledger.steps.client.judge import Verdict, judge, refusal
@@ -30,7 +30,7 @@ async def existing(spec: Spec, ledger: Ledger | None, platform: Platform) -> dic
     asking = [FindOrCreateSink.name, *([CreateBaseConnection.name] if spec.source.connection.id else [])]
     steps = [table.row_of(name).step for name in asking if name in table]
     steps = [step for step in steps if ledger is None or not ledger.step(step.name).done]
-    settled = await asyncio.gather(*(step.prepare(PlanContext(spec, ledger, platform)) for step in steps))
+    settled = await all_of([step.prepare(PlanContext(spec, ledger, platform)) for step in steps])
     return {step.name: found for step, found in zip(steps, settled, strict=True) if found is not None}
 
 
@@ -85,7 +85,8 @@ class PlanContext:
 
     async def ask(self, request: Request, *, allow: tuple[int, ...] = ()) -> Answer:
         await self._platform.ready()
-        answer = await self._platform.send(request)
+        async with self._platform.slots:
+            answer = await self._platform.send(request)
         whole = answer.reach is Reach.ANSWERED
         if answer.ok or (whole and answer.status in allow):
             return answer

@@ -100,6 +100,13 @@ def test_killed_at_an_event_then_only_one_run_is_resumed_it_makes_no_second_of_w
     check(yard, shared_by(3), 3)
 
 
+def doubtful(yard: Any) -> str:
+    """The one run whose base connection is in doubt."""
+    names = [str(spec.name) for spec in yard.specs(3)]
+    (leader,) = [name for name in names if yard.ledger(name).step("create_base_connection").unanswered]
+    return leader
+
+
 def in_doubt_leader(yard: Any, died: type[BaseException]) -> str:
     """The process dies when the base connection is committed, its answer unread. Returns the leader's name."""
 
@@ -111,10 +118,7 @@ def in_doubt_leader(yard: Any, died: type[BaseException]) -> str:
     with pytest.raises(died):
         yard.apply(yard.specs(3))
     yard.at = None
-    (leader,) = [
-        spec.name for spec in yard.specs(3) if yard.ledger(spec.name).step("create_base_connection").unanswered
-    ]
-    return leader
+    return doubtful(yard)
 
 
 def test_a_follower_that_is_resumed_alone_finds_what_the_dead_leader_made(
@@ -142,9 +146,8 @@ def test_a_follower_takes_over_when_the_dead_leader_made_nothing_and_the_leader_
     with pytest.raises(died):
         yard.apply(yard.specs(3))
     yard.at = None
-    names = [spec.name for spec in yard.specs(3)]
-    leader = next(name for name in names if yard.ledger(name).step("create_base_connection").unanswered)
-    follower = next(name for name in names if name != leader)
+    leader = doubtful(yard)
+    follower = next(spec.name for spec in yard.specs(3) if spec.name != leader)
     began = yard.time.monotonic()
     assert yard.resume(follower).state is RunState.PROVISIONED
     assert yard.time.monotonic() - began >= yard.spec.settle.window  # it waited before it made one of its own

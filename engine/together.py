@@ -1,0 +1,23 @@
+"""Several works at the same time, of which nothing goes on once the caller has gone on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def all_of(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do all works at the same time and return their results in order.
+
+    When one raises, the others are cancelled and have ended before its error is raised, as it is (a bare gather would
+    leave them running).
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
+    return [task.result() for task in tasks]
