@@ -208,7 +208,7 @@ class _Pruning:
         try:
             for segment in old:
                 # Only between two of the old segments are there numbers that no document has.
-                if out is not None and out.index.end + segment.file.size() > self._segment_size:
+                if out is not None and out.index.end + self._size_kept(segment) > self._segment_size:
                     self._finish(out, last)
                     out = None
                 if out is None:
@@ -221,6 +221,17 @@ class _Pruning:
                 out.close()
             raise
         return last
+
+    def _size_kept(self, segment: Segment) -> int:
+        """Bytes of a segment without the runs that go."""
+        index = segment.index
+        gone = 0
+        for run in self._runs:
+            for table in index.tables():
+                for position in index.positions(table, run):
+                    _, start, end = index.bounds_of(position)
+                    gone += end - start
+        return segment.file.size() - gone
 
     def _next(self, first: int) -> _New:
         number = self._segments_made() + 1

@@ -96,6 +96,19 @@ def test_a_second_prune_keeps_what_the_first_one_said(disk: SimulatedFileSystem)
     assert verify(PLACE, fs=disk, deep=True).sound
 
 
+def test_what_is_left_of_small_segments_is_put_together(disk: SimulatedFileSystem) -> None:
+    journal = opened(disk)
+    for n in range(40):
+        journal.db.insert({"run": "run-1" if n % 10 else "kept", "n": n, "pad": "x" * 200})
+    journal.close()
+    before = sum(name.endswith(".jsonl") for name in disk.names(PLACE))
+    pruned(disk)
+    names = [name for name in disk.names(PLACE) if name.endswith(".jsonl")]
+    assert len(names) < before / 2
+    assert all(len(disk.content(PLACE / name)) < SMALL + 500 for name in names)
+    assert [document["n"] for document in everything(disk).values()] == [0, 10, 20, 30]
+
+
 def test_a_reader_at_work_goes_on_with_what_was_left(disk: SimulatedFileSystem) -> None:
     before = filled(disk)
     reader = JournalReader.open(PLACE, fs=disk)
