@@ -16,6 +16,7 @@ from flowledger.emulator import (
     catalog,
     control,
     conversion,
+    datasets,
     flow_service,
     flow_state,
     gateway,
@@ -186,7 +187,9 @@ class Emulator:
                 return first
             case FaultKind.ETAG_BUMP:
                 if isinstance(found, Match):
-                    flow_state.touch(self.world, request.headers.get("x-sandbox-name", ""), found.params.get("id", ""))
+                    sandbox, id = request.headers.get("x-sandbox-name", ""), found.params.get("id", "")
+                    flow_state.touch(self.world, sandbox, id)
+                    datasets.touch(self.world, sandbox, id)
                 return self._answer(request, found)
 
     def _answer_late(self, fault: Fault, request: Request, found: Match | frozenset[str]) -> Response:

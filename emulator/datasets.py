@@ -15,7 +15,7 @@ from flowledger.emulator.identity import sandbox_id, user_of
 from flowledger.emulator.jsonpatch import PatchFault, apply_patch
 from flowledger.emulator.problem import refuse, service_problem
 from flowledger.emulator.wire import Response, json_response
-from flowledger.emulator.world import Call, Route
+from flowledger.emulator.world import Call, Route, World
 
 Json = dict[str, Any]
 
@@ -175,6 +175,15 @@ def read_data_set_file(call: Call) -> Response:
     return json_response(200, {found["id"]: shown(call, found)})
 
 
+def touch(world: World, sandbox: str, id: str) -> None:
+    """Let a third party edit the dataset: another etag, another user. Nothing happens when there is none of the id."""
+    data_set = world.store.get(KIND, sandbox or world.options.default_sandbox, id)
+    if data_set is not None:
+        version = _next_version(data_set)
+        data_set.update(version=version, updated=world.now_ms(), updatedUser="somebody-else@AdobeID")
+        world.store.put(KIND, sandbox or world.options.default_sandbox, id, data_set)
+
+
 def _existing(call: Call) -> Json:
     found = call.world.store.get(KIND, call.sandbox, call.params["id"])
     if found is None:
@@ -221,17 +230,21 @@ def _change(call: Call, previous: Json, sent: Any) -> Response:
     checked = _checked(call, sent)
     if _only_validates(call):
         return json_response(200, [])
-    major, minor, patch = previous["version"].split(".")
     changed: Json = {
         "state": previous["state"],
         **{key: value for key, value in checked.items() if key not in SERVERS_OWN},
         **{key: previous[key] for key in SERVERS_OWN if key in previous},
-        "version": f"{major}.{minor}.{int(patch) + 1}",
+        "version": _next_version(previous),
         "updated": call.world.now_ms(),
         "updatedUser": user_of(call.client_id),
     }
     call.world.store.put(KIND, call.sandbox, previous["id"], changed)
     return _reference(200, changed, {})
+
+
+def _next_version(data_set: Json) -> str:
+    major, minor, patch = data_set["version"].split(".")
+    return f"{major}.{minor}.{int(patch) + 1}"
 
 
 def _merged(whole: Json, part: Json) -> Json:

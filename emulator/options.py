@@ -37,6 +37,7 @@ class Options:
     gateway_timeout_ms: int = 0  # U18: an answer that takes longer is a 504 then; the call took effect; 0: never
     bare_not_routed: bool = False  # U28: an unknown path or method gets an empty body
     registry_2020_errors: bool = False  # §2.1, U5: the registry's Accept faults and malformed bodies as in 2020
+    short_pages: bool = False  # §2.2: the registry takes limit for a hint, and its pages are half as long
     allow_equal_descriptors: bool = False  # U22: a second descriptor of the same place is accepted
     class_usage_array: bool = False  # §2.3: classUsage of the stats is an array, as in the OpenAPI file
     absent_delete_404: bool = False  # §3.3: Catalog answers 404 to the delete of what is not there, not 200 with []

@@ -67,7 +67,7 @@ def _paged(call: Call, found: list[Json]) -> tuple[list[Json], Json, Any]:
     first, descending = fields[0].removeprefix("-"), fields[0].startswith("-")
     if start is not None:
         found = [entry for entry in found if _is_beyond(_value_of(entry, first), start, descending)]
-    shown = found[:limit]
+    shown = found[: max(1, limit // 2) if call.world.options.short_pages and limit else limit]
     after = _value_of(shown[-1], first) if shown and len(shown) < len(found) else None
     return shown, {"orderby": orderby or DEFAULT_ORDER, "next": after, "count": len(shown)}, after
 

@@ -97,7 +97,7 @@ VALUES: tuple[Any, ...] = (
 def test_every_function_takes_every_argument_or_says_why_not(prod: Caller, name: str) -> None:
     function = FUNCTIONS[name]
     row = {f"v{number}": value for number, value in enumerate(VALUES)}
-    mappings = []
+    mappings: list[dict[str, str]] = []
     for count in range(function.least, min(function.most, max(3, function.least)) + 1):
         for number in range(len(VALUES) ** min(count, 2)):
             chosen = [f"v{(number + place * (number // len(VALUES) + place)) % len(VALUES)}" for place in range(count)]

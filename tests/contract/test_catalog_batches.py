@@ -30,7 +30,7 @@ def batches(emulator: Emulator) -> None:
         }
         emulator.world.store.put("batches", "prod", id, batch)
         file = {"id": f"f-{id}", "dataSetId": data_set, "batchId": id, "isValid": True}
-        emulator.world.store.put("dataSetFiles", "prod", file["id"], file)
+        emulator.world.store.put("dataSetFiles", "prod", f"f-{id}", file)
 
 
 def ask(caller: Caller, *query: tuple[str, str]) -> Reply:
@@ -113,3 +113,18 @@ def test_a_call_in_a_batch_may_have_headers_of_its_own(prod: Caller, emulator: E
 def test_a_number_of_a_thousand_digits_is_refused_not_read(prod: Caller, name: str) -> None:
     assert ask(prod, (name, "9" * 1000)).status == 400
     assert prod.send("GET", BATCHES, headers={name: "9" * 10_000}).status == 400
+
+
+def test_a_third_party_may_change_a_dataset_between_a_read_and_a_write(prod: Caller, emulator: Emulator) -> None:
+    schema = {"title": "s", "type": "object", "allOf": [{"$ref": "https://ns.adobe.com/xdm/context/profile"}]}
+    id = prod.send("POST", f"{REGISTRY}/tenant/schemas", schema).json["$id"]
+    body = {"name": "d", "schemaRef": {"id": id}}
+    made = prod.send("POST", f"{CATALOG}/dataSets", body, query=[("requestDataSource", "true")]).json[0]
+    path = f"{CATALOG}/{made.removeprefix('@/')}"
+    etag = prod.send("GET", path).headers["e-tag"]
+    emulator.faults.add("PATCH /dataSets/{id}", "etag_bump")
+
+    first = prod.send("PATCH", path, {"name": "e"}, headers={"if-match": etag})
+    again = prod.send("PATCH", path, {"name": "e"}, headers={"if-match": prod.send("GET", path).headers["e-tag"]})
+
+    assert (first.status, first.code, again.status) == (412, "CATALOG-412", 200)

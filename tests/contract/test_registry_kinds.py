@@ -342,3 +342,26 @@ def test_titles_may_hold_anything_and_are_found_again(prod: Caller) -> None:
             query=[("property", f"title=={title}")],
         )
         assert [found["title"] for found in reply.json["results"]] == [title]
+
+
+def test_a_page_may_be_shorter_than_the_limit_though_more_follow() -> None:
+    """§2.2: the limit is a hint; a list ends where `_page.next` is null."""
+    caller = with_options(short_pages=True)
+    for title in "abcde":
+        schema_with(caller, title=title)
+    found: list[list[str]] = []
+    start: list[tuple[str, str]] = []
+
+    while True:
+        reply = caller.send(
+            "GET",
+            f"{REGISTRY}/tenant/schemas",
+            headers={"accept": "application/vnd.adobe.xed-id+json"},
+            query=[("orderby", "title"), ("limit", "4"), *start],
+        ).json
+        found.append([entry["title"] for entry in reply["results"]])
+        if reply["_page"]["next"] is None:
+            break
+        start = [("start", reply["_page"]["next"])]
+
+    assert found == [["a", "b"], ["c", "d"], ["e"]]
