@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flowledger.cli import config, demo, destroy, drift, emulator, journal, look, provision, specs
+from flowledger.cli import config, demo, destroy, doctor, drift, emulator, journal, look, provision, specs
 from flowledger.cli.command import guarded
 
 EPILOG = """\b
@@ -79,7 +79,7 @@ def flowledger_command(
             help="Take settings from this profile of flowledger.toml (or FLOWLEDGER_PROFILE).",
         ),
     ] = None,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback does it all
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
@@ -113,6 +113,7 @@ provision.register(app)
 look.register(app)
 drift.register(app)
 destroy.register(app)
+doctor.register(app)
 app.add_typer(journal.app, name="journal", short_help="Query, verify, export and repair a journal.")
 app.add_typer(config.app, name="config", short_help="Show which settings hold.")
 app.add_typer(emulator.app, name="emulator", short_help="Start, reset and trouble a local platform.")

@@ -112,6 +112,7 @@ class Shell:
         self.journal = folder / "journal"
         self.platform = platform
         self.environment = {
+            "PYTHONDONTWRITEBYTECODE": "1",  # some calls meet a full disk, and half a .pyc would outlive them
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(folder),
             "FLOWLEDGER_JOURNAL": str(self.journal),

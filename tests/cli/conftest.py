@@ -61,6 +61,7 @@ class Program:
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "PYTHONWARNINGS": "error",
+            "PYTHONDONTWRITEBYTECODE": "1",  # some calls meet a full disk, and half a .pyc would outlive them
             "FLOWLEDGER_JOURNAL": str(self.journal),
         }
 

@@ -1,0 +1,91 @@
+"""`doctor` looks at everything a run needs, says what to do, and changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def checks_of(ran: Any) -> dict[str, tuple[str, str]]:
+    return {check["check"]: (check["health"], check["found"]) for check in ran.json["checks"]}
+
+
+def test_everything_is_well_and_nothing_was_made(connected: Any, emulator: Any) -> None:
+    ran = connected("doctor", "--json")
+    checks = checks_of(ran)
+    assert (ran.code, ran.json["healthy"]) == (0, True)
+    assert {health for health, _ in checks.values()} == {"ok"}
+    assert [*checks] == [
+        "journal", "credentials", "token", "clock", "sandbox",
+        "schema registry", "catalog", "flow service", "conversion",
+    ]  # fmt: skip
+    assert not any(emulator.counts.values())
+    assert not connected.journal.exists()
+
+
+def test_without_credentials_it_says_which_are_missing_and_looks_no_further(program: Any) -> None:
+    ran = program("doctor")
+    assert ran.code == 4
+    assert "FAILED   credentials: credentials are missing: FLOWLEDGER_CLIENT_ID" in ran.out
+    assert "-        token: no credentials to ask with" in ran.out
+
+
+def test_a_wrong_secret_is_told_from_a_platform_that_is_away(connected: Any) -> None:
+    wrong = connected("doctor", "--json", env={"FLOWLEDGER_CLIENT_SECRET": "not-it"})
+    away = connected("doctor", "--json", env={"FLOWLEDGER_BASE_URL": "http://127.0.0.1:1"})
+    assert (wrong.code, away.code) == (4, 75)
+    assert checks_of(wrong)["token"][0] == checks_of(away)["token"][0] == "failed"
+    assert "not-it" not in wrong.out + wrong.err
+
+
+def test_a_sandbox_that_is_not_there_is_named_with_those_that_are(connected: Any) -> None:
+    ran = connected("doctor", "--json", env={"FLOWLEDGER_SANDBOX": "elsewhere"})
+    assert ran.code == 5
+    assert "there are: prod, dev" in checks_of(ran)["sandbox"][1]
+
+
+def test_a_permission_that_is_missing_is_named_by_its_api(connected: Any, emulator: Any) -> None:
+    emulator.fault("GET /dataSets", "answer", status=403, shape="gateway")
+    ran = connected("doctor", "--json")
+    (failed,) = [check for check in ran.json["checks"] if check["health"] == "failed"]
+    assert ran.code == 4
+    assert failed["check"] == "catalog"
+    assert "request id" in failed["found"]
+    assert "product profile" in failed["next"]
+
+
+def test_a_journal_with_unfinished_runs_is_healthy_with_a_warning(connected: Any, emulator: Any) -> None:
+    emulator.fault("POST /flows", "drop", when="before")
+    assert connected("apply", connected.spec((r"attempts: 6", "attempts: 1"), (r"^settle: 1s", QUICK))).code == 75
+    ran = connected("doctor", "--offline", "--json")
+    assert ran.code == 0
+    assert checks_of(ran)["runs"] == ("warning", "unfinished: paypal-products")
+    assert "token" not in checks_of(ran)
+
+
+QUICK = "settle: {window: 200ms, send_within: 300ms}"
+
+
+def test_a_damaged_journal_is_a_failure_and_stays_as_it_was(provisioned: Any) -> None:
+    (segment,) = provisioned.journal.glob("*.jsonl")
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 1
+    segment.write_bytes(data)
+    ran = provisioned("doctor", "--offline", "--json")
+    assert ran.code == 9
+    assert "damaged" in checks_of(ran)["journal"][1]
+    assert segment.read_bytes() == data
+
+
+@pytest.mark.parametrize("ahead", [120, -7200])
+def test_a_clock_that_is_wrong_is_a_warning(ahead: float) -> None:
+    from email.utils import formatdate
+
+    from flowledger.engine import doctor
+    from flowledger.steps.client.port import Answer, Reach
+
+    answer = Answer(reach=Reach.ANSWERED, status=200, headers={"date": formatdate(1_000_000, usegmt=True)})
+    check = doctor._clock(answer, 1_000_000 + ahead)
+    assert check is not None
+    assert (check.health, check.found.split()[0]) == ("warning", str(abs(ahead)))
