@@ -290,6 +290,8 @@ class _Fleet:
         outcomes: dict[str, RunOutcome] = {}
         ahead = iter(list(wanted.items()))
         log = logger_of(journal=place)
+        halt = Halt()  # of this fleet alone: what ends it need not end what else the caller drives
+        unlisten = self._halt.listen(halt.request)
         log.info("driving many runs", runs=len(wanted), parallel=self._parallel)
 
         def end(outcome: RunOutcome) -> None:
@@ -298,23 +300,26 @@ class _Fleet:
                 self._on_run(outcome)
 
         async def worker() -> None:
-            for name, spec in _until_stopped(ahead, self._halt):
+            for name, spec in _until_stopped(ahead, halt):
                 at = clock.monotonic()
                 stop: Stop | None = None
                 ledger = ledger_of(name, book.events(name))
                 on_event = partial(self._on_event, name) if self._on_event is not None else None
-                sitting = Sitting(book, platform, on_event, self._halt, 0.0, clock, self._chance, share=share)
+                sitting = Sitting(book, platform, on_event, halt, 0.0, clock, self._chance, share=share)
                 try:
                     await sitting.drive(book, place, ledger, new=spec)
                 except FlowledgerError as error:
                     stop = _stop_of(error)
                     log.warning("a run ended unfinished", run=name, error=type(error).__name__, reason=error.message)
                     if isinstance(error, JournalPoisoned):
-                        self._halt.request("the journal cannot be written")
+                        halt.request("the journal cannot be written")
                 end(_outcome(ledger, place, clock.monotonic() - at, stop))
 
-        # Only what no run is to blame for is raised here, like an error of the program that embeds us.
-        await all_of([worker() for _ in range(min(self._parallel, len(wanted)))])
+        try:
+            # Only what no run is to blame for is raised here, like an error of the program that embeds us.
+            await all_of([worker() for _ in range(min(self._parallel, len(wanted)))])
+        finally:
+            unlisten()
         for name in wanted:
             if name not in outcomes:
                 end(_outcome(ledger_of(name, book.events(name)), place, 0.0, None))

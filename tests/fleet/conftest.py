@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from flowledger.emulator.core import Emulator
+from flowledger.emulator.options import Options
 from flowledger.engine import api
 from flowledger.engine.fleet import FleetReport, apply_many, resume_many
 from flowledger.engine.halt import Halt
@@ -17,8 +20,9 @@ from flowledger.engine.specfile import load_spec
 from flowledger.journal import InlineCommitter, Journal, SimulatedFileSystem
 from flowledger.steps.client.inprocess import Fate, InProcessPort, Moment
 from flowledger.steps.client.port import Request
-from flowledger.steps.spec import Spec
-from flowledger.testing import VirtualTime, emulator_in_virtual_time, platform_in_process, run_in_virtual_time
+from flowledger.steps.client.secrets import resolve
+from flowledger.steps.spec import SecretRef, Spec
+from flowledger.testing import VirtualTime, platform_in_process, run_in_virtual_time
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "paypal-products.yaml"
 KINDS = (
@@ -34,10 +38,10 @@ class Died(BaseException):
 class Yard:
     """One platform and one disk, and as many processes after one another as a test wants."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         self.time = VirtualTime()
         self.disk = SimulatedFileSystem()
-        self.emulator = emulator_in_virtual_time(self.time)
+        self.emulator = Emulator(clock=self.time.wall, options=Options(**options))
         self.spec: Spec = load_spec(EXAMPLE).spec
         self.requests: list[Request] = []
         self.events: list[tuple[str, str]] = []  # run and kind, as they became durable
@@ -75,6 +79,9 @@ class Yard:
         platform = platform_in_process(self.emulator, self.time, port=port)
 
         async def sitting() -> Any:
+            task = asyncio.current_task()
+            assert task is not None
+            task.set_name("sitting")
             try:
                 return await verb(
                     *args, journal=journal, platform=platform, clock=self.time, chance=random.Random(self.seed),
@@ -118,6 +125,16 @@ class Yard:
         with self.open_journal() as journal:
             return journal.events(run)
 
+    def journal_files(self) -> list[Path]:
+        """Every file of the journal."""
+        return [Path("/journal") / name for name in self.disk.names(Path("/journal"))]
+
+    def source_secret(self) -> bytes:
+        """The secret that the example refers to."""
+        secret = self.spec.source.connection.params["clientSecret"]
+        assert isinstance(secret, SecretRef)
+        return resolve(secret).encode()
+
     def counts(self) -> dict[str, int]:
         """How many objects of each kind the platform has."""
         return {kind: self.emulator.count(kind) for kind in KINDS}
@@ -150,6 +167,6 @@ def shared_by() -> Callable[[int], dict[str, int]]:
 
 
 @pytest.fixture
-def make_yard() -> Callable[[], Yard]:
-    """For tests that need a fresh platform and disk many times."""
+def make_yard() -> Callable[..., Yard]:
+    """For tests that need a fresh platform and disk many times, or an emulator with options."""
     return Yard
