@@ -75,7 +75,7 @@ async def _all_of(run: Run, row: Row) -> list[Doomed]:
     found: dict[str, Outputs] = {}
     if record.how in MADE and record.outputs is not None and "id" in record.outputs:
         found[str(record.outputs["id"])] = record.outputs
-    begun = [removal for removal in run.ledger.removals.values() if removal.step == step.name and removal.attempts]
+    begun = [removal for removal in run.ledger.removals.values() if removal.step == step.name and removal.begun]
     found.update({removal.id: {"id": removal.id} for removal in begun if removal.id not in found})
     if record.attempts:
         ctx = StepContext(run, step)
@@ -113,12 +113,14 @@ async def _removed(run: Run, doomed: Doomed, refused: list[Rejected]) -> None:
 
 def _left(ledger: Ledger) -> list[dict[str, Any]]:
     """What is not deleted: what was left with a reason, what was kept, what was never the run's."""
+    staying = _staying(ledger, keep_dataset=ledger.keep_dataset)
+    stay = {(one["step"], one["id"]) for one in staying}
     left = [
         {"step": removal.step, "id": removal.id, "why": removal.left}
-        for removal in ledger.removals.values()
-        if removal.left and not removal.gone
+        for key, removal in ledger.removals.items()
+        if removal.left and not removal.gone and key not in stay
     ]
-    return [*left, *_staying(ledger, keep_dataset=ledger.keep_dataset)]
+    return [*left, *staying]
 
 
 def _staying(ledger: Ledger, *, keep_dataset: bool) -> list[dict[str, str]]:

@@ -13,6 +13,7 @@ from typing import Any
 from flowledger.engine import events as ev
 from flowledger.engine.events import RunStopped
 from flowledger.engine.table import TABLES, Table, table_of
+from flowledger.errors import UsageError
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import How, Outputs
 
@@ -86,6 +87,11 @@ class Removal:
     attempts: dict[str, list[Attempt]] = field(default_factory=dict)  # by op
     gone: bool = False
     left: str = ""  # why it was not deleted when that was last tried
+
+    @property
+    def begun(self) -> bool:
+        """A call of it was intended, so that the object was seen before."""
+        return any(self.attempts.values())
 
     def of(self, op: str) -> list[Attempt]:
         """The attempts of one op, first to last."""
@@ -263,3 +269,17 @@ def ledger_of(run: str, documents: Iterable[Any]) -> Ledger:
     for document in documents:
         ledger.fold(document.doc_id, document)
     return ledger
+
+
+def refuse_destroyed(ledger: Ledger) -> None:
+    """A run whose destroy has begun can only be destroyed (protocol rule 15). Raises UsageError."""
+    if ledger.destroyed:
+        raise UsageError(
+            f"run {ledger.run} is destroyed: what it made is deleted, and its name stands for what it was",
+            hint="give the spec a new name and apply that; or apply into another journal (--journal DIR)",
+        )
+    if ledger.destroying:
+        raise UsageError(
+            f"the destroy of run {ledger.run} has begun: it can only be destroyed",
+            hint=f"flowledger destroy {ledger.run}",
+        )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from flowledger.engine.ledger import Ledger, RunState, StepRecord
+from flowledger.engine.ledger import Ledger, RunState, StepRecord, refuse_destroyed
 from flowledger.engine.table import Row, table_of
 from flowledger.steps.row_filter import readable
 from flowledger.steps.sink import FindOrCreateSink
@@ -93,6 +93,8 @@ def plan_of(spec: Spec, ledger: Ledger | None = None, found: Mapping[str, Settle
 
     Pure. A step that the journal has completed makes no call; one in doubt is looked up before it is sent again.
     """
+    if ledger is not None:
+        refuse_destroyed(ledger)
     table = table_of(spec.style)
     ends = table.stages(spec)
     steps = [_planned(row, spec, ends, ledger, (found or {}).get(row.step.name)) for row in table.rows]
@@ -206,6 +208,7 @@ class ResumePlan:
 
 def resume_plan(ledger: Ledger) -> ResumePlan:
     """What a resume of this run would do, in this order. Pure: reads the journal's fold and nothing else."""
+    refuse_destroyed(ledger)
     assert ledger.spec is not None
     spec = ledger.spec
     actions: list[Action] = []

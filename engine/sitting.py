@@ -20,7 +20,7 @@ from flowledger.engine.driftcheck import DriftReport, check_drift
 from flowledger.engine.driver import Driver
 from flowledger.engine.events import DestroyBegun, DriftBegun, Event, RunStarted, RunStopped, RunTakenUp
 from flowledger.engine.halt import Halt
-from flowledger.engine.ledger import Ledger, RunState
+from flowledger.engine.ledger import Ledger, RunState, refuse_destroyed
 from flowledger.engine.log import logger_of
 from flowledger.engine.report import Report, report_of
 from flowledger.engine.run import OnEvent, Run
@@ -93,7 +93,7 @@ class Sitting:
         self, book: Journal, place: str, ledger: Ledger, *, new: Spec | None = None, start: str | int | None = None
     ) -> Report:
         """Provision what is left of a run, or begin it with the spec `new`."""
-        _refuse_destroyed(ledger)
+        refuse_destroyed(ledger)
         if ledger.state is RunState.PROVISIONED:
             return report_of(ledger, place)
 
@@ -137,7 +137,7 @@ class Sitting:
 
     async def compare(self, book: Journal, place: str, ledger: Ledger, *, remove_twins: bool) -> DriftReport:
         """Compare a run with the platform; how the run stands does not change by it."""
-        _refuse_destroyed(ledger)
+        refuse_destroyed(ledger)
 
         async def opening(platform: Platform) -> None:
             _refuse_another_place(ledger, platform)
@@ -263,20 +263,6 @@ async def _write_stop(run: Run, error: FlowledgerError) -> None:
 def draw_nonce(chance: random.Random) -> str:
     """A run's identity: 10 characters a-z0-9 (protocol rule 12)."""
     return "".join(chance.choice(string.ascii_lowercase + string.digits) for _ in range(10))
-
-
-def _refuse_destroyed(ledger: Ledger) -> None:
-    """A run whose destroy has begun can only be destroyed (protocol rule 15)."""
-    if ledger.destroyed:
-        raise UsageError(
-            f"run {ledger.run} is destroyed: what it made is deleted, and its name stands for what it was",
-            hint="give the spec a new name and apply that; or apply into another journal (--journal DIR)",
-        )
-    if ledger.destroying:
-        raise UsageError(
-            f"the destroy of run {ledger.run} has begun: it can only be destroyed",
-            hint=f"flowledger destroy {ledger.run}",
-        )
 
 
 def _refuse_another_place(ledger: Ledger, platform: Platform) -> None:

@@ -47,11 +47,13 @@ async def remove(run: Run, doomed: Doomed) -> bool:
     Raises Rejected for a refusal that nothing explains, NotPermitted, and TryLater when patience is over.
     """
     record = run.ledger.removal(doomed.step.name, doomed.id)
-    if record.gone:
-        return True
     ctx = StepContext(run, doomed.step)
     try:
-        return await _remove(run, ctx, doomed)
+        if not record.gone and not await _remove(run, ctx, doomed):
+            return False
+        if record.of(DELETE):
+            await _outlived(ctx, doomed)
+        return True
     except Kept as kept:
         await leave(run, doomed.step, doomed.id, str(kept))
         return False
@@ -61,6 +63,12 @@ async def leave(run: Run, step: Step, id: str, why: str) -> None:
     """Journal that an object is not deleted."""
     run.log.info("left", step=step.name, id=id, why=why)
     await run.keep(ObjectLeft(step=step.name, id=id, why=why))
+
+
+async def _outlived(ctx: StepContext, doomed: Doomed) -> None:
+    """Wait out a deletion that takes a while: what the object uses cannot be deleted before (platform-api.md §10)."""
+    if len(doomed.step.undo(ctx, doomed.outputs)) > 1:
+        await _at_rest(ctx, doomed, await doomed.step.fetch(ctx, doomed.id))
 
 
 async def _remove(run: Run, ctx: StepContext, doomed: Doomed) -> bool:
@@ -93,7 +101,7 @@ async def _live(run: Run, ctx: StepContext, doomed: Doomed) -> Json | None:
     step, id = doomed.step, doomed.id
     live = await step.fetch(ctx, id)
     record = run.ledger.step(step.name)
-    seen = bool(run.ledger.removal(step.name, id).attempts) or str((record.outputs or {}).get("id")) != id
+    seen = run.ledger.removal(step.name, id).begun or str((record.outputs or {}).get("id")) != id
     if live is None and not seen:
         left = shown_by(run, record) - run.clock.monotonic()
         if left >= 0:

@@ -282,5 +282,6 @@ WAITS = {
     "settle": "in doubt; looking again in",
     "back_off": "backing off for",
     "last_look": "last look in",
+    "lag": "not there; it may show only later, reading again in",
     "flow": "reading again in",
 }

@@ -74,6 +74,7 @@ class Bench:
         self.at: Callable[[Moment, Request], Awaitable[None]] | None = None
         self.moments = 0
         self.die_at = 0  # the number of the moment at which the process dies; 0: never
+        self.disk_fails: tuple[int, bool] | None = None  # after so many calls of the next process; done all the same
         self.halt = Halt()
         self.on_event: Any = None
 
@@ -95,6 +96,10 @@ class Bench:
         """Be one process that calls a verb of the API."""
         self.moments = 0
         journal = self.open_journal()
+        if self.disk_fails is not None:
+            call, done = self.disk_fails
+            self.disk.fail(call, done=done)
+            self.disk_fails = None
         port = InProcessPort(self.emulator.handle, self.clock, fate=self._fate, at=self._at)
         sandbox = options.pop("sandbox", "prod")
         platform = platform_in_process(self.emulator, self.time, port=port, sandbox=sandbox)
@@ -111,7 +116,8 @@ class Bench:
             self.disk.kill()
             raise
         except BaseException:
-            journal.close()
+            with self.disk.reliable():
+                journal.close()
             raise
         journal.close()
         return result

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flowledger.errors import InDoubt, Interrupted, NotPermitted, Rejected, UsageError
+from flowledger.engine import api
+from flowledger.engine.plan import plan_of, resume_plan
+from flowledger.engine.specfile import load_spec
+from flowledger.errors import InDoubt, Interrupted, JournalError, NotPermitted, Rejected, TryLater, UsageError
 from flowledger.steps.client.inprocess import Fate, Moment
 from flowledger.steps.client.port import Request
 
@@ -394,3 +398,127 @@ def test_another_sandbox_is_refused_and_nothing_is_written(bench: Any) -> None:
     with pytest.raises(UsageError, match="belongs to sandbox"):
         bench.destroy(sandbox="dev")
     assert bench.events() == before
+
+
+# What the platform may do that no document says
+
+
+def test_what_a_dataflow_uses_is_deleted_only_once_the_dataflow_is_really_gone(
+    bench: Any, nothing: dict[str, int], dead: type[BaseException]
+) -> None:
+    bench.apply()
+    bench.emulator.options.flow_delete_ms = 120_000
+
+    async def at(moment: Moment, request: Request) -> None:
+        if moment is Moment.CONNECTED and is_delete(request, "/sourceConnections/"):
+            raise AssertionError("its dataflow is still there") if bench.emulator.count("flows") else dead
+
+    bench.at = at
+    with pytest.raises(dead):
+        bench.destroy()
+    bench.at = None
+    assert str(bench.destroy().state) == "destroyed"
+    assert bench.counts() == nothing
+
+
+def test_a_destroy_that_was_killed_while_the_dataflow_goes_waits_for_it_too(
+    bench: Any, nothing: dict[str, int], dead: type[BaseException]
+) -> None:
+    bench.apply()
+    bench.emulator.options.flow_delete_ms = 120_000
+
+    async def at(moment: Moment, request: Request) -> None:
+        gone = [event for event in bench.requests if is_delete(event, "/flows/")]
+        if gone and moment is Moment.CONNECTED and request.method == "GET":
+            raise dead
+
+    bench.at = at
+    with pytest.raises(dead):
+        bench.destroy()
+    bench.at = None
+    report = bench.destroy()
+    assert (str(report.state), report.left) == ("destroyed", ())
+    assert bench.counts() == nothing
+
+
+def test_a_platform_that_has_no_delete_of_mapping_sets_keeps_them_and_the_rest_goes(
+    bench: Any, nothing: dict[str, int]
+) -> None:
+    bench.apply()
+    bench.emulator.options.mapping_set_delete = False
+    report = bench.destroy()
+    assert report.exit_code == 0
+    assert bench.counts() == {**nothing, "mappingSets": 1}
+    [left] = report.left
+    assert left.kind == "mappingSets"
+    assert "does not let it go" in left.why
+
+
+@pytest.mark.parametrize("lax", [False, True])
+def test_a_platform_that_refuses_nothing_and_one_that_answers_otherwise_end_the_same(
+    bench: Any, nothing: dict[str, int], lax: bool
+) -> None:
+    bench.apply()
+    bench.emulator.options.lax_delete = bench.emulator.options.lax_connection_delete = lax
+    bench.emulator.options.absent_delete_404 = True
+    bench.fate = to_the_first(lambda request: is_delete(request, "/dataSets/"), Fate.ANSWER_LOST)
+    assert str(bench.destroy().state) == "destroyed"
+    assert bench.counts() == nothing
+
+
+def test_a_404_shortly_after_the_create_does_not_count_as_gone(bench: Any, nothing: dict[str, int]) -> None:
+    """Not every part of a platform knows of a new object at once; taken for gone, it would be an orphan."""
+    bench.apply()
+    store, id = bench.emulator.world.store, bench.id_of("create_dataset")
+    dataset = store.get("dataSets", "prod", id)
+    store.delete("dataSets", "prod", id)
+    reads: list[float] = []
+
+    async def at(moment: Moment, request: Request) -> None:
+        if moment is Moment.HANDED_OVER and request.method == "GET" and request.path.endswith(f"/dataSets/{id}"):
+            reads.append(bench.clock.monotonic())
+            if len(reads) == 2:
+                store.put("dataSets", "prod", id, dataset)
+
+    bench.at = at
+    assert str(bench.destroy().state) == "destroyed"
+    assert reads[1] - reads[0] > 80
+    assert bench.counts() == nothing
+    assert sum("/dataSets/" in path for path in bench.deletes()) == 1
+
+
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("call", range(0, 120, 5))
+def test_a_disk_that_fails_during_a_destroy_ends_the_sitting_and_the_next_one_carries_on(
+    bench: Any, nothing: dict[str, int], call: int, done: bool
+) -> None:
+    """At every event: not written, or written although the disk says that it is not."""
+    bench.apply()
+    bench.disk_fails = (call, done)
+    with pytest.raises((TryLater, JournalError)):  # the latter if it is a read that fails: then nothing was begun
+        bench.destroy()
+    bench.disk.fail(1_000_000)
+    assert str(bench.destroy().state) == "destroyed"
+    assert bench.counts() == nothing
+
+
+@pytest.mark.parametrize("style", ["tutorial", "current"])
+def test_both_styles_are_destroyed_without_a_trace_and_have_no_drift_before(
+    bench: Any, nothing: dict[str, int], style: str
+) -> None:
+    name = "paypal-products.yaml" if style == "tutorial" else "paypal-products-current.yaml"
+    bench.spec = load_spec(Path(__file__).parents[2] / "examples" / name).spec
+    assert bench.spec.style == style
+    bench.apply()
+    assert bench.sit(api.drift, bench.spec.name).exit_code == 0
+    assert str(bench.destroy().state) == "destroyed"
+    assert bench.counts() == nothing
+
+
+def test_a_plan_of_a_run_whose_destroy_has_begun_is_refused_like_its_apply(bench: Any) -> None:
+    bench.apply()
+    bench.destroy()
+    ledger = bench.ledger()
+    for plan in (lambda: plan_of(bench.spec, ledger), lambda: resume_plan(ledger)):
+        with pytest.raises(UsageError, match="is destroyed"):
+            plan()
