@@ -186,6 +186,21 @@ def test_a_right_flow_is_made_and_echoed_as_sent(prod: Caller, a_pass: Any, chan
     assert item["etag"] == made.json["etag"]
 
 
+def test_a_flow_that_runs_once_can_be_made_to_need_a_delta_column_too(
+    prod: Caller, a_pass: Any, emulator: Emulator
+) -> None:
+    """§11: the flow spec's own schema requires it always."""
+    emulator.options.delta_always = True
+    body = a_pass.upto_flow().flow_body()
+    schedule(frequency="once", interval=None)(body, a_pass)
+
+    assert prod.send("POST", PATH, body).status == 201
+
+    without_copy(body, a_pass)
+
+    assert prod.send("POST", PATH, body).code == "CONNECTOR-1367-400"
+
+
 def test_the_mapping_version_is_compared_as_an_integer_and_earlier_ones_stay_usable(prod: Caller, a_pass: Any) -> None:
     """T12, U14."""
     body = a_pass.upto_flow().flow_body()
