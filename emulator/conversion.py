@@ -9,7 +9,6 @@ from flowledger.emulator import expressions
 from flowledger.emulator.conditions import flag, parse_condition, sort_by
 from flowledger.emulator.depth import too_deep
 from flowledger.emulator.expressions import Malformed, parse
-from flowledger.emulator.functions import Surroundings
 from flowledger.emulator.gateway import not_routed
 from flowledger.emulator.mapping_rules import bad, checked_set, faults_of, previewed, stored_form
 from flowledger.emulator.paths import resolved_schema, unknown_destinations
@@ -137,8 +136,7 @@ def preview_mapping_set(call: Call) -> Response:
     body = call.body if isinstance(call.body, dict) else {}
     if not isinstance(body.get("data"), dict) or too_deep(body["data"]):
         bad("A preview needs data, one row as an object, and a mappingSet")
-    around = Surroundings(now_ms=call.world.now_ms(), new_uuid=call.world.new_uuid, row=body["data"])
-    return json_response(200, previewed(checked_set(body.get("mappingSet")), around))
+    return json_response(200, previewed(call, checked_set(body.get("mappingSet")), body["data"]))
 
 
 def validate_expression(call: Call) -> Response:

@@ -105,35 +105,50 @@ def checked_set(body: Any) -> Json:
 
 def faults_of(call: Call, mapping_set: Json) -> list[list[Json]]:
     """What is wrong with each mapping, in order; [] for one that is fine."""
-    schema = schema_of(mapping_set)
-    resolved = resolved_schema(call.world, call.sandbox, schema) if schema else None
-    if schema and resolved is None:
-        bad(f"The target schema {schema} is not found in this sandbox")
+    resolved = _target(call, mapping_set)
     unpublished = call.world.options.unpublished_functions
-    return [_faults(mapping, resolved, unpublished) for mapping in mapping_set["mappings"]]
+    return [
+        [{"errorCode": "MAPPER-400", "message": text} for text in _faults(mapping, resolved, unpublished)]
+        for mapping in mapping_set["mappings"]
+    ]
 
 
-def previewed(mapping_set: Json, around: Surroundings) -> Json:
-    """The row of `around` mapped: nested data, and an error for each mapping whose column became null."""
+def previewed(call: Call, mapping_set: Json, row: Json) -> Json:
+    """The row mapped: nested data, and an error for each mapping whose column became null."""
+    world, resolved = call.world, _target(call, mapping_set)
+    around = Surroundings(now_ms=world.now_ms(), new_uuid=world.new_uuid, row=row)
     data: Json = {}
     errors: list[Json] = []
     for mapping in mapping_set["mappings"]:
         source, destination = source_of(mapping), destination_of(mapping)
-        try:
-            value = _shown(_mapped(source, source_type_of(mapping), around))
-        except (Malformed, NotComputed) as fault:
-            value = None
+        said = next(iter(_faults(mapping, resolved, world.options.unpublished_functions)), "")
+        value = None
+        if not said:
+            try:
+                value = _shown(_mapped(source, source_type_of(mapping), around))
+            except NotComputed as fault:
+                said = f"{destination}: {source}: {fault}"
+        if said:
             errors.append(
                 {
                     "destination": destination,
                     "source": source,
                     "sourceType": source_type_of(mapping),
-                    "exception": f"{destination}: {source}: {fault}",
+                    "exception": said,
                     "columnName": destination,
                 }
             )
         _set(data, steps_of(destination), value)
     return {"data": data, "errors": errors}
+
+
+def _target(call: Call, mapping_set: Json) -> Json | None:
+    """The target schema, resolved; None when the set names none. Raises Refused with 400 when it is not there."""
+    schema = schema_of(mapping_set)
+    resolved = resolved_schema(call.world, call.sandbox, schema) if schema else None
+    if schema and resolved is None:
+        bad(f"The target schema {schema} is not found in this sandbox")
+    return resolved
 
 
 def source_of(mapping: Mapping[str, Any]) -> Any:
@@ -178,18 +193,19 @@ def _stored_mapping(mapping: Json, id: str, stamps: Json) -> Json:
     }
 
 
-def _faults(mapping: Json, resolved: Json | None, unpublished: bool) -> list[Json]:
+def _faults(mapping: Json, resolved: Json | None, unpublished: bool) -> list[str]:
+    """What is wrong with a mapping before there is a row: its destination, its expression. Each names both."""
     found: list[str] = []
     source, destination = source_of(mapping), destination_of(mapping)
     if resolved is not None and not has_path(resolved, destination):
-        found.append(f"The path {destination} is not in the target schema")
+        found.append(f"{destination}: {source}: the path {destination} is not in the target schema")
     if source_type_of(mapping) == EXPRESSION:
         try:
             wrong = expressions.faults_of(parse(source), unpublished=unpublished)
         except Malformed as fault:
             wrong = [str(fault)]
         found += [f"{destination}: {source}: {text}" for text in wrong]
-    return [{"errorCode": "MAPPER-400", "message": text} for text in found]
+    return found
 
 
 def _mapped(source: str, source_type: str, around: Surroundings) -> Any:

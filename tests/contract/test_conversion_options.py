@@ -37,8 +37,10 @@ class World:
 
 
 def preview(row: Json, *mappings: tuple[str, str, str]) -> Json:
+    """A preview without a target schema: any destination will do."""
     world = World()
-    reply = world.post({"data": row, "mappingSet": world.reference(*mappings)}, f"{PATH}/preview")
+    mapping_set = {"mappings": world.reference(*mappings)["mappings"]}
+    reply = world.post({"data": row, "mappingSet": mapping_set}, f"{PATH}/preview")
     assert reply.status == 200, reply.response
     found: Json = reply.json
     return found
@@ -140,6 +142,31 @@ def test_functions_outside_adobes_list_may_be_allowed() -> None:
     assert (World().post(body, path).json, world.post(body, path).json) == (False, True)
     entries = world.post(world.reference(("EXPRESSION", "round(a)", "person.taxId")), f"{PATH}/validate").json
     assert entries["validationResponse"][0]["status"] == "SUCCESS"
+
+
+def test_a_preview_makes_null_what_the_schema_does_not_have_and_what_validation_refuses() -> None:
+    world = World()
+    body = world.reference(
+        ("ATTRIBUTE", "a", "product.name"), ("EXPRESSION", "round(a)", "_id"), ("ATTRIBUTE", "a", "person.taxId")
+    )
+
+    found = world.post({"data": {"a": 1.5}, "mappingSet": body}, f"{PATH}/preview").json
+
+    assert found["data"] == {"product": {"name": None}, "_id": None, "person": {"taxId": 1.5}}
+    assert [error["exception"] for error in found["errors"]] == [
+        "product.name: a: the path product.name is not in the target schema",
+        "_id: round(a): there is no function round",
+    ]
+    lax = World(unpublished_functions=True)
+    body = {"data": {"a": 1.5}, "mappingSet": lax.reference(("EXPRESSION", "round(a)", "_id"))}
+    assert lax.post(body, f"{PATH}/preview").json == {"data": {"_id": 2}, "errors": []}
+
+
+def test_a_preview_against_an_absent_schema_is_refused() -> None:
+    world = World()
+    body = {**world.tutorial(), "xdmSchema": "https://ns.adobe.com/localtenant/schemas/0123"}
+
+    assert world.post({"data": {}, "mappingSet": body}, f"{PATH}/preview").status == 400
 
 
 @pytest.mark.parametrize(("kept", "status"), [(True, 200), (False, 404)])
