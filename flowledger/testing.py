@@ -36,8 +36,11 @@ class VirtualTime:
         return EPOCH + self._now
 
     async def sleep(self, seconds: float) -> None:
-        """Wait in virtual time; needs a loop made by `run_in_virtual_time` with this clock."""
-        await asyncio.sleep(max(0.0, seconds))
+        """Wait in virtual time; needs a loop made by `run_in_virtual_time` with this clock.
+
+        A microsecond at least: what is below the precision of a float would never pass, and be waited for for ever.
+        """
+        await asyncio.sleep(max(1e-6, seconds) if seconds > 0 else 0.0)
 
     def advance(self, seconds: float) -> None:
         """Move the time forward."""
