@@ -77,6 +77,7 @@ async def attempt(run: Run, step: Step, ctx: StepContext) -> None:
                     return
             case None if step.otherwise(ctx, record.attempts[-1].code):
                 run.log.info("refused; asking in another way", step=step.name, code=record.attempts[-1].code)
+                sent -= 1  # not one try more of the same: with `attempts: 1` no resume would ever come to it
             case None:
                 raise refusal(answer, f"creating the {step.label}", run=run.ledger.run, step=step.name)
 

@@ -115,6 +115,8 @@ class CreateTabularSourceConnection(CreateSourceConnection):
                 differences += differ(path, wanted.get(name), found.get(name))
                 continue
             for key in ("type", "xdm"):
-                if key in found[name]:  # what an answer leaves out is no edit: some abbreviate (platform-api.md §4.5)
+                if (
+                    found[name].get(key) is not None
+                ):  # what an answer leaves out is no edit: some abbreviate (platform-api.md §4.5)
                     differences += differ(f"{path}.{key}", wanted[name][key], found[name][key], as_shape)
         return differences

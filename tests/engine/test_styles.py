@@ -205,6 +205,13 @@ def test_a_process_that_dies_between_the_two_ways_makes_one_flow_after_resume(
     assert bench.emulator.count("flows") == 1
 
 
+def test_the_second_way_is_no_second_try_of_the_first(bench: Any) -> None:
+    bench.emulator.options.delta_always = True
+    once = running_once(bench.spec)
+    bench.spec = once.model_copy(update={"retry": once.retry.model_copy(update={"attempts": 1})})
+    assert bench.apply().state is RunState.PROVISIONED
+
+
 def test_a_platform_that_refuses_both_ways_is_believed(bench: Any) -> None:
     bench.emulator.options.delta_always = True
     bench.spec = running_once(bench.spec)

@@ -156,6 +156,7 @@ def test_the_target_connection_of_now_goes_through_no_base_connection(ctx: Any) 
     [
         lambda columns: columns[0].update(type="String", xdm={"type": "string", "meta:xdmType": "string"}),
         lambda columns: [column.pop("xdm") for column in columns],
+        lambda columns: [column.update(xdm=None) for column in columns],
         lambda columns: columns.reverse(),
         lambda columns: columns[2].update(xdm={"type": "integer", "minimum": "-5", "maximum": 7.0}),
     ],
