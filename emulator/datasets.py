@@ -83,7 +83,7 @@ def create_data_set(call: Call) -> Response:
         "dataSourceId": source,
     }
     store.put(KIND, sandbox, id, data_set)
-    return _reference(201, data_set, {"location": f"{BASE}/{KIND}/{id}"})
+    return _reference(call, 201, data_set, {"location": f"{BASE}/{KIND}/{id}"})
 
 
 def list_data_sets(call: Call) -> Response:
@@ -94,7 +94,7 @@ def list_data_sets(call: Call) -> Response:
 def read_data_set(call: Call) -> Response:
     """GET /dataSets/{id}: a map of one."""
     data_set = _existing(call)
-    return json_response(200, {data_set["id"]: shown(call, data_set)}, _etags(data_set))
+    return json_response(200, {data_set["id"]: shown(call, data_set)}, _etags(call, data_set))
 
 
 def patch_data_set(call: Call) -> Response:
@@ -133,7 +133,7 @@ def delete_data_set(call: Call) -> Response:
             _absent("dataset", call.params["id"])
         return json_response(200, [])
     call.world.store.delete(KIND, call.sandbox, data_set["id"])
-    return json_response(200, [f"@/{KIND}/{data_set['id']}"])
+    return json_response(200, [_name_of(call, data_set)])
 
 
 def list_data_sources(call: Call) -> Response:
@@ -239,7 +239,7 @@ def _change(call: Call, previous: Json, sent: Any) -> Response:
         "updatedUser": user_of(call.client_id),
     }
     call.world.store.put(KIND, call.sandbox, previous["id"], changed)
-    return _reference(200, changed, {})
+    return _reference(call, 200, changed, {})
 
 
 def _next_version(data_set: Json) -> str:
@@ -259,17 +259,25 @@ def _map(call: Call, found: list[Json]) -> Response:
     return json_response(200, {entry["id"]: shown(call, entry) for entry in found})
 
 
-def _reference(status: int, data_set: Json, headers: dict[str, str]) -> Response:
-    return json_response(status, [f"@/{KIND}/{data_set['id']}"], {**headers, **_etags(data_set)})
+def _reference(call: Call, status: int, data_set: Json, headers: dict[str, str]) -> Response:
+    return json_response(status, [_name_of(call, data_set)], {**headers, **_etags(call, data_set)})
+
+
+def _name_of(call: Call, data_set: Json) -> str:
+    """The reference to a dataset: prose and examples spell it differently (T5)."""
+    collection = KIND.lower() if call.world.options.references_of_prose else KIND
+    return f"@/{collection}/{data_set['id']}"
 
 
 def _etag(data_set: Json) -> str:
     return hashlib.sha256(orjson.dumps(data_set, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 
-def _etags(data_set: Json) -> dict[str, str]:
-    """The guide spells it E-Tag, the rest of the world ETag: send both."""
+def _etags(call: Call, data_set: Json) -> dict[str, str]:
+    """The guide spells it E-Tag, the rest of the world ETag: send both, unless told otherwise."""
     etag = f'"{_etag(data_set)}"'
+    if call.world.options.e_tag_only:
+        return {"e-tag": etag}
     return {"etag": etag, "e-tag": etag}
 
 

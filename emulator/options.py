@@ -35,11 +35,15 @@ class Options:
     url_maximum: int = 2000  # §1.3: characters of path and query; the batch API documents this number
     error_chains: bool = False  # U7: Catalog, Conversion and sandbox management say no in the newer shape
     gateway_timeout_ms: int = 0  # U18: an answer that takes longer is a 504 then; the call took effect; 0: never
+    integer_error_codes: bool = False  # §1.3: the gateway's error_code is a number, as in one OpenAPI file
     bare_not_routed: bool = False  # U28: an unknown path or method gets an empty body
     registry_2020_errors: bool = False  # §2.1, U5: the registry's Accept faults and malformed bodies as in 2020
     short_pages: bool = False  # §2.2: the registry takes limit for a hint, and its pages are half as long
     allow_equal_descriptors: bool = False  # U22: a second descriptor of the same place is accepted
+    short_registry_ids: bool = False  # §2: the last part of a new `$id` has 32 digits, as older ones do, not 48
     class_usage_array: bool = False  # §2.3: classUsage of the stats is an array, as in the OpenAPI file
+    references_of_prose: bool = False  # §3.1: Catalog's references are spelled @/datasets/, as its prose has them
+    e_tag_only: bool = False  # §3.3: Catalog spells the header E-Tag only, as the guide does, not ETag too
     absent_delete_404: bool = False  # §3.3: Catalog answers 404 to the delete of what is not there, not 200 with []
     mapping_versions_kept: bool = True  # U14: what a PUT of a mapping set replaced stays readable
     mapping_set_delete: bool = True  # U15: Conversion has a DELETE at all

@@ -12,6 +12,7 @@ from flowledger.emulator.options import Options
 from flowledger.emulator.wire import Refused, Response, json_response
 
 ERRORS = "ns.adobe.com/aep/errors"
+CODED = b'{"error_code":"'
 CHAINED = tuple(f'{{"type":"http://{ERRORS}/{name}-'.encode() for name in ("CATALOG", "MAPPER", "EXPORT", "SMS"))
 
 
@@ -44,6 +45,20 @@ def with_chain(response: Response, now_ms: int, options: Options, sandbox: str) 
     return Response(
         status=response.status,
         body=orjson.dumps({**body, "report": report, "error-chain": [link]}),
+        headers=response.headers,
+        delivery=response.delivery,
+        delay=response.delay,
+    )
+
+
+def with_integer_code(response: Response) -> Response:
+    """A gateway's body whose `error_code` is a number, not text (§1.3)."""
+    if not response.body.startswith(CODED):
+        return response
+    body = orjson.loads(response.body)
+    return Response(
+        status=response.status,
+        body=orjson.dumps({**body, "error_code": int(body["error_code"])}),
         headers=response.headers,
         delivery=response.delivery,
         delay=response.delay,

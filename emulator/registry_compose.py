@@ -69,7 +69,9 @@ def compose(kind: str, body: Any, call: Call, *, previous: Json | None = None) -
     _check_form(kind, body, world)
     tenant = tenant_of(world.options, call.org)
     look_up = look_up_in(world, call.sandbox)
-    id = previous["$id"] if previous else f"https://ns.adobe.com/{tenant}/{RESOURCE_TYPE[kind]}/{world.new_hex(48)}"
+    digits = 32 if world.options.short_registry_ids else 48
+    fresh = f"https://ns.adobe.com/{tenant}/{RESOURCE_TYPE[kind]}/{world.new_hex(digits)}"
+    id = previous["$id"] if previous else fresh
     own_namespace = "_" + id.rsplit("/", 1)[1]
 
     base = _base(kind, body, look_up, world)

@@ -365,3 +365,12 @@ def test_a_page_may_be_shorter_than_the_limit_though_more_follow() -> None:
         start = [("start", reply["_page"]["next"])]
 
     assert found == [["a", "b"], ["c", "d"], ["e"]]
+
+
+@pytest.mark.parametrize(("short", "digits"), [(False, 48), (True, 32)])
+def test_the_last_part_of_an_id_is_long_or_short(short: bool, digits: int) -> None:
+    caller = with_options(short_registry_ids=short)
+    made = schema_with(caller)
+
+    assert len(made["$id"].rpartition("/")[2]) == len(made["meta:altId"].rpartition(".")[2]) == digits
+    assert at(caller, "GET", "schemas", made).status == 200
