@@ -43,11 +43,16 @@ def kind_from_mapping(data: Mapping[Any, Any]) -> SourceKind:
 def kind_faults(error: ValidationError) -> list[tuple[KeyPath, str]]:
     """What is wrong with a kind, in our words: key paths and texts."""
     found: list[tuple[KeyPath, str]] = []
-    for fault in error.errors(include_input=False, include_url=False):
+    told = error.errors(include_input=False, include_url=False)
+    for fault in told:
         where: KeyPath = tuple(part for part in fault["loc"] if part != "[key]")
-        what = fault["msg"].removeprefix("Value error, ")
+        what = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         if fault["type"] == "missing":
             what = "missing"
+        elif fault["type"] == "too_short":
+            if any(len(other["loc"]) > len(where) and other["loc"][: len(where)] == where for other in told):
+                continue  # it counts only what is right, and says so of what is wrong below
+            what = "is empty"
         elif fault["type"] == "extra_forbidden":
             near = nearest(str(where[-1]), _KEYS)
             what = f"unknown key; did you mean {near!r}?" if near else "unknown key"

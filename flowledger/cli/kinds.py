@@ -77,10 +77,17 @@ def remember(state: Path, specs: Iterable[Spec]) -> None:
 
 
 def remembered(state: Path) -> tuple[dict[str, Any], ...]:
-    """What `remember` has kept."""
+    """What `remember` has kept. Raises UsageError when it cannot be read."""
     import orjson
+
+    from flowledger.errors import UsageError
 
     try:
         return tuple(orjson.loads((state / _FILE).read_bytes()))
-    except FileNotFoundError:
-        return ()
+    except (FileNotFoundError, NotADirectoryError):
+        return ()  # whether a state can be kept there is the emulator's to say
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise UsageError(
+            f"the source kinds in {state / _FILE} cannot be read: {error}",
+            hint="remove the file: `flowledger apply SPEC --local` writes it anew",
+        ) from error

@@ -154,7 +154,7 @@ def test_a_parameter_is_sent_in_the_type_that_the_platform_expects() -> None:
     assert phoenix.in_types({"host": "443", "port": "443", "enableSsl": "false"}) == {
         "host": "443", "port": 443, "enableSsl": False
     }  # fmt: skip
-    with pytest.raises(ValueError, match="^port must be a whole number$"):
+    with pytest.raises(ValueError, match=r"^port must be a whole number$"):
         phoenix.in_types({"port": "a secret"})
 
 
