@@ -6,7 +6,6 @@ CONNECTOR- for those of the sources catalogue (U19).
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from flowledger.emulator.flow_bodies import kind_of, require
@@ -19,8 +18,6 @@ from flowledger.emulator.world import Call, World
 TABLE_FORMATS = ("tabular", "parquet_xdm")  # now, and in 2020 (§4.5)
 FILE_FORMATS = ("delimited", "json", "parquet")
 FORMATS = (*TABLE_FORMATS, *FILE_FORMATS)
-SECRET_NAMES = re.compile(r"secret|password|token|key|connectionstring|clientid|sas|credential", re.IGNORECASE)
-PLACEHOLDER = "xxxx"  # what stands for a secret in every answer
 
 
 def check_connection(call: Call, body: dict[str, Any], spec: dict[str, Any]) -> None:
@@ -51,31 +48,6 @@ def check_credentials(call: Call, spec: dict[str, Any]) -> None:
     options = call.world.options
     if options.connection_create_tested and not options.connection_test_result and spec["id"] != SINK:
         fault(400, "FLOW-1100", f"{spec['name']} refused the credentials")
-
-
-def without_secrets(body: dict[str, Any]) -> dict[str, Any]:
-    """The body with a placeholder for each secret of `auth.params`: they are never kept, so never echoed."""
-    auth = body.get("auth")
-    if not isinstance(auth, dict):
-        return body
-    return {**body, "auth": _hidden(auth)}
-
-
-def patch_without_secrets(operations: list[Any]) -> list[Any]:
-    """JSON Patch operations with a placeholder for each secret that they set below `/auth`."""
-    return [
-        {**operation, "value": _hidden({str(operation["path"]).rpartition("/")[2]: operation["value"]}).popitem()[1]}
-        if isinstance(operation, dict) and str(operation.get("path")).startswith("/auth") and "value" in operation
-        else operation
-        for operation in operations
-    ]
-
-
-def _hidden(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: _hidden(value) if isinstance(value, dict) else PLACEHOLDER if SECRET_NAMES.search(name) else value
-        for name, value in values.items()
-    }
 
 
 def check_source_connection(call: Call, body: dict[str, Any], spec: dict[str, Any]) -> None:

@@ -24,15 +24,15 @@ from flowledger.emulator import (
     registry,
     sandboxes,
 )
-from flowledger.emulator.connection_rules import patch_without_secrets, without_secrets
 from flowledger.emulator.faults import Fault, FaultKind, Faults, When
 from flowledger.emulator.late import LateCommit, LateCommits
 from flowledger.emulator.options import Options
-from flowledger.emulator.problem import with_chain
+from flowledger.emulator.problem import with_chain, with_integer_code
 from flowledger.emulator.routing import Match, Router
 from flowledger.emulator.spoil import spoiled
 from flowledger.emulator.store import Store
 from flowledger.emulator.wire import Delivery, Refused, Request, Response
+from flowledger.emulator.withheld import patch_without_secrets, without_secrets
 from flowledger.emulator.world import Call, PlatformTime, Route, World
 
 ROUTES: list[Route] = [
@@ -144,6 +144,8 @@ class Emulator:
         delay_ms = self.options.latency_ms + self.faults.latency_ms + (fault.delay_ms if fault else 0)
         if 0 < self.options.gateway_timeout_ms < delay_ms and not request.raw_path.startswith(gateway.IMS):
             response, delay_ms = gateway.timed_out(response), self.options.gateway_timeout_ms
+        if self.options.integer_error_codes:
+            response = with_integer_code(response)
         if self.options.error_chains:
             response = with_chain(response, self.now_ms(), self.options, request.headers.get("x-sandbox-name", ""))
         response = Response(
@@ -282,7 +284,7 @@ def _without_secrets(call: Call, found: Match) -> bytes:
         return call.request.body
     match call.body:
         case dict():
-            return orjson.dumps(without_secrets(call.body))
+            return orjson.dumps(without_secrets(call, call.body))
         case list():
-            return orjson.dumps(patch_without_secrets(call.body))
+            return orjson.dumps(patch_without_secrets(call, call.body))
     return call.request.body

@@ -13,7 +13,6 @@ from flowledger.emulator.connection_rules import (
     check_credentials,
     check_source_connection,
     check_target_connection,
-    without_secrets,
 )
 from flowledger.emulator.flow_actions import act, publish_only
 from flowledger.emulator.flow_bodies import body_of, connection_spec_of, flow_spec_of, wants_draft
@@ -37,6 +36,7 @@ from flowledger.emulator.flow_state import (
 from flowledger.emulator.flow_update import update
 from flowledger.emulator.gateway import FLOW_SERVICE
 from flowledger.emulator.wire import Refused, Response, json_response
+from flowledger.emulator.withheld import without_secrets
 from flowledger.emulator.world import Call, Handler, Route
 
 
@@ -48,7 +48,7 @@ def create_connection(call: Call) -> Response:
     if not draft:
         check_connection(call, body, spec)
         check_credentials(call, spec)
-    return _created(call, "connections", without_secrets(body), draft=draft)
+    return _created(call, "connections", without_secrets(call, body), draft=draft)
 
 
 def create_source_connection(call: Call) -> Response:

@@ -8,7 +8,6 @@ from flowledger.emulator.connection_rules import (
     check_connection,
     check_source_connection,
     check_target_connection,
-    without_secrets,
 )
 from flowledger.emulator.flow_bodies import connection_spec_of, flow_spec_of
 from flowledger.emulator.flow_fault import fault
@@ -17,6 +16,7 @@ from flowledger.emulator.flow_state import BEFORE, FINALIZING, SERVER_FIELDS, be
 from flowledger.emulator.identity import user_of
 from flowledger.emulator.jsonpatch import PatchFault, apply_patch, tokens_of
 from flowledger.emulator.wire import Response, json_response
+from flowledger.emulator.withheld import without_secrets
 from flowledger.emulator.world import Call, Handler
 
 FIXED_IN_FLOWS = frozenset({"flowSpec", "sourceConnectionIds", "targetConnectionIds"})  # a new pair is a new flow
@@ -36,7 +36,7 @@ def update(kind: str) -> Handler:
         if changed["state"] != "draft":
             _check_changed(call, kind, obj, changed)
         if kind == "connections":
-            changed = without_secrets(changed)
+            changed = without_secrets(call, changed)
         begin(call, kind, changed, "update")
         if kind == "flows" and changed["state"] == "enabled" and call.world.options.flow_finalized_by_caller:
             changed.update({"state": FINALIZING, BEFORE: obj})
