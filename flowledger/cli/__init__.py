@@ -10,9 +10,11 @@ def main() -> None:
 
     _open_what_is_closed()
     from flowledger.cli.app import app
+    from flowledger.cli.completion import get_ready
     from flowledger.cli.coredumps import switch_off_core_dumps
 
     switch_off_core_dumps()
+    get_ready()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an arrow must not end a run on a terminal without UTF-8

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flowledger.cli import config, demo, destroy, doctor, drift, emulator, journal, look, provision, specs
+from flowledger.cli import completion, config, demo, destroy, doctor, drift, emulator, journal, look, provision, specs
 from flowledger.cli.command import guarded
 
 EPILOG = """\b
@@ -118,3 +118,4 @@ app.add_typer(journal.app, name="journal", short_help="Query, verify, export and
 app.add_typer(config.app, name="config", short_help="Show which settings hold.")
 app.add_typer(emulator.app, name="emulator", short_help="Start, reset and trouble a local platform.")
 demo.register(app)
+completion.register(app)

@@ -31,7 +31,18 @@ JournalOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document (it has a schema_version) instead of text.")
 ]
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's name, as in the spec and in `runs`.")]
+
+
+def _run_names(incomplete: str) -> list[str]:
+    from flowledger.cli.completion import run_names
+
+    return run_names(incomplete)
+
+
+RunArgument = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="The run's name, as in the spec and in `runs`.", autocompletion=_run_names),
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with yes; ask nothing.")]
 DEFAULT_JOURNAL = Path(".flowledger/journal")
 

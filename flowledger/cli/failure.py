@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from flowledger.cli.excerpt import Excerpts
 from flowledger.cli.logs import coloured, json_lines, say
 from flowledger.cli.printable import printable
 from flowledger.errors import Drifted, FlowledgerError, JournalCorrupt, JournalHeld, SpecError, StepError
@@ -24,9 +25,13 @@ def tell(error: FlowledgerError, *, debug: bool = False) -> None:
     if debug:
         _say(_shown("".join(traceback.format_exception(error)).rstrip()))
     _say(f"{_red('error:')} {_shown(str(error))}")
+    excerpts = Excerpts()
     for fault in faults_of(error):
         if fault not in str(error):
             _say(f"  - {_shown(fault)}")
+        if isinstance(error, SpecError):
+            for line in excerpts.of(fault):
+                _say(_shown(line))
     if error.hint:
         _say(f"next: {_shown(error.hint)}")
 

@@ -237,17 +237,20 @@ def _refuse_changed(spec: Spec, ledger: Ledger) -> None:
 
 
 def graph(
-    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="mermaid or table (Markdown).")] = "mermaid",
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="mermaid, table (Markdown) or svg.")
+    ] = "mermaid",
     style: Annotated[str, typer.Option("--style", metavar="STYLE", help="Whose machine: a spec's style.")] = "tutorial",
 ) -> int:
     """Draw the state machine that a run walks, from the table that runs it."""
+    from flowledger.engine.drawing import svg
     from flowledger.engine.graph import mermaid, table
     from flowledger.engine.table import TABLES
     from flowledger.errors import UsageError
 
-    drawings = {"mermaid": mermaid, "table": table}
+    drawings = {"mermaid": mermaid, "table": table, "svg": svg}
     if form not in drawings:
-        raise UsageError(f"there is no format {form!r}", hint="--format mermaid or --format table")
+        raise UsageError(f"there is no format {form!r}", hint=" or ".join(f"--format {one}" for one in drawings))
     if style not in TABLES:
         raise UsageError(f"there is no style {style!r}", hint=" or ".join(f"--style {known}" for known in TABLES))
     print(drawings[form](TABLES[style]), end="")
@@ -283,6 +286,6 @@ def register(app: typer.Typer) -> None:
         app,
         "graph",
         summary="Draw the state machine.",
-        example="flowledger graph > machine.mmd\nflowledger graph --style current",
+        example="flowledger graph > machine.mmd\nflowledger graph --style current --format svg > machine.svg",
         exit_codes="0 drawn.",
     )(graph)

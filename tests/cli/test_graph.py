@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
+from flowledger.engine.drawing import svg
 from flowledger.engine.graph import mermaid, table
 from flowledger.engine.table import TABLES, Table
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "machine.md"
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_the_docs_show_the_machine_that_runs() -> None:
@@ -39,11 +43,12 @@ def test_nodes_of_branches_are_told_apart(machine: Table) -> None:
     assert "planned" not in states
 
 
-def test_graph_prints_both_forms_and_refuses_others(program: Any) -> None:
+def test_graph_prints_every_form_and_refuses_others(program: Any) -> None:
     machine = TABLES["tutorial"]
     assert program("graph").out == mermaid(machine)
     assert program("graph", "--format", "table").out == table(machine)
-    assert program("graph", "--format", "svg").code == 2
+    assert program("graph", "--format", "svg").out == svg(machine)
+    assert program("graph", "--format", "png").code == 2
 
 
 @pytest.mark.parametrize("style", TABLES)
@@ -55,3 +60,25 @@ def test_graph_refuses_a_style_that_there_is_not(program: Any) -> None:
     refused = program("graph", "--style", "baroque")
     assert refused.code == 2
     assert "--style tutorial" in refused.err
+
+
+@pytest.mark.parametrize("machine", TABLES.values(), ids=TABLES)
+def test_the_picture_has_a_box_for_each_state_and_an_arrow_for_each_step_and_need(machine: Table) -> None:
+    picture = ElementTree.fromstring(svg(machine))
+    drawn = [element.get("class") for element in picture.iter()]
+    words = [element.text for element in picture.iter(f"{SVG}text")]
+    assert drawn.count("step") == len(machine.rows)
+    assert drawn.count("waits") == sum(len(row.needs) for row in machine.rows)
+    assert words.count("planned") == len(machine.branches)
+    for row in machine.rows:
+        assert row.step.name in words
+        assert row.dest in words
+
+
+@pytest.mark.parametrize("machine", TABLES.values(), ids=TABLES)
+def test_no_two_boxes_of_the_picture_overlap(machine: Table) -> None:
+    picture = ElementTree.fromstring(svg(machine))
+    boxes = [box for box in picture.iter(f"{SVG}rect") if box.get("rx")]
+    places = sorted((float(box.get("y") or 0), float(box.get("x") or 0), float(box.get("width") or 0)) for box in boxes)
+    for (y, x, width), (next_y, next_x, _) in pairwise(places):
+        assert y != next_y or x + width < next_x

@@ -14,7 +14,7 @@ from flowledger.cli.app import app
 
 VERBS = [
     "init", "validate", "plan", "apply", "resume", "status", "runs", "history", "explain", "graph", "drift", "destroy",
-    "doctor", "config show",
+    "doctor", "config show", "completion",
     "journal query", "journal verify", "journal export", "journal repair",
     "emulator start", "emulator reset", "emulator faults add", "emulator faults list", "emulator faults clear",
     "demo",

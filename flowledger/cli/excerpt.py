@@ -1,0 +1,65 @@
+"""Show the line of a file that a fault names, with a mark under the place; never a secret that was typed there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from flowledger.cli.show import width
+
+PLACE: Final = re.compile(r"^(?P<file>.+?):(?P<line>\d+):(?P<column>\d+) ")
+PATH: Final = re.compile(r"[\w-]+")
+PAIR: Final = re.compile(r"""(?P<key>[\w.-]+)(?P<between>["']?\s*[:=]\s*)(?P<value>[^\s{[,}\]][^,}\]]*)""")
+LARGEST: Final = 1024 * 1024  # bytes; a spec has no more
+
+
+class Excerpts:
+    """The lines of the files that faults name; each file is read once."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, list[str]] = {}
+
+    def of(self, fault: str) -> Iterable[str]:
+        """Two lines under a fault that names a place: the file's line, and a mark under its column."""
+        found = PLACE.match(fault)
+        if found is None:
+            return ()
+        lines = self._lines(found["file"])
+        number, column = int(found["line"]), int(found["column"])
+        if not 0 < number <= len(lines):
+            return ()
+        line = without_values_of_secrets(lines[number - 1])
+        if line == lines[number - 1].replace("\t", " ") and _is_about_a_secret(fault[found.end() :]):
+            return ()  # its key stands on another line, so that this one may be the secret
+        room = width() - 11
+        if not 0 < column <= room:
+            return ()
+        text = line if len(line) <= room else f"{line[: room - 1]}…"
+        return (f"{number:>7} | {text}", f"{'':7} | {' ' * (column - 1)}^")
+
+    def _lines(self, file: str) -> list[str]:
+        if file not in self._files:
+            try:
+                with Path(file).open("rb") as handle:
+                    self._files[file] = handle.read(LARGEST).decode("utf-8-sig").split("\n")
+            except (OSError, ValueError):
+                self._files[file] = []  # it could be read a moment ago; the fault says enough without its line
+        return self._files[file]
+
+
+def _is_about_a_secret(fault: str) -> bool:
+    from flowledger.steps.client.redact import is_secret_key
+
+    return any(is_secret_key(part) for part in PATH.findall(fault.partition(":")[0]))
+
+
+def without_values_of_secrets(line: str) -> str:
+    """The line with what stands behind a key of a secret left out: people type the secret itself there."""
+    from flowledger.steps.client.redact import is_secret_key
+
+    def masked(pair: re.Match[str]) -> str:
+        return f"{pair['key']}{pair['between']}…" if is_secret_key(pair["key"]) else pair[0]
+
+    return PAIR.sub(masked, line.replace("\t", " "))
