@@ -203,3 +203,15 @@ def test_the_last_field_of_the_query_does_not_win_over_the_form(emulator: Emulat
 @pytest.mark.parametrize("path", [f"{REGISTRY}/stats", f"{CATALOG}/dataSets", f"{CONVERSION}/mappingSets"])
 def test_an_unknown_org_is_refused_by_every_service(prod: Caller, path: str) -> None:
     assert prod.send("GET", path, headers={"x-gw-ims-org-id": "OTHER@AdobeOrg"}).code == "403025"
+
+
+def test_the_gateways_code_is_text_or_a_number(prod: Caller) -> None:
+    """§1.3: the guides and one OpenAPI file disagree."""
+    caller = with_options(integer_error_codes=True)
+
+    def codes(of: Caller) -> list[Any]:
+        answers = [of.send("GET", f"{FLOW}/flows", without=["x-api-key"]), of.send("GET", "/nothing")]
+        return [answer.json["error_code"] for answer in answers]
+
+    assert (codes(prod), codes(caller)) == (["403000", "404000"], [403000, 404000])
+    assert caller.send("GET", f"{FLOW}/flows/absent").code == "FLOW-1439-404"
