@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
 
+import orjson
+
+from flowledger.emulator.options import Options
 from flowledger.emulator.problem import flow_problem, refuse
+from flowledger.emulator.wire import Request, Response, json_response
 
 TITLES: Final = {
     "FLOW-1100": "Provider refused",
@@ -115,3 +120,25 @@ TITLES: Final = {
 def fault(status: int, code: str, text: str) -> NoReturn:
     """Refuse with a Flow Service body; `code` with its prefix, without the status: "FLOW-1413"."""
     refuse(flow_problem(status, f"{code}-{status}", TITLES[code], text))
+
+
+def reported(refusal: Response, request: Request, params: Mapping[str, str], options: Options) -> Response:
+    """Flow Service's refusal as it leaves: with the id and the request it is about, or in the shape of 2020 (§8.2)."""
+    body = orjson.loads(refusal.body)
+    if "report" not in body:
+        return refusal  # the gateway's own
+    if options.old_error_bodies:
+        return json_response(refusal.status, _old_body(body))
+    kind = request.raw_path.partition("/flowservice/")[2].partition("/")[0]
+    report = {"request-id": request.headers.get("x-request-id", ""), "type": kind}
+    if "id" in params:
+        report["id"] = params["id"]
+    type_ = body["type"].replace("/CONNECTOR-", f"/{options.sources_prefix}")  # U19
+    return json_response(refusal.status, {**body, "type": type_, "report": {**body["report"], **report}})
+
+
+def _old_body(body: dict[str, Any]) -> dict[str, Any]:
+    """What was said in 2020: no code, and a bad spec in a shape of its own."""
+    if "FLOW-1413" in body["type"]:
+        return {"message": "Please provide a valid spec id"}
+    return {"errorMessage": body["errorMessage"], "errorDetails": body["errorDetails"]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from flowledger.emulator.connection_rules import (
 )
 from flowledger.emulator.flow_actions import act, publish_only
 from flowledger.emulator.flow_bodies import body_of, connection_spec_of, flow_spec_of, wants_draft
-from flowledger.emulator.flow_fault import fault
+from flowledger.emulator.flow_fault import fault, reported
 from flowledger.emulator.flow_listing import conditions_of, matching, page_of
 from flowledger.emulator.flow_rules import check_flow, check_flow_shape, connections_of
 from flowledger.emulator.flow_specs import catalogue_of
@@ -252,7 +251,7 @@ def _routes() -> list[Route]:
 
 
 def reporting(handler: Handler) -> Handler:
-    """The handler, its refusals telling the id and the request they are about, as the platform's do (§8.2)."""
+    """The handler, its refusals telling what they are about; deletions that have taken their time come first."""
 
     def handle(call: Call) -> Response:
         if call.world.options.flow_delete_ms:
@@ -260,27 +259,10 @@ def reporting(handler: Handler) -> Handler:
         try:
             return handler(call)
         except Refused as refused:
-            body = json.loads(refused.response.body)
-            told = _old_body(body) if call.world.options.old_error_bodies else _reported(call, body)
-            raise Refused(json_response(refused.response.status, told)) from refused
+            told = reported(refused.response, call.request, call.params, call.world.options)
+            raise Refused(told) from refused
 
     return handle
-
-
-def _reported(call: Call, body: dict[str, Any]) -> dict[str, Any]:
-    kind = call.request.raw_path[len(FLOW_SERVICE) :].partition("/")[0]
-    report = {"request-id": call.request.headers.get("x-request-id", ""), "type": kind}
-    if "id" in call.params:
-        report["id"] = call.params["id"]
-    type_ = body["type"].replace("/CONNECTOR-", f"/{call.world.options.sources_prefix}")  # U19
-    return {**body, "type": type_, "report": {**body["report"], **report}}
-
-
-def _old_body(body: dict[str, Any]) -> dict[str, Any]:
-    """What was said in 2020: no code, and a bad spec in a shape of its own (§8.2)."""
-    if "FLOW-1413" in body["type"]:
-        return {"message": "Please provide a valid spec id"}
-    return {"errorMessage": body["errorMessage"], "errorDetails": body["errorDetails"]}
 
 
 ROUTES: list[Route] = [(method, template, reporting(handler)) for method, template, handler in _routes()]

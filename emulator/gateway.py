@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import orjson
 
 from flowledger.emulator import ims
+from flowledger.emulator.flow_fault import reported
 from flowledger.emulator.problem import (
     flow_problem,
     gateway_error,
@@ -20,7 +21,7 @@ from flowledger.emulator.problem import (
     service_problem,
 )
 from flowledger.emulator.routing import Match
-from flowledger.emulator.wire import Delivery, Request, Response
+from flowledger.emulator.wire import Delivery, Refused, Request, Response
 from flowledger.emulator.world import Call, World
 
 FLOW_SERVICE = "/data/foundation/flowservice/"
@@ -69,8 +70,13 @@ def admit(request: Request, match: Match, world: World) -> Call:
         return Call(request=request, sandbox="", org="", client_id="", params=match.params, body=None, world=world)
     _check_url(request, world)
     asked = Asked(request, match.template, world)
-    for check in checks_of(world.options.gateway_order):
-        check(asked)
+    try:
+        for check in checks_of(world.options.gateway_order):
+            check(asked)
+    except Refused as refused:
+        if not match.template.startswith(FLOW_SERVICE):
+            raise
+        raise Refused(reported(refused.response, request, match.params, world.options)) from refused
     return Call(
         request=request,
         sandbox=_sandbox_of(request, match.template, world),

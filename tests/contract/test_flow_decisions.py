@@ -215,6 +215,17 @@ def test_the_sandbox_id_header_is_refused(prod: Caller) -> None:
     reply = prod.send("GET", f"{FLOW}/flows", headers={"x-sandbox-id": "x"})
 
     assert (reply.status, reply.code) == (400, "FLOW-2110-400")
+    assert reply.json["report"]["request-id"] == reply.headers["x-request-id"]
+    assert reply.json["report"]["type"] == "flows"
+
+
+def test_refusals_before_the_service_follow_the_same_options(clock: Any) -> None:
+    other = Caller(Emulator(clock=clock, options=Options(sources_prefix="SOURCES-")))
+    old = Caller(Emulator(clock=clock, options=Options(old_error_bodies=True)))
+
+    assert other.send("POST", f"{FLOW}/flows", {}, without=["content-type"]).code == "SOURCES-1004-415"
+    assert set(old.send("GET", f"{FLOW}/flows", without=["x-sandbox-name"]).json) == {"errorMessage", "errorDetails"}
+    assert old.send("GET", f"{FLOW}/flows", without=["authorization"]).code == "403010"
 
 
 @pytest.fixture

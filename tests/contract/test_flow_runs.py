@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -351,3 +352,22 @@ def test_runs_are_spelled_as_in_examples_or_as_in_the_reference(clock: Any, pass
     assert read == listed
     assert {"eTag", "activites"} <= set(read)
     assert not {"etag", "activities"} & set(read)
+
+
+def test_runs_outlive_the_emulator_and_lists_of_them_may_lag(clock: Any, pass_of: Any, tmp_path: Path) -> None:
+    first = Emulator(clock=clock, state=tmp_path)
+    caller = Caller(first)
+    flow = once(pass_of(caller).upto_flow())
+    first.faults.set_list_lag("runs", 1000)
+    made = caller.send("POST", PATH, run_body(flow)).json["id"]
+    early = caller.send("GET", PATH).items
+    (read,) = caller.send("GET", f"{PATH}/{made}").items
+    first.close()
+    clock.pass_ms(1000)
+
+    second = Caller(Emulator(clock=clock, state=tmp_path))
+
+    assert early == []
+    assert second.send("GET", PATH).items == [read]
+    assert second.send("GET", f"{FLOW}/flows/{flow}").items[0]["lastRunDetails"]["id"] == made
+    second.emulator.close()
