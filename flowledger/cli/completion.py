@@ -18,7 +18,7 @@ def completion(
     shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh, fish or powershell.")],
 ) -> int:
     """Print the script that makes a shell complete verbs, options and names of runs."""
-    from typer.completion import get_completion_script
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]  # its public home is there
 
     from flowledger.errors import UsageError
 
@@ -31,7 +31,7 @@ def completion(
 def get_ready() -> None:
     """Load what answers a shell's question, if this start of the program is one."""
     if VARIABLE in os.environ:
-        from typer.completion import completion_init
+        from typer.completion import completion_init  # type: ignore[attr-defined]  # its public home is there
 
         completion_init()
 
