@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from flowledger.emulator.patterns import compiled
 from flowledger.emulator.world import Call
 
 OPERATOR: Final = re.compile(r"==|!=|<=|>=|<|>|~")
@@ -38,7 +39,7 @@ class Condition:
         if self.operator == "==":
             return text == self.value
         if self.operator == "~":
-            return re.search(self.value, text) is not None
+            return compiled(self.value).search(text) is not None
         here, there = _comparable(found), _comparable(self.value)
         if type(here) is not type(there):
             here, there = text, self.value
@@ -65,10 +66,7 @@ def parse_condition(text: str) -> Condition:
     if not field:
         raise ValueError(f"no property in {text!r}")
     if found.group() == "~":
-        try:
-            re.compile(value)
-        except (re.error, OverflowError, RecursionError) as fault:
-            raise ValueError(f"bad regular expression {value!r}: {fault}") from fault
+        compiled(value)
     return Condition(field, found.group(), value)
 
 
@@ -100,8 +98,8 @@ def wildcard(pattern: str) -> Callable[[str], bool]:
     if "*" not in pattern:
         return pattern.__eq__
     parts = [".*".join(re.escape(piece) for piece in literal.split("*")) for literal in pattern.split("**")]
-    compiled = re.compile(re.escape("*").join(parts), re.DOTALL)
-    return lambda text: compiled.fullmatch(text) is not None
+    fits = re.compile(re.escape("*").join(parts), re.DOTALL)
+    return lambda text: fits.fullmatch(text) is not None
 
 
 def _text(value: Any) -> str:

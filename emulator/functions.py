@@ -20,6 +20,7 @@ import orjson
 
 from flowledger.emulator import dates
 from flowledger.emulator.depth import too_deep
+from flowledger.emulator.patterns import compiled
 from flowledger.emulator.values import (
     BadArgument,
     compared,
@@ -70,9 +71,9 @@ def _bounded(text: str) -> str:
 
 def _pattern(text: Any) -> re.Pattern[str]:
     try:
-        return re.compile(text_of(text))
-    except (re.error, RecursionError, OverflowError) as fault:
-        raise BadArgument(f"bad regular expression {text_of(text)[:100]!r}: {fault}") from fault
+        return compiled(text_of(text))
+    except ValueError as fault:
+        raise BadArgument(str(fault)) from fault
 
 
 def _substr(text: Any, start: Any, length: Any = None) -> str:

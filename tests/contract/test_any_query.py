@@ -18,7 +18,7 @@ WHOLE = {"accept": "application/vnd.adobe.xed+json"}
 DESCRIPTORS = {"accept": "application/vnd.adobe.xdm-v2+json"}
 JUNK = (
     "", " ", "0", "-1", "1.5", "9" * 500, "٣", "x", "!", "!!x", "*", "**", "==", "a==", "==b", "~(", "a~(", "a~(a+)+$",
-    "a!=b", "a<", "a<=1", "name>5", "tags==x", "!tags", "name:x", ":x", "a:", "asc:", "up:name", "-", ",", "-,-",
+    "name~[[a]", "a!=b", "a<", "a<=1", "name>5", "tags==x", "!tags", "name:x", ":x", "a:", "asc:", "up:name", "-", ",", "-,-",
     "title", "-title,updated", "meta:extends", "true", "\x00", "é%2F", "a" * 900, "{}", "[]", "%",
 )  # fmt: skip
 LISTS = [
@@ -88,7 +88,7 @@ def test_every_form_of_a_token_request_gets_an_answer(prod: Caller) -> None:
 
 
 VALUES: tuple[Any, ...] = (
-    None, True, 0, -1, 1.5, 10**18, "", "x", "12", "-5", "(", "(a", "yyyy", "'", "2019-10-23", "UTC", "http://[",
+    None, True, 0, -1, 1.5, 10**18, "", "x", "12", "-5", "(", "(a", "[[a]", "yyyy", "'", "2019-10-23", "UTC", "http://[",
     [], [None, 1, "a", {"b": [2]}], {}, {"k": {"v": 1}},
 )  # fmt: skip
 
