@@ -32,8 +32,15 @@ class CreateBaseConnection(FlowObject):
     def shared_as(self, spec: Spec) -> str | None:
         if spec.source.connection.id:
             return None
-        connection, auth = spec.source.connection.model_dump(mode="json"), _auth_of(spec)
-        return json.dumps([spec.source.kind, auth.name, {**auth.defaults, **connection["params"]}], sort_keys=True)
+        connection, auth, kind = (
+            spec.source.connection.model_dump(mode="json"),
+            _auth_of(spec),
+            source_kind(spec.source),
+        )
+        # Not the kind's name: two users' definitions may have one name, and two names may mean one connector.
+        connector = [kind.connection_spec_id, kind.connection_spec_version, auth.name]
+        types = {param.name: param.type for param in auth.params}
+        return json.dumps([connector, types, {**auth.defaults, **params}], sort_keys=True)
 
     async def prepare(self, ctx: Context) -> Settled | None:
         id = ctx.spec.source.connection.id

@@ -16,6 +16,7 @@ from flowledger.engine.ledger import RunState
 from flowledger.engine.specfile import load_spec, spec_diff, spec_from_mapping
 from flowledger.engine.starter import starter
 from flowledger.errors import Rejected, SpecError, UsageError
+from flowledger.steps.base_connection import CreateBaseConnection
 from flowledger.steps.sources import SOURCES, source_kind
 from flowledger.steps.spec import Spec
 
@@ -216,6 +217,22 @@ def test_two_words_for_the_kind_must_agree(begun: Begun, kind_file: Path, extra:
 def test_a_kind_that_its_file_does_not_define_is_refused_by_init(kind_file: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="defines the kind our-ledger, not mine"):
         starter("mine", tmp_path, kind_file=kind_file)
+
+
+def test_two_kinds_of_one_name_never_share_a_base_connection(
+    begun: Begun, kind_file: Path, own: dict[str, Any]
+) -> None:
+    path = begun("", kind_file=kind_file)
+    share = CreateBaseConnection().shared_as
+    before, same = load_spec(path).spec, load_spec(path).spec
+    kind_file.write_text(yaml.safe_dump(own | {"connection_spec_id": "99999999-2222-4333-8444-555555555555"}))
+    other = load_spec(path).spec
+    own["auths"][0]["params"][1]["type"] = "string"
+    kind_file.write_text(yaml.safe_dump(own))
+    typed = load_spec(path).spec
+
+    assert share(before) == share(same)
+    assert len({share(spec) for spec in (before, other, typed)}) == 3
 
 
 def test_the_local_emulator_remembers_the_kinds_of_its_specs(

@@ -77,6 +77,7 @@ def test_no_mapping_makes_it_fail_otherwise(mapping: dict[str, Any]) -> None:
 
 @settings(max_examples=150)
 @given(path=st.sampled_from(["name", "source", "source.connection", "source.connection.params", "source.table",
+                             "source.kind", "source.kind_file", "source.definition", "source.filter",
                              "source.delta", "target", "target.class", "target.field_groups", "target.fields",
                              "target.dataset", "mappings", "schedule", "schedule.start", "schedule.interval",
                              "retry", "retry.attempts", "settle", "settle.window"]), value=values)  # fmt: skip
