@@ -25,6 +25,7 @@ from flowledger.emulator import (
     sandboxes,
 )
 from flowledger.emulator.faults import Fault, FaultKind, Faults, When
+from flowledger.emulator.flow_specs import catalogue_of
 from flowledger.emulator.late import LateCommit, LateCommits
 from flowledger.emulator.options import Options
 from flowledger.emulator.problem import with_chain, with_integer_code
@@ -66,6 +67,7 @@ class Emulator:
         """
         self.options = options or Options()
         gateway.checks_of(self.options.gateway_order)
+        catalogue_of(self.options)
         self._time = PlatformTime(clock)
         path = None
         if state is not None:

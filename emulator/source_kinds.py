@@ -132,6 +132,8 @@ def source_kind(written: Any) -> SourceKind:
     if not set(explores) <= EXPLORATIONS:
         raise SourceKindInvalid(f"{label}: explores may hold {', '.join(sorted(EXPLORATIONS))}")
     auths, tables = written.get("auths"), written.get("tables", {})
+    if not isinstance(auths, list | tuple | None) or not isinstance(tables, Mapping):
+        raise SourceKindInvalid(f"{label}: auths is a list, and tables maps paths to columns")
     return SourceKind(
         label=label,
         name=written.get("name", label),
@@ -163,12 +165,16 @@ def _column(place: str, name: str, written: Any) -> Column:
 def _auth(label: str, written: Any) -> Auth:
     if not isinstance(written, Mapping) or not isinstance(written.get("name"), str):
         raise SourceKindInvalid(f"{label}: each of auths is an object with a name, required and optional")
+    if not all(isinstance(written.get(side, {}), Mapping) for side in ("required", "optional")):
+        raise SourceKindInvalid(f"{label}: {written['name']}: required and optional map names to what is said of them")
     params = [*_params(written.get("required", {}), required=True), *_params(written.get("optional", {}))]
     return Auth(name=written["name"], type=written.get("type", "generic"), params=tuple(params))
 
 
 def _params(written: Mapping[str, Mapping[str, Any]], *, required: bool = False) -> Iterable[AuthParam]:
     for name, said in written.items():
+        if not isinstance(said, Mapping):
+            raise SourceKindInvalid(f"{name}: a parameter is an object: description, secret, default")
         yield AuthParam(
             name=name,
             description=said.get("description", ""),

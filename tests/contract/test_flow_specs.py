@@ -322,11 +322,21 @@ def test_credentials_in_no_form_that_is_documented_are_not_kept_either(clock: An
         ({**OWN, "tables": {"t": {}}}, "t: a table maps"),
         ({**OWN, "tables": {"t": {"c": "sheep"}}}, "t.c: a type is one of"),
         ({**OWN, "auths": ["Basic"]}, "each of auths"),
+        ({**OWN, "auths": 7}, "auths is a list"),
+        ({**OWN, "tables": ["t"]}, "tables maps paths"),
+        ({**OWN, "auths": [{"name": "Basic", "required": ["user"]}]}, "required and optional map"),
+        ({**OWN, "auths": [{"name": "Basic", "required": {"user": "text"}}]}, "user: a parameter is"),
     ],
 )
 def test_a_kind_that_is_wrong_is_refused_with_its_place(wrong: Any, says: str) -> None:
     with pytest.raises(SourceKindInvalid, match=says):
         source_kind(wrong)
+
+
+@pytest.mark.parametrize(("own", "says"), [({**OWN, "flowSpec": "Nobody's"}, "no flow spec"), ({"id": 7}, "label and")])
+def test_an_emulator_of_a_wrong_kind_does_not_start(own: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Emulator(options=Options(extra_sources=(own,)))
 
 
 def test_the_list_of_kinds_is_packaged() -> None:
