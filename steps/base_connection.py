@@ -32,11 +32,8 @@ class CreateBaseConnection(FlowObject):
     def shared_as(self, spec: Spec) -> str | None:
         if spec.source.connection.id:
             return None
-        connection, auth, kind = (
-            spec.source.connection.model_dump(mode="json"),
-            _auth_of(spec),
-            source_kind(spec.source),
-        )
+        kind, auth = source_kind(spec.source), _auth_of(spec)
+        params = spec.source.connection.model_dump(mode="json")["params"]
         # Not the kind's name: two users' definitions may have one name, and two names may mean one connector.
         connector = [kind.connection_spec_id, kind.connection_spec_version, auth.name]
         types = {param.name: param.type for param in auth.params}
