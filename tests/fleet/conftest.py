@@ -115,6 +115,18 @@ class Yard:
         """`flowledger resume RUN` as a process of its own."""
         return self.sit(api.resume, run, **options)
 
+    def remove(self, path: str) -> None:
+        """Somebody else deletes an object."""
+
+        async def delete() -> None:
+            platform = platform_in_process(self.emulator, self.time)
+            await platform.ready()
+            answer = await platform.send(Request(method="DELETE", path=path, effect=True))
+            assert answer.ok, answer
+            await platform.close()
+
+        run_in_virtual_time(self.time, delete())
+
     def ledger(self, run: str) -> Ledger:
         """What the disk says of a run."""
         with self.open_journal() as journal:

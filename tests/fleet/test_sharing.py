@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from flowledger.engine import api
 from flowledger.engine.ledger import RunState
 from flowledger.steps.client.inprocess import Fate
 from flowledger.steps.client.port import Request
@@ -47,3 +51,90 @@ def test_the_leaders_lost_answer_is_adopted_while_the_others_wait(yard: Any, sha
     assert report.exit_code == 0
     assert yard.counts() == shared_by(5)
     assert lost
+
+
+def test_other_connections_are_not_shared(yard: Any) -> None:
+    first, second, third = yard.specs(3)
+    connection = second.source.connection
+    params = {**connection.params, "clientId": "somebody else's"}
+    second = second.model_copy(
+        update={
+            "source": second.source.model_copy(update={"connection": connection.model_copy(update={"params": params})})
+        }
+    )
+    assert yard.apply([first, second, third]).exit_code == 0
+    ids = [str(yard.ledger(spec.name).step("create_base_connection").outputs["id"]) for spec in (first, second, third)]
+    assert ids[0] == ids[2] != ids[1]
+    assert yard.emulator.count("connections") == 3  # two base connections and the sink
+
+
+def test_a_run_applied_alone_has_a_connection_of_its_own_and_lends_it_to_later_fleets(yard: Any) -> None:
+    first, second, third, fourth = yard.specs(4)
+    for alone in (first, second):
+        yard.sit(api.apply, alone)
+    assert yard.emulator.count("connections") == 3  # two base connections and the sink, which is always shared
+    assert yard.apply([third, fourth]).exit_code == 0
+    assert yard.emulator.count("connections") == 3
+    assert found_from(yard, "run-02", "create_base_connection") == (How.FOUND, "run-00")
+    assert found_from(yard, "run-03", "create_base_connection") == (How.FOUND, "run-00")
+
+
+def test_without_sharing_each_run_has_a_connection_of_its_own(yard: Any) -> None:
+    assert yard.apply(yard.specs(3), share=False).exit_code == 0
+    hows = [yard.ledger(spec.name).step("create_base_connection").how for spec in yard.specs(3)]
+    assert hows == [How.CREATED] * 3
+
+
+def test_what_is_gone_is_not_shared_and_the_next_run_makes_a_new_one(yard: Any) -> None:
+    yard.emulator.faults.add("POST /tenant/classes", "answer", status=400, shape="service")
+    assert yard.apply(yard.specs(1)).exit_code == 7
+    id = str(yard.ledger("run-00").step("create_base_connection").outputs["id"])
+    yard.time.advance(1000)
+    yard.remove(f"/data/foundation/flowservice/connections/{id}")
+    report = yard.apply(yard.specs(3)[1:])
+    assert report.exit_code == 0
+    ids = {str(yard.ledger(name).step("create_base_connection").outputs["id"]) for name in ("run-01", "run-02")}
+    assert len(ids) == 1
+    assert id not in ids
+
+
+def test_what_is_found_is_not_drift_although_it_carries_another_runs_name(yard: Any, died: type[BaseException]) -> None:
+    def die(run: str, number: int, doc: Any) -> None:
+        if doc["kind"] == "outcome_recorded/1" and doc["step"] == "create_dataset":
+            raise died
+
+    yard.on_event = die
+    with pytest.raises(died):
+        yard.apply(yard.specs(3))
+    yard.on_event = None
+    assert any(found_from(yard, spec.name, "create_base_connection")[0] is How.FOUND for spec in yard.specs(3))
+    assert yard.resume_all().exit_code == 0
+    assert not [doc for spec in yard.specs(3) for doc in yard.documents(spec.name) if doc["kind"] == "drift_seen/1"]
+
+
+def test_runs_that_are_resumed_at_the_same_time_by_a_program_meet_too(yard: Any, died: type[BaseException]) -> None:
+    """Two tasks, two calls of `resume`, one open journal: they share as a fleet does."""
+
+    def die(run: str, number: int, doc: Any) -> None:
+        if doc["kind"] == "intent_recorded/1":
+            raise died
+
+    yard.on_event = die
+    with pytest.raises(died):
+        yard.apply(yard.specs(3))
+    yard.on_event = None
+    begun = [spec.name for spec in yard.specs(3) if yard.documents(spec.name)]
+
+    async def all_of_them(**options: Any) -> list[Any]:
+        return list(await asyncio.gather(*(api.resume(name, **options) for name in begun)))
+
+    reports = yard.sit(all_of_them)
+    assert {report.state for report in reports} == {RunState.PROVISIONED}
+    assert yard.emulator.count("connections") == 2
+
+
+def test_a_run_that_is_being_destroyed_lends_nothing(yard: Any) -> None:
+    yard.apply(yard.specs(2)[:1], share=True)
+    yard.sit(api.destroy, "run-00")
+    assert yard.apply(yard.specs(2)[1:]).exit_code == 0
+    assert found_from(yard, "run-01", "create_base_connection")[0] is How.CREATED
