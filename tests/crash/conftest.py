@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from crashmatrix.cells import Cell, run_cell
+from crashmatrix.cells import Cell
+from crashmatrix.living import run_cell
 
 
 @pytest.fixture

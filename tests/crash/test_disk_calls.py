@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from crashmatrix.cells import Cell, check, to_the_end
+from crashmatrix.cells import EACH, Cell, Of
 from crashmatrix.fates import FATES
+from crashmatrix.living import to_the_end
+from crashmatrix.machine import DIRECTORY, Died
 from crashmatrix.points import Crash, Death
-from crashmatrix.traps import STEPS
-from crashmatrix.world import DIRECTORY, Died, World
+from crashmatrix.styles import STYLES, TUTORIAL
+from crashmatrix.verdict import check
+from crashmatrix.world import World
 from flowledger.engine.report import Report
 from flowledger.errors import Rejected
 from flowledger.steps.client.inprocess import Moment
@@ -65,7 +68,7 @@ def _every_call(stage: str, death: Death, begin: Callable[[], World]) -> Iterato
 
 
 def _ends_with_one_of_everything(world: World, step: str, number: int) -> None:
-    cell = Cell(step=step, fate=ANSWERED)
+    cell = Cell(step=step, style=world.style, fate=ANSWERED)
     try:
         check(world, to_the_end(world, cell), cell)
     except AssertionError as failure:
@@ -80,9 +83,9 @@ def test_a_journal_whose_making_was_broken_off_anywhere_is_made_at_the_next_star
         _ends_with_one_of_everything(world, "create_flow", number)
 
 
-def _torn(step: str, point: int, fate: str = "answered") -> Callable[[], World]:
+def _torn(step: str, point: int, fate: str = "answered", style: str = TUTORIAL) -> Callable[[], World]:
     def begin() -> World:
-        world = World()
+        world = World(style=style)
         world.set_fate(step, FATES[fate])
         outcome = world.sit(Crash(point=point, step=step, death=Death.TORN))
         assert isinstance(outcome, Died)
@@ -115,10 +118,10 @@ def test_a_torn_end_whose_mending_is_broken_off_anywhere_is_mended_at_the_next_s
 
 @pytest.mark.long
 @pytest.mark.parametrize("point", [5, 13], ids=["intent", "outcome"])
-@pytest.mark.parametrize("step", STEPS)
-def test_a_torn_intent_or_outcome_of_any_step_is_mended_from_anywhere(step: str, point: int) -> None:
-    for world, number in _every_call("opening", Death.KILLED, _torn(step, point)):
-        _ends_with_one_of_everything(world, step, number)
+@pytest.mark.parametrize("of", EACH, ids=str)
+def test_a_torn_intent_or_outcome_of_any_step_is_mended_from_anywhere(of: Of, point: int) -> None:
+    for world, number in _every_call("opening", Death.KILLED, _torn(of.step, point, style=of.style)):
+        _ends_with_one_of_everything(world, of.step, number)
 
 
 @deaths
@@ -150,19 +153,21 @@ def test_a_death_in_close_after_a_refusal_loses_nothing(death: Death) -> None:
 
 @pytest.mark.long
 @deaths
-def test_a_death_at_any_call_to_the_disk_is_mended(death: Death) -> None:
+@pytest.mark.parametrize("style", STYLES)
+def test_a_death_at_any_call_to_the_disk_is_mended(style: str, death: Death) -> None:
     """No list of points can have forgotten one: the process dies before each call that it makes to the disk."""
-    for world, number in _every_call("running", death, World):
+    for world, number in _every_call("running", death, lambda: World(style=style)):
         _ends_with_one_of_everything(world, "create_flow", number)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("moment", list(Moment))
-def test_a_death_at_any_moment_of_any_call_to_the_platform_is_mended(moment: Moment) -> None:
+@pytest.mark.parametrize("style", STYLES)
+def test_a_death_at_any_moment_of_any_call_to_the_platform_is_mended(style: str, moment: Moment) -> None:
     for number in itertools.count(1):
-        world = World()
+        world = World(style=style)
         _die_at_moment(world, moment, number)
         if not isinstance(world.sit(), Died):
-            assert number > 15, "an undisturbed run makes more calls than that"
+            assert number > 12, "an undisturbed run makes more calls than that"
             return
         _ends_with_one_of_everything(world, "create_flow", number)

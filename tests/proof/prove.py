@@ -65,7 +65,8 @@ class Counted:
     beyond_cells: int = 0
     beyond_twins: int = 0
     beyond_reported: int = 0
-    beyond_lost: int = 0
+    in_flight: int = 0
+    looked_up: int = 0
 
     def add(self, line: dict[str, Any], row: str = "") -> None:
         """Take in what one test has gone through."""
@@ -80,6 +81,8 @@ class Counted:
         self.beyond_cells += line["beyond_cells"]
         self.beyond_twins += line["beyond"]["duplicates"]
         self.beyond_reported += line["beyond"]["reported"]
+        self.in_flight += line["within"]["in_flight"] + line["beyond"]["in_flight"]
+        self.looked_up += line["within"]["looked_up"] + line["beyond"]["looked_up"]
         if file.startswith("tests/crash/"):
             self.cells.update(line["cells"])
 
@@ -174,6 +177,8 @@ def problems(counted: Counted, verdicts: Verdicts) -> Iterator[str]:
     ):  # fmt: skip
         if number:
             yield f"{number} {what}"
+    if counted.looked_up > counted.in_flight:
+        yield f"{counted.looked_up} look-ups for {counted.in_flight} calls in flight at the deaths"
     for name, row in counted.rows.items():
         if not row.cells:
             yield f"{name}: no cell was counted, so its zeros say nothing"
@@ -181,27 +186,9 @@ def problems(counted: Counted, verdicts: Verdicts) -> Iterator[str]:
 
 def static_cells() -> dict[str, set[str]]:
     """Every cell that follows from the lists of steps, points, deaths and fates alone, by kind."""
-    from crashmatrix import cells as matrix
-    from crashmatrix.fates import LOOK_UP_FATES, REQUEST_FATES
-    from crashmatrix.traps import STEPS
+    from crashmatrix.count import static_cells as cells_by_kind
 
-    points = matrix.per_step_points()
-    lost = next(fate for fate in REQUEST_FATES if fate.name == "committed, answer lost")
-    kinds = {
-        "no death": (matrix.Cell(step=step, fate=fate) for step in STEPS for fate in REQUEST_FATES),
-        "one death": (cell for step in STEPS for point in points for cell in matrix.single_cells(step, point)),
-        "one death, mapping set without a name": (
-            cell for point in points for cell in matrix.single_cells("create_mapping_set", point, echo_names=False)
-        ),
-        "one death of the whole machine": (
-            cell for step in matrix.ONE_OF_EACH_KIND for point in points for cell in matrix.reboot_cells(step, point)
-        ),
-        "deaths in two or three sends": (cell for step in STEPS for cell in matrix.triple_cells(step)),
-        "look-ups without a death": (
-            matrix.Cell(step=step, fate=lost, look_up=look_up) for step in STEPS for look_up in LOOK_UP_FATES
-        ),
-    }
-    return {kind: set(map(str, cells)) for kind, cells in kinds.items()}
+    return {kind: set(map(str, cells)) for kind, cells in cells_by_kind().items()}
 
 
 def not_run(counted: Counted) -> Iterator[str]:
@@ -230,6 +217,12 @@ def _print(counted: Counted, verdicts: Verdicts, *, seconds: float, quick: bool)
         f"{verdicts.passed} tests passed, {len(verdicts.failed)} failed, {len(verdicts.skipped)} were left out, in "
         f"{seconds:.0f} s. A cell is one world: a platform, a disk, and the processes that died and lived there."
     )
+    if counted.in_flight:
+        _say(
+            f"At the deaths of the crash matrix {counted.in_flight} calls were in flight, as the processes after them "
+            f"found; for these, {counted.looked_up} look-ups were begun. (Where there are fewer, the process after a "
+            "death died too before it came to look.)"
+        )
     if counted.beyond_cells:
         _say(
             f"Of these, {counted.beyond_cells} cells lie outside of what any client can prevent, and their twins are "
@@ -242,15 +235,15 @@ def _print(counted: Counted, verdicts: Verdicts, *, seconds: float, quick: bool)
 
 
 def _print_why(counted: Counted, *, quick: bool) -> None:
-    from crashmatrix.cells import per_step_points
+    from crashmatrix.cells import EACH, per_step_points
     from crashmatrix.fates import REQUEST_FATES
-    from crashmatrix.traps import STEPS
 
     static = static_cells()
     _say(
-        f"Why these are all cells: {len(STEPS)} steps have an effect; {len(per_step_points())} crash points are all "
-        "places between two things that a process does to disk or platform (deaths at every single such call, which "
-        f"need no list, are the row beside it); {len(REQUEST_FATES)} fates are all that can become of a call. A "
+        f"Why these are all cells: {len(EACH)} steps of both styles have an effect; "
+        f"{len(per_step_points())} crash points are all places between two things that a process does to disk or "
+        "platform (deaths at every single such call, which need no list, are the row beside it); "
+        f"{len(REQUEST_FATES)} fates are all that can become of a call. A "
         "combination is left out only if it cannot happen, which is itself a test; each is taken once for each way "
         "to die that leaves another disk. From the lists alone follow:"
     )

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final
@@ -27,13 +28,14 @@ _CRASH: Final = Path(__file__).resolve().parents[1] / "crash"
 if str(_CRASH) not in sys.path:  # pytest has not read pyproject.toml's `pythonpath` yet
     sys.path.insert(0, str(_CRASH))
 
-from crashmatrix import cells as matrix  # noqa: E402 - needs the path
-from crashmatrix.world import Died  # noqa: E402 - needs the path
+from crashmatrix import living, verdict  # noqa: E402 - needs the path
+from crashmatrix.cells import Cell  # noqa: E402 - needs the path
+from crashmatrix.machine import Died  # noqa: E402 - needs the path
+from crashmatrix.styles import EFFECTS, MADE_ONCE, TUTORIAL  # noqa: E402 - needs the path
 from crashmatrix.world import World as CrashWorld  # noqa: E402 - needs the path
 from flowledger.emulator.core import Emulator  # noqa: E402 - needs the path
 from flowledger.emulator.faults import Fault, Faults  # noqa: E402 - needs the path
 from flowledger.engine.ledger import Ledger, ledger_of  # noqa: E402 - needs the path
-from flowledger.engine.table import TABLES  # noqa: E402 - needs the path
 from flowledger.errors import JournalError  # noqa: E402 - needs the path
 from flowledger.journal import JournalReader  # noqa: E402 - needs the path
 from flowledger.steps.client.inprocess import Fate  # noqa: E402 - needs the path
@@ -41,9 +43,8 @@ from flowledger.steps.client.inprocess import Fate  # noqa: E402 - needs the pat
 FILE: Final = "FLOWLEDGER_TALLY"
 STILL_UNDER_WAY: Final = 600.0  # seconds: before a look, calls that take effect late have done so
 _MARKER: Final = re.compile(r"fl-([a-z0-9]{10})-([a-z-]+)(?![\w-])")
-_ROWS: Final = {row.step.name: row for table in TABLES.values() for row in table.rows}
-_STEP_OF: Final = {row.step.slug: row.step.name for row in _ROWS.values() if row.step.kind}
-_KINDS: Final = tuple(dict.fromkeys(row.step.kind for row in _ROWS.values() if row.step.kind))
+_STEP_OF: Final = {effect.slug: step for step, effect in EFFECTS.items()}
+_KINDS: Final = tuple(dict.fromkeys(effect.kind for effect in EFFECTS.values()))
 
 
 @dataclass(slots=True)
@@ -54,6 +55,8 @@ class Found:
     orphans: int = 0  # objects with a run's marker that no journal names, though no call of theirs is in doubt
     lost: int = 0  # events that were acknowledged and are not on the disk
     reported: int = 0  # of the objects beyond the first, those that the run itself reported
+    in_flight: int = 0  # calls that nobody had heard of at a death, by step, as the next process found them
+    looked_up: int = 0  # steps that these processes looked up for it
 
     def __add__(self, other: Found) -> Found:
         return Found(
@@ -61,6 +64,8 @@ class Found:
             self.orphans + other.orphans,
             self.lost + other.lost,
             self.reported + other.reported,
+            self.in_flight + other.in_flight,
+            self.looked_up + other.looked_up,
         )
 
 
@@ -152,21 +157,24 @@ def look(emulator: Emulator, ledgers: Iterable[Ledger], theirs: frozenset[str] =
 # -- tests/crash ---------------------------------------------------------------------------------------------------
 
 
-def look_at_cell(world: CrashWorld, cell: matrix.Cell) -> Found:
+def look_at_cell(world: CrashWorld, cell: Cell) -> Found:
     """The end of a cell of the matrix: platform, medium, and what was acknowledged."""
     world.time.advance(STILL_UNDER_WAY)
-    theirs: Counter[str] = getattr(world, "made_by_others", None) or Counter()
+    theirs = world.made_by_others
     documents = on_the_medium(world)
     ledger = Ledger(run=world.spec.name)
     for number in sorted(documents):
         ledger.fold(number, documents[number])
-    found = look(world.emulator, [ledger], frozenset(getattr(world, "ids_of_others", ())))
+    found = look(world.emulator, [ledger], frozenset(world.ids_of_others))
     # Each create was counted as it was stored, so that one which was removed again counts too.
-    made = sum(max(0, world.made[kind] - theirs[kind] - wanted) for kind, wanted in matrix.MADE_ONCE.items())
+    made = sum(max(0, world.made[kind] - theirs[kind] - wanted) for kind, wanted in MADE_ONCE[cell.style].items())
     found.duplicates = max(found.duplicates, made)
     if not cell.echo_names:  # these mapping sets carry no marker: whatever is there is ours
         named = {str((ledger.step("create_mapping_set").outputs or {}).get("id")), *ledger.duplicates}
         found.orphans += len({id_of(item) for item in world.emulator.objects("mappingSets")} - named)
+    for sitting, start in enumerate(world.starts, 1):
+        found.in_flight += len(start.in_flight)
+        found.looked_up += len(start.in_flight & {step for at, step in world.looks if at == sitting})
     for number, doc in world.acknowledged.items():
         kept = documents.get(number)
         found.lost += kept is None or (kept["kind"], kept["at"]) != (doc["kind"], doc["at"])
@@ -184,11 +192,11 @@ def on_the_medium(world: CrashWorld) -> dict[int, Any]:
 
 
 def _watch_matrix() -> None:
-    run_cell, check, prepared, run_watched = matrix.run_cell, matrix.check, matrix.prepared, matrix.run_watched
-    sit, set_scene, fate_of = CrashWorld.sit, CrashWorld.set_scene, CrashWorld._fate
+    run_cell, check, prepared, run_watched = living.run_cell, verdict.check, living.prepared, living.run_watched
+    sit, fate_of = CrashWorld.sit, CrashWorld._fate
     begun: list[CrashWorld] = []
 
-    def count(world: CrashWorld, cell: matrix.Cell, name: str = "") -> None:
+    def count(world: CrashWorld, cell: Cell, name: str = "") -> None:
         if not _paused and not getattr(world, "counted", False):
             world.counted = True  # type: ignore[attr-defined] # each world is looked at once
             found = look_at_cell(world, cell)
@@ -197,20 +205,20 @@ def _watch_matrix() -> None:
             now.add(name or str(cell), found, beyond=cell.limit or cell.fate.unseen)
 
     @wraps(prepared)
-    def prepared_and_kept(cell: matrix.Cell) -> CrashWorld:
+    def prepared_and_kept(cell: Cell) -> CrashWorld:
         world = prepared(cell)
         begun[:] = [world]
         return world
 
     @wraps(run_cell)
-    def counted_cell(cell: matrix.Cell, **how: Any) -> CrashWorld:
+    def counted_cell(cell: Cell, **how: Any) -> CrashWorld:
         try:
             return run_cell(cell, **how)
         finally:
             count(begun[0], cell)
 
     @wraps(check)
-    def counted_check(world: CrashWorld, report: Any, cell: matrix.Cell) -> None:
+    def counted_check(world: CrashWorld, report: Any, cell: Cell) -> None:
         try:
             check(world, report, cell)
         finally:
@@ -230,13 +238,6 @@ def _watch_matrix() -> None:
             died()
         return outcome
 
-    @wraps(set_scene)
-    def watched_scene(self: CrashWorld, step: str, scene: str) -> None:
-        made, ids = self.made.copy(), _ids(self.emulator)
-        set_scene(self, step, scene)
-        self.made_by_others = self.made - made  # type: ignore[attr-defined] # read above
-        self.ids_of_others = _ids(self.emulator) - ids  # type: ignore[attr-defined] # read above
-
     @wraps(fate_of)
     def counted_fate(self: CrashWorld, request: Any) -> Fate:
         fate = fate_of(self, request)
@@ -244,16 +245,10 @@ def _watch_matrix() -> None:
             struck()
         return fate
 
-    matrix.run_cell, matrix.check, matrix.prepared, matrix.run_watched = (
-        counted_cell, counted_check, prepared_and_kept, uncounted,
-    )  # fmt: skip
+    living.run_cell, living.prepared, living.run_watched = counted_cell, prepared_and_kept, uncounted
+    verdict.check = counted_check
     CrashWorld.sit = counted_sit  # type: ignore[method-assign] # the count stands between the tests and their world
-    CrashWorld.set_scene = watched_scene  # type: ignore[method-assign] # as above
     CrashWorld._fate = counted_fate  # type: ignore[method-assign] # as above
-
-
-def _ids(emulator: Emulator) -> set[str]:
-    return {id_of(item) for kind in _KINDS for item in emulator.objects(kind)}
 
 
 def _watch_faults() -> None:
@@ -371,17 +366,20 @@ def _look_at_kills(item: pytest.Item) -> None:
 def _watch_kills_at_points(module: Any) -> None:
     """`module`: tests/crash/test_real_kills.py, whose emulator is a process of its own and is asked over HTTP."""
     live = module.Nursery.live
-    killed: list[Any] = []
+    killed: list[str] = []
 
     @wraps(live)
-    def counted_live(self: Any, journal: Path, url: str, crash: Any) -> int:
-        code: int = live(self, journal, url, crash)
-        if crash is not None:
+    def counted_live(self: Any, journal: Path, url: str, **how: Any) -> tuple[int, str]:
+        ended: tuple[int, str] = live(self, journal, url, **how)
+        where = how.get("crash") or (f"{how['stage']} at call {how['call']}: {ended[1]}" if ended[1] else None)
+        if where is not None:
             died()  # by SIGKILL, or by itself after an append that failed
-            killed[:] = [crash]
+            killed.append(str(where))
         elif killed:  # the first process after the one that died
-            now.add(f"real: {killed.pop()}", _look_from_outside(url, journal), beyond=False)
-        return code
+            name = f"real: {how.get('style', TUTORIAL)}: {', then '.join(killed)}"
+            killed.clear()
+            now.add(name, _look_from_outside(url, journal), beyond=False)
+        return ended
 
     module.Nursery.live = counted_live
 
@@ -389,7 +387,8 @@ def _watch_kills_at_points(module: Any) -> None:
 def _look_from_outside(url: str, journal: Path) -> Found:
     with JournalReader.open(journal) as reader:
         ledgers = [ledger_of(run, reader.events(run)) for run in reader.runs()]
-    kind_of = {row.step.name: row.step.kind for row in _ROWS.values() if row.step.kind}
+    kind_of = {step: effect.kind for step, effect in EFFECTS.items()}
+    style = next((ledger.spec.style for ledger in ledgers if ledger.spec), TUTORIAL)
     known = Counter(
         kind_of[record.name]
         for ledger in ledgers
@@ -402,7 +401,7 @@ def _look_from_outside(url: str, journal: Path) -> Found:
     now.faults += sum(fault["struck"] for fault in _ask(url, "faults")["faults"])
     intents = sum(len(record.attempts) for ledger in ledgers for record in ledger.steps.values())
     return Found(
-        duplicates=sum(max(0, count - matrix.MADE_ONCE.get(kind, 0)) for kind, count in there.items()),
+        duplicates=sum(max(0, count - MADE_ONCE[style].get(kind, 0)) for kind, count in there.items()),
         orphans=sum(max(0, count - known[kind]) for kind, count in there.items()),
         lost=max(0, sent - intents),
     )
@@ -460,7 +459,7 @@ def pytest_runtest_logfinish(nodeid: str) -> None:
 
 
 def _plain(tally: Tally) -> dict[str, Any]:
-    fields = ("duplicates", "orphans", "lost", "reported")
+    fields = tuple(field.name for field in dataclass_fields(Found))
     return {
         "cells": tally.cells,
         "crashes": tally.crashes,

@@ -6,18 +6,25 @@ from typing import Any
 
 import pytest
 
-from crashmatrix.cells import Cell, check, to_the_end
+from crashmatrix.cells import EACH, Cell, Of
 from crashmatrix.fates import FATES
-from crashmatrix.traps import EFFECTS
+from crashmatrix.living import to_the_end
+from crashmatrix.styles import EFFECTS
+from crashmatrix.verdict import check
 from crashmatrix.world import World
 from flowledger.errors import TryLater
 
 
-@pytest.mark.parametrize("step", ["create_dataset", "create_target_schema", "create_mapping_set", "create_flow"])
-def test_while_its_list_cannot_be_read_a_step_in_doubt_is_not_sent_again(step: str) -> None:
+@pytest.mark.parametrize(
+    "of",
+    [of for of in EACH if of.step in ("create_dataset", "create_target_schema", "create_mapping_set", "create_flow")],
+    ids=str,
+)
+def test_while_its_list_cannot_be_read_a_step_in_doubt_is_not_sent_again(of: Of) -> None:
     """The object is there, its answer was lost, and its list answers 503 long after the settle window."""
-    world, effect = World(), EFFECTS[step]
-    cell = Cell(step=step, fate=FATES["committed, answer lost"])
+    step = of.step
+    world, effect = World(style=of.style), EFFECTS[step]
+    cell = Cell(step=step, style=of.style, fate=FATES["committed, answer lost"])
     world.set_fate(step, cell.fate)
 
     def break_lists(request: Any) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from crashmatrix.cells import Cell, check, to_the_end
+from crashmatrix.cells import Cell
 from crashmatrix.fates import FATES
+from crashmatrix.living import to_the_end
+from crashmatrix.verdict import check
 from crashmatrix.world import World
 from tests.proof.tally import Found, look_at_cell
 

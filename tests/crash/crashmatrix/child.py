@@ -1,7 +1,9 @@
 """Real processes that die by SIGKILL at a crash point: this one forks one for each order on its stdin.
 
-An order is a line of JSON: the journal's directory, the platform's URL, and the crash (null: live to the end). The
-answer is a line too: how the child ended. Forked, because a fresh interpreter would take a second each time.
+An order is a line of JSON: the style, the journal's directory, the platform's URL, and where to die: a crash of the
+matrix, or a stage ("opening", "closing") with the number of a call to the disk in it, or neither (live to the end). The
+answer is a line of JSON too: how the child ended, and which call it died before. Forked, because a fresh interpreter
+would take a second each time.
 """
 
 from __future__ import annotations
@@ -17,14 +19,15 @@ from typing import Any, Final, NoReturn
 
 import orjson
 
+from crashmatrix.machine import SEGMENT, WatchedFile
 from crashmatrix.points import Crash, Death
+from crashmatrix.styles import SPECS
 from crashmatrix.traps import WAIT, Doc, Phase, Trap
-from crashmatrix.world import EXAMPLE, SEGMENT, WatchedFile
 from flowledger.engine import api
 from flowledger.engine.ledger import RunState
 from flowledger.errors import FlowledgerError
 from flowledger.journal import Journal
-from flowledger.journal.filesystem import Access, OsFileSystem
+from flowledger.journal.filesystem import Access, File, OsFileSystem
 from flowledger.steps.client.clock import SystemClock
 from flowledger.steps.client.http import HttpPort
 from flowledger.steps.client.inprocess import Moment
@@ -34,7 +37,7 @@ from flowledger.steps.client.redact import Redactor
 from flowledger.steps.spec import Settle
 
 # Short, because here time is real; S > G + L holds, since the emulator's G is what a fault says and its L is 0.
-SPEC: Final = EXAMPLE.model_copy(update={"settle": Settle(window=0.4, send_within=0.3)})
+SETTLE: Final = Settle(window=0.4, send_within=0.3)
 # From outside, a call whose answer the client never saw and one that it was killed in are the same: the faults let the
 # call end there, and the process is killed before it can note that.
 ENDED_BY_FAULT: Final = (8, 9, 10, 11)
@@ -59,9 +62,9 @@ class KillingDisk(OsFileSystem):
         file = super().open(path, access)
         return WatchedFile(self, file) if path.name == SEGMENT and access == "write" else file
 
-    def armed(self) -> None:
+    def enter(self, stage: str) -> None:
         """The journal has been opened: from here on records are new ones."""
-        self._opened = True
+        self._opened = stage == "running"
 
     def on_batch(self, phase: Phase, docs: list[Doc], file: WatchedFile) -> None:
         if not self._opened:
@@ -80,6 +83,92 @@ class KillingDisk(OsFileSystem):
             for doc in docs:
                 if doc.get("kind") == WAIT and self._trap.wait(doc):
                     threading.Timer(doc["seconds"] / 2, die).start()
+
+
+class CountingFile:
+    """A file each of whose calls is counted."""
+
+    def __init__(self, disk: CountingDisk, file: File, name: str) -> None:
+        self._disk, self._file, self._name = disk, file, name
+        self.size = file.size
+
+    def read(self, size: int, offset: int) -> bytes:
+        self._disk.count(f"read {self._name}")
+        return self._file.read(size, offset)
+
+    def write(self, data: bytes | memoryview, offset: int) -> int:
+        if self._disk.count(f"write {self._name}", torn=True):
+            self._file.write(bytes(data)[: len(data) // 2], offset)
+            die()
+        return self._file.write(data, offset)
+
+    def truncate(self, size: int) -> None:
+        self._disk.count(f"truncate {self._name}")
+        self._file.truncate(size)
+
+    def sync(self) -> None:
+        self._disk.count(f"sync {self._name}")
+        self._file.sync()
+
+    def close(self) -> None:
+        self._disk.count(f"close {self._name}")
+        self._file.close()
+
+
+class CountingDisk(OsFileSystem):
+    """The real disk; the process dies before its n-th call in a stage. A write is two: before it, and half way."""
+
+    def __init__(self, stage: str, number: int, told: int, at: str = "") -> None:
+        """`told`: the descriptor to which the name of that call is written. `at`: count only calls of this name."""
+        super().__init__()
+        self._wanted, self._left, self._told, self._at = stage, number, told, at
+        self._stage = "opening"
+
+    def enter(self, stage: str) -> None:
+        """What the process does from here on."""
+        self._stage = stage
+
+    def count(self, what: str, *, torn: bool = False) -> bool:
+        """Note a call; dies if it is the one. True: it is to be broken off half way."""
+        if self._stage != self._wanted or self._at not in ("", what):
+            return False
+        for half in (False, True) if torn else (False,):
+            self._left -= 1
+            if self._left == 0:
+                os.write(self._told, f"{what}{', half way' if half else ''}".encode())
+                if half:
+                    return True
+                die()
+        return False
+
+    def make_directory(self, path: Path) -> None:
+        self.count("make directory")
+        super().make_directory(path)
+
+    def names(self, directory: Path) -> list[str]:
+        self.count("list names")
+        return super().names(directory)
+
+    def open(self, path: Path, access: Access) -> Any:
+        self.count(f"open {path.name} to {access}")
+        return CountingFile(self, super().open(path, access), path.name)
+
+    def lock(self, path: Path) -> Any:
+        self.count("lock")
+        lock = super().lock(path)
+        return lock and CountingFile(self, lock, path.name)
+
+    def rename(self, old: Path, new: Path) -> None:
+        self.count("rename")
+        super().rename(old, new)
+
+    def remove(self, path: Path) -> None:
+        self.count("remove")
+        super().remove(path)
+
+    def sync_directory(self, path: Path) -> None:
+        self.count("sync directory")
+        super().sync_directory(path)
 
 
 class KillingPort:
@@ -103,44 +192,56 @@ class KillingPort:
         await self._port.close()
 
 
-def live(journal: Path, url: str, crash: Crash | None) -> int:
+def live(order: dict[str, Any], told: int) -> int:
     """`flowledger apply` in this process. Returns its exit code, if it lives to have one."""
-    trap = Trap(crash) if crash else None
-    clock = SystemClock()
+    found = order.get("crash")
+    trap = Trap(Crash(point=found["point"], step=found["step"], death=Death(found["death"]))) if found else None
+    disk: KillingDisk | CountingDisk | None = None
+    if trap:
+        disk = KillingDisk(trap)
+    elif order.get("stage"):
+        disk = CountingDisk(order["stage"], order["call"], told, order.get("at", ""))
+    clock, url = SystemClock(), order["url"]
+    spec = SPECS[order["style"]].model_copy(update={"settle": SETTLE})
 
-    async def apply() -> int:
-        disk = KillingDisk(trap) if trap else OsFileSystem()
-        with Journal.open(journal, fs=disk) as book:
-            if isinstance(disk, KillingDisk):
-                disk.armed()
-            http = HttpPort(base_url=url, clock=clock)
-            credentials = Credentials(client_id="local-client", client_secret="local-secret", org="LOCAL@AdobeOrg")
-            platform = Platform(
-                KillingPort(http, trap) if trap else http,
-                credentials, sandbox="prod", clock=clock, redactor=Redactor(), base_url=url,
-            )  # fmt: skip
-            try:
-                report = await api.apply(SPEC, journal=book, platform=platform, clock=clock)
-            except FlowledgerError as error:
-                print(f"{type(error).__name__}: {error}", file=sys.stderr)
-                return error.exit_code
-            finally:
-                await platform.close()
-            return 0 if report.state is RunState.PROVISIONED and not report.duplicates else 1
+    async def apply(book: Journal) -> int:
+        http = HttpPort(base_url=url, clock=clock)
+        credentials = Credentials(client_id="local-client", client_secret="local-secret", org="LOCAL@AdobeOrg")
+        platform = Platform(
+            KillingPort(http, trap) if trap else http,
+            credentials, sandbox="prod", clock=clock, redactor=Redactor(), base_url=url,
+        )  # fmt: skip
+        try:
+            report = await api.apply(spec, journal=book, platform=platform, clock=clock)
+        except FlowledgerError as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            return error.exit_code
+        finally:
+            await platform.close()
+        return 0 if report.state is RunState.PROVISIONED and not report.duplicates else 1
 
-    return asyncio.run(apply())
+    journal = Journal.open(Path(order["journal"]), fs=disk)
+    if disk:
+        disk.enter("running")
+    try:
+        return asyncio.run(apply(journal))
+    finally:
+        if disk:
+            disk.enter("closing")
+        journal.close()
 
 
-def _live_in_a_fork(order: dict[str, Any]) -> int:
+def _live_in_a_fork(order: dict[str, Any]) -> dict[str, Any]:
+    reading, told = os.pipe()
     pid = os.fork()
     if pid:
+        os.close(told)
         _, status = os.waitpid(pid, 0)
-        return os.waitstatus_to_exitcode(status)
+        with os.fdopen(reading, "rb") as pipe:
+            return {"ended": os.waitstatus_to_exitcode(status), "before": pipe.read().decode()}
     code = 70
     try:
-        found = order["crash"]
-        crash = Crash(point=found["point"], step=found["step"], death=Death(found["death"])) if found else None
-        code = live(Path(order["journal"]), order["url"], crash)
+        code = live(order, told)
     except Exception as error:  # noqa: BLE001 - a fork must never return into its parent's code
         print(repr(error), file=sys.stderr)
     finally:
@@ -151,7 +252,7 @@ def main() -> None:
     """Serve orders until stdin ends."""
     print("ready", flush=True)
     for line in sys.stdin:
-        print(_live_in_a_fork(orjson.loads(line)), flush=True)
+        print(orjson.dumps(_live_in_a_fork(orjson.loads(line))).decode(), flush=True)
 
 
 if __name__ == "__main__":

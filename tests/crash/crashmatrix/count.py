@@ -10,23 +10,25 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from crashmatrix.cells import (
-    ONE_OF_EACH_KIND,
+    EACH,
     PAIR_FATES,
-    look_up_deaths,
-    pair_cells,
+    Cell,
+    Of,
+    look_up_cells,
     per_step_points,
     reboot_cells,
     single_cells,
     triple_cells,
 )
-from crashmatrix.fates import FATES, LOOK_UP_FATES, REQUEST_FATES
+from crashmatrix.fates import FATES, REQUEST_FATES
+from crashmatrix.living import look_up_deaths, pair_cells
 from crashmatrix.points import CrashPoint
-from crashmatrix.traps import STEPS
+from crashmatrix.styles import STYLES
 
 
 def singles_at(point: CrashPoint) -> int:
     """Cells with one death at this point, of one step."""
-    return len(list(single_cells(STEPS[0], point)))
+    return len(list(single_cells(EACH[0], point)))
 
 
 def table() -> list[str]:
@@ -39,19 +41,25 @@ def table() -> list[str]:
     return rows
 
 
-def static_counts() -> dict[str, int]:
-    """Cells by kind, as far as the lists alone tell."""
-    singles = sum(map(singles_at, per_step_points()))
+def static_cells() -> dict[str, list[Cell]]:
+    """Cells by kind, as far as they follow from the lists alone."""
+    points = per_step_points()
+    unnamed = [Of(style, "create_mapping_set") for style in STYLES]
     return {
-        "without a death": len(REQUEST_FATES) * len(STEPS),
-        "one death": singles * len(STEPS),
-        "one death, mapping set without a name": singles,
-        "one death of the machine": sum(
-            _length(reboot_cells(step, point)) for step in ONE_OF_EACH_KIND for point in per_step_points()
-        ),
-        "two or three deaths in sends": sum(len(list(triple_cells(step))) for step in STEPS),
-        "look-ups without a death": len(LOOK_UP_FATES) * len(STEPS),
+        "without a death": [Cell(step=of.step, style=of.style, fate=fate) for of in EACH for fate in REQUEST_FATES],
+        "one death": [cell for of in EACH for point in points for cell in single_cells(of, point)],
+        "one death, mapping set without a name": [
+            cell for of in unnamed for point in points for cell in single_cells(of, point, echo_names=False)
+        ],
+        "one death of the machine": [cell for of in EACH for point in points for cell in reboot_cells(of, point)],
+        "two or three deaths in sends": [cell for of in EACH for cell in triple_cells(of)],
+        "look-ups without a death": [cell for of in EACH for cell in look_up_cells(of)],
     }
+
+
+def static_counts() -> dict[str, int]:
+    """How many these are."""
+    return {kind: len(cells) for kind, cells in static_cells().items()}
 
 
 def summary() -> list[str]:
@@ -62,12 +70,12 @@ def summary() -> list[str]:
 
 def dry_counts() -> Iterator[tuple[str, int]]:
     """Cells by kind that a dry run must enumerate, because only it tells what is passed."""
-    deaths = (cell for step in STEPS for cell in look_up_deaths(step))
+    deaths = (cell for of in EACH for cell in look_up_deaths(of))
     yield "a death during look-ups", _length(deaths)
-    for step in ONE_OF_EACH_KIND:
-        named = step != "create_mapping_set"
-        pairs = (cell for name in PAIR_FATES for cell in pair_cells(step, FATES[name], echo_names=named))
-        yield f"pairs of {step}", _length(pairs)
+    for of in EACH:
+        named = of.step != "create_mapping_set"
+        pairs = (cell for name in PAIR_FATES for cell in pair_cells(of, FATES[name], echo_names=named))
+        yield f"pairs of {of}", _length(pairs)
 
 
 def _length(cells: Iterable[Any]) -> int:
@@ -76,7 +84,7 @@ def _length(cells: Iterable[Any]) -> int:
 
 def main() -> None:
     """Print the counts."""
-    print(f"{len(STEPS)} steps x {len(per_step_points())} crash points x {len(REQUEST_FATES)} fates, ", end="")
+    print(f"{len(EACH)} steps x {len(per_step_points())} crash points x {len(REQUEST_FATES)} fates, ", end="")
     print("less what cannot happen (asserted by running it), times the ways to die that leave different disks:")
     print("\n".join(table()))
     total = 0

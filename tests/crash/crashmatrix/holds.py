@@ -37,7 +37,7 @@ def found_in_doubt(crash: Crash, fate: RequestFate) -> bool | None:
 def check_next_process(world: World, crash: Crash, fate: RequestFate) -> None:
     """The process after a single death finds what the point's sentence says."""
     expected = found_in_doubt(crash, fate)
-    found = crash.step in world.in_doubt_at_start[world.died_in + 1]
+    found = crash.step in world.starts[world.died_in + 1].in_flight
     assert expected in (None, found), f"found {'' if found else 'not '}in doubt by the next process"
 
 

@@ -35,6 +35,7 @@ class CrashPoint:
     holds: str
     per_step: bool = True
     deaths: tuple[Death, ...] = (Death.KILLED,)
+    of_destroy: bool = False
 
     def __str__(self) -> str:
         return f"{self.number} {self.name}"
@@ -158,18 +159,32 @@ POINTS: Final[tuple[CrashPoint, ...]] = (
         deaths=(Death.KILLED, *UNSYNCED),
     ),
     CrashPoint(
+        number=23,
+        name='"destroy begun" written',
+        holds="The run can only be destroyed from here on; if the record is lost, nothing was deleted either.",
+        deaths=(Death.KILLED, *UNSYNCED),
+        of_destroy=True,
+    ),
+    CrashPoint(
+        number=24,
+        name="delete sent, not answered",
+        holds="It is read by its id: if it is still there it is deleted again, and nothing is deleted under its users.",
+        of_destroy=True,
+    ),
+    CrashPoint(
+        number=25,
+        name="delete answered, not journaled",
+        holds="As after 24: what is gone is noted as gone, and nothing else is deleted in its place.",
+        deaths=(Death.KILLED, *UNSYNCED),
+        of_destroy=True,
+    ),
+    CrashPoint(
         number=26,
         name="in close",
         holds="All that was acknowledged is durable before close begins: the clean end is a note.",
         per_step=False,
     ),
 )  # fmt: skip
-
-NOT_YET: Final = {
-    23: '"destroy begun" written',
-    24: "delete sent, not answered",
-    25: "delete answered, not journaled",
-}  # the verb does not exist yet
 
 BY_NUMBER: Final = {point.number: point for point in POINTS}
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
+from urllib.parse import unquote
 
 from crashmatrix.points import Crash, Death
-from flowledger.engine.table import TABLES
+from crashmatrix.styles import EFFECTS
 from flowledger.steps.client.inprocess import Moment
 from flowledger.steps.client.port import Host, Request
 
@@ -25,46 +25,12 @@ class Phase(Enum):
     SYNCED = auto()  # on the medium, and nobody was told
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """How a step's call is told from others."""
-
-    step: str
-    path: str
-    within: str  # the body holds this
-
-    def is_in(self, request: Request) -> bool:
-        return (
-            request.effect
-            and request.method == "POST"
-            and request.path.endswith(self.path)
-            and self.within in str(request.body)
-        )
-
-
-EFFECTS: Final = {
-    effect.step: effect
-    for effect in (
-        Effect("create_base_connection", "/connections", "auth"),
-        Effect("create_adhoc_class", "/tenant/classes", ""),
-        Effect("create_adhoc_schema", "/tenant/schemas", "adhoc-schema"),
-        Effect("create_source_connection", "/sourceConnections", ""),
-        Effect("create_field_group", "/tenant/fieldgroups", ""),
-        Effect("create_target_schema", "/tenant/schemas", "target-schema"),
-        Effect("create_dataset", "/dataSets", ""),
-        Effect("find_or_create_sink", "/connections", "-sink"),
-        Effect("create_target_connection", "/targetConnections", ""),
-        Effect("create_mapping_set", "/mappingSets", ""),
-        Effect("create_flow", "/flows", ""),
-    )
-}
-STEPS: Final = tuple(EFFECTS)
-
 INTENT, OUTCOME = "intent_recorded/1", "outcome_recorded/1"
+DESTROY_BEGUN, DELETE_INTENDED, DELETE_ANSWERED = "destroy_begun/1", "delete_intended/1", "delete_answered/1"
 ADOPTED, LAST_LOOK, WAIT = "step_adopted/1", "last_look_taken/1", "wait_started/1"
 
 _RECORD_OF: Final = {4: INTENT, 5: INTENT, 6: INTENT, 12: OUTCOME, 13: OUTCOME, 14: OUTCOME, 17: ADOPTED,
-                     20: INTENT, 22: LAST_LOOK}  # fmt: skip
+                     20: INTENT, 22: LAST_LOOK, 23: DESTROY_BEGUN, 25: DELETE_ANSWERED}  # fmt: skip
 _WAIT_OF: Final = {18: "settle", 19: "back_off", 21: "last_look"}
 _MOMENT_OF: Final = {7: Moment.CHECKED, 8: Moment.HANDED_OVER, 9: Moment.COMMITTED, 10: Moment.COMMITTED,
                      11: Moment.PARTLY_READ}  # fmt: skip
@@ -76,16 +42,21 @@ class Trap:
     def __init__(self, crash: Crash) -> None:
         self.crash = crash
         self.effect = EFFECTS[crash.step]
-        self._slug = TABLES["tutorial"].row_of(crash.step).step.slug
-        self._collection = f"/{TABLES['tutorial'].row_of(crash.step).step.kind}"
+        self._slug = self.effect.slug
+        self._collection = f"/{self.effect.kind}"
         self._looking: asyncio.Task[Any] | None = None
         self._token_refused = False
+        self._doomed = ""  # the id of the object that is being deleted
+        self.lost = False  # the delete never arrives: then it is sent once it was handed over
 
     def record(self, phase: Phase, docs: Sequence[Doc]) -> int | None:
         """The position in the batch of the record that the crash is about, if this is the moment."""
         self._token_refused = self._token_refused or (
             phase is Phase.SYNCED and any(self._is(doc, OUTCOME) and doc["answer"].get("status") == 401 for doc in docs)
         )
+        for doc in docs:
+            if phase is Phase.SYNCED and self._is(doc, DELETE_INTENDED) and doc["op"] == "delete":
+                self._doomed = doc["id"]
         kind = _RECORD_OF.get(self.crash.point)
         if kind is None or phase is not self._phase():
             return None
@@ -102,6 +73,8 @@ class Trap:
     def moment(self, moment: Moment, request: Request, *, late: bool) -> bool:
         """Whether the crash is at this moment of this call. `late`: it is to take effect after its client's death."""
         point = self.crash.point
+        if point == 24:
+            return moment is (Moment.HANDED_OVER if self.lost else Moment.COMMITTED) and self.deletes(request)
         if point in _MOMENT_OF:
             here = moment is _MOMENT_OF[point] and self.effect.is_in(request)
             return here and (moment is not Moment.COMMITTED or late == (point == 9))
@@ -110,6 +83,10 @@ class Trap:
         if request.host is Host.IMS:
             return point == 19 and self._token_refused
         return self._in_look_up(request)
+
+    def deletes(self, request: Request) -> bool:
+        """Whether this call deletes the step's object."""
+        return request.method == "DELETE" and self._doomed != "" and unquote(request.path).endswith(self._doomed)
 
     def _in_look_up(self, request: Request) -> bool:
         """The task that asked for our marker is within that look-up until it does something else."""
@@ -131,7 +108,9 @@ class Trap:
         return Phase.SYNCED if self.crash.point in (6, 14) else Phase.BEFORE
 
     def _is(self, doc: Doc, kind: str) -> bool:
-        return doc.get("kind") == kind and doc.get("step") == self.crash.step
+        if doc.get("kind") != kind:
+            return False
+        return kind == DESTROY_BEGUN or (doc.get("step") == self.crash.step and doc.get("op") != "disable")
 
     def _number_fits(self, doc: Doc) -> bool:
         match self.crash.point:
