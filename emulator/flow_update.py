@@ -98,8 +98,11 @@ def _check_changed(call: Call, kind: str, before: dict[str, Any], after: dict[st
     if kind != "flows":
         check_whole(call, kind, after)
         return
+    spec = flow_spec_of(call, after)
     if after.get("transformations") != before.get("transformations"):
-        check_references(call, after, flow_spec_of(call, after))
+        check_references(call, after, spec)
+    if "scheduleSpec" not in spec:
+        return  # a stream has no schedule
     old, new = before.get("scheduleParams") or {}, after.get("scheduleParams")
     if not isinstance(new, dict):
         fault(400, "CONNECTOR-1317", "scheduleParams is empty")
@@ -110,7 +113,7 @@ def _check_changed(call: Call, kind: str, before: dict[str, Any], after: dict[st
         fault(400, "CONNECTOR-1403", "The frequency cannot be changed to once")
     if new.get("backfill") != old.get("backfill"):
         fault(400, "CONNECTOR-1404", "backfill cannot be changed")
-    check_schedule(call.world, after, flow_spec_of(call, after), start_may_be_past=not start_changed)
+    check_schedule(call.world, after, spec, start_may_be_past=not start_changed)
 
 
 def check_whole(call: Call, kind: str, obj: dict[str, Any]) -> None:

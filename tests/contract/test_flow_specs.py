@@ -222,7 +222,11 @@ def test_a_stream_flows_without_a_schedule(prod: Caller, a_pass: Any) -> None:
         transformations=[],
     )
 
-    assert prod.send("POST", f"{FLOW}/flows", flow).status == 201
+    made = prod.send("POST", f"{FLOW}/flows", flow)
+    rename = [{"op": "replace", "path": "/name", "value": "renamed"}]
+    etag = {"if-match": made.json["etag"]}
+    assert made.status == 201
+    assert prod.send("PATCH", f"{FLOW}/flows/{made.json['id']}", rename, headers=etag).status == 200
     mapped = {**flow, "transformations": [{"name": "Mapping", "params": {"mappingId": "0" * 32}}]}
     assert prod.send("POST", f"{FLOW}/flows", mapped).code == "FLOW-1419-400"
 
