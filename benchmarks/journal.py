@@ -1,6 +1,11 @@
-"""A durable append of the journal against a raw append + fdatasync and against stock TinyDB, at 10² to 10⁵ events.
+"""A durable append against a raw append + fdatasync and against stock TinyDB; resume, status and verify of a million.
 
     python benchmarks/journal.py [--dir DIR] [--appends N] [--most EVENTS] [--profile]
+    python benchmarks/journal.py --whole [--dir DIR] [--events N]
+
+The second form measures what reads a journal: resume of one run and its status (open, recover, read its events) in a
+journal of N events (a million), and verify against `json.loads` of every line of the same bytes, at a hundred thousand
+and at N. Such a journal is filled with the real encoder and writer, without syncs.
 
 All contenders are measured in turn, append by append and in changing order, so that the disk's moods meet them alike.
 Medians; the ratios are to the raw append of the same row. Stock TinyDB rewrites its file at each insert, so at 10⁴ and
@@ -26,9 +31,11 @@ from typing import Any
 
 from tinydb import TinyDB
 
-from flowledger.journal import InlineCommitter, Journal
+from flowledger.journal import InlineCommitter, Journal, JournalReader, OsFileSystem, verify
+from flowledger.journal.filesystem import Access, OsFile
 
 FLEET = 100  # runs that append at the same time
+JSON_LINES = 100_000  # that are decoded; the rest of a larger journal is taken to be like them
 
 
 def event(n: int) -> dict[str, Any]:
@@ -157,6 +164,92 @@ def measure(place: Path, events: int, appended: int) -> dict[str, float]:
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
+class Unsynced(OsFileSystem):
+    """A file system that syncs nothing, to fill a journal quickly."""
+
+    def open(self, path: Path, access: Access) -> OsFile:
+        file = super().open(path, access)
+        fd, file._fd = file._fd, -1
+        return UnsyncedFile(fd)
+
+    def sync_directory(self, path: Path) -> None:
+        """Nothing."""
+
+
+class UnsyncedFile(OsFile):
+    """A file of it."""
+
+    def sync(self) -> None:
+        """Nothing."""
+
+
+def whole(place: Path, events: int, runs: int) -> dict[str, float]:
+    """Medians in seconds of what reads a journal of so many events of so many runs, which take turns."""
+    with Journal.open(place / "whole", fs=Unsynced(), committer=InlineCommitter()) as journal:
+        for start in range(0, events, 1000):
+            journal.db.insert_multiple(
+                [{"run": f"run-{n % runs:06d}", **event(n)} for n in range(start, min(start + 1000, events))]
+            )
+    os.sync()
+    asked = f"run-{runs // 2:06d}"
+
+    def resume() -> None:
+        with Journal.open(place / "whole") as journal:
+            begun.append(time.perf_counter())
+            assert len(journal.events(asked)) == events // runs
+            begun.append(time.perf_counter())
+
+    def status() -> None:
+        with JournalReader.open(place / "whole") as reader:
+            assert len(reader.events(asked)) == events // runs
+
+    lines = [
+        line for path in sorted((place / "whole").glob("segment-*.jsonl")) for line in path.read_bytes().splitlines()
+    ][:JSON_LINES]
+
+    def decode() -> None:
+        for line in lines:
+            json.loads(line)
+
+    def check() -> None:
+        assert verify(place / "whole").sound
+
+    taken: dict[str, list[float]] = {name: [] for name in ("resume", "status", "verify", "json")}
+    for _ in range(7):
+        begun: list[float] = []
+        begin = time.perf_counter()
+        resume()
+        taken["resume"].append(begun[1] - begin)  # up to its events being there; closing is not resuming
+        taken["status"] += timed(status, 1)
+        taken["verify"] += timed(check, 1)
+        taken["json"].append(timed(decode, 1)[0] * (events / len(lines)))
+    found = {name: statistics.median(seconds) for name, seconds in taken.items()}
+    found["deep"] = timed(lambda: verify(place / "whole", deep=True), 1)[0]
+    found["bytes"] = sum(path.stat().st_size for path in (place / "whole").glob("segment-*.jsonl"))
+    return found
+
+
+def measure_whole(place: Path, most: int) -> None:
+    """Print the table of what reads a journal."""
+    print("median ms; the ratio is to json.loads of each line of the same bytes, measured in turn")
+    names = f"{'resume':>8} {'status':>8} {'verify':>16} {'verify --deep':>14} {'json':>8}"
+    print(f"{'events':>9} {'runs':>7} {'MB':>6} {names}")
+    sizes = [(100_000, 1000)] if most <= 100_000 else [(100_000, 1000), (most, 1000), (most, most // 40)]
+    for number, (events, runs) in enumerate(sizes):
+        (place / str(number)).mkdir()
+        found = whole(place / str(number), events, runs)
+        print(
+            f"{events:>9} {runs:>7} {found['bytes'] / 1e6:>6,.0f} {found['resume'] * 1e3:>8,.0f} "
+            f"{found['status'] * 1e3:>8,.0f} {found['verify'] * 1e3:>8,.0f} ({found['verify'] / found['json']:.3f}) "
+            f"{found['deep'] * 1e3:>14,.0f} {found['json'] * 1e3:>8,.0f}"
+        )
+        shutil.rmtree(place / str(number))
+    print(
+        "resume: take the lock, recover, read one run's events. status: the same without a lock. Targets: resume in a"
+    )
+    print("million events at most 200 ms; verify of a hundred thousand at most 0.10 of json.loads.")
+
+
 def profile(place: Path) -> None:
     """Where the time of an insert goes."""
     with Journal.open(place / "profiled") as journal:
@@ -176,12 +269,17 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, help="where to write (a fresh directory within); default: the present one")
     parser.add_argument("--appends", type=int, default=500, help="appends of each contender that are timed")
     parser.add_argument("--most", type=int, default=100_000, help="the largest number of events")
+    parser.add_argument("--whole", action="store_true", help="measure resume, status and verify instead")
+    parser.add_argument("--events", type=int, default=1_000_000, help="events of the journal for --whole")
     parser.add_argument("--profile", action="store_true", help="profile inserts instead")
     asked = parser.parse_args()
     place = Path(tempfile.mkdtemp(prefix="bench-journal-", dir=asked.dir or Path.cwd()))
     try:
         if asked.profile:
             profile(place)
+            return
+        if asked.whole:
+            measure_whole(place, asked.events)
             return
         columns = ("raw", "insert", "append", "inline", "fleet", "tinydb")
         print("median µs an append (ratio to raw append + fdatasync of the same row)")

@@ -174,17 +174,22 @@ class Index:
         if self.end > _MOST:
             return None
         arrays = [array(_WORD, self.bounds), self.seqs]
-        tables: dict[str, dict[str, list[int]]] = {}
-        free: dict[str, list[int]] = {}
+        tables: list[dict[str, object]] = []
+        names: list[bytes] = []
         at = 0
-        for (table, run), positions in self.keys.items():
-            place = [at, len(positions)]
-            if run is None:
-                free[table] = place
-            else:
-                tables.setdefault(table, {})[run] = place
-            at += len(positions)
-            arrays.append(positions)
+        for table in self._tables_by_age():
+            start = at
+            runs: dict[str, list[int]] = {}
+            for (of, run), positions in self.keys.items():
+                if of == table and run is not None:
+                    runs[run] = [at, len(positions)]
+                    arrays.append(positions)
+                    at += len(positions)
+            free = self.keys.get((table, None), array(_WORD))
+            arrays.append(free)
+            at += len(free)
+            tables.append({"table": table, "start": start, "records": at - start, "of_no_run": len(free)})
+            names.append(orjson.dumps(runs))
         head = {
             "format": INDEX_FORMAT,
             "version": INDEX_VERSION,
@@ -193,17 +198,31 @@ class Index:
             "records": self.count,
             "prev": self.prev,
             "gaps": self.gaps,
-            "order": list(dict.fromkeys(table for table, _ in self.keys)),
-            "runs": tables,
-            "free": free,
+            "tables": tables,
         }
-        return orjson.dumps(head) + b"\n" + b"".join(map(_little, arrays))
+        return b"".join([orjson.dumps(head), b"\n", *(line + b"\n" for line in names), *map(_little, arrays)])
+
+    def _tables_by_age(self) -> list[str]:
+        oldest: dict[str, int] = {}
+        for (table, _), positions in self.keys.items():
+            oldest[table] = min(positions[0], oldest.get(table, positions[0]))
+        return sorted(oldest, key=oldest.__getitem__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Where a stored index has the records of one table."""
+
+    names: bytes  # JSON: by run, where its positions begin and how many there are
+    start: int
+    records: int
+    of_no_run: int  # at the end
 
 
 class StoredIndex:
     """An index as it was read from its file. The caller has compared its SHA-256 with what the segment says."""
 
-    __slots__ = ("_bounds", "_free", "_order", "_places", "_runs", "_seqs", "bytes", "count", "prev", "segment")
+    __slots__ = ("_bounds", "_places", "_seqs", "_tables", "bytes", "count", "prev", "segment")
 
     def __init__(self, data: bytes) -> None:
         """Raises ValueError, KeyError or TypeError if these bytes are no stored index."""
@@ -215,9 +234,12 @@ class StoredIndex:
         self.bytes: int = head["bytes"]
         self.count: int = head["records"]
         self.prev: str = head["prev"]
-        self._order: list[str] = head["order"]
-        self._runs: dict[str, dict[str, list[int]]] = head["runs"]
-        self._free: dict[str, list[int]] = head["free"]
+        self._tables: dict[str, _Table] = {}
+        for table in head["tables"]:
+            begin, stop = stop + 1, data.index(b"\n", stop + 1)
+            self._tables[table["table"]] = _Table(
+                data[begin:stop], table["start"], table["records"], table["of_no_run"]
+            )
         words = _native(memoryview(data)[stop + 1 :])
         after_bounds = self.count + 1
         after_seqs = after_bounds + (self.count if head["gaps"] else 0)
@@ -229,24 +251,39 @@ class StoredIndex:
 
     def tables(self) -> list[str]:
         """Names of tables that have documents, oldest first."""
-        return [table for table in self._order if not table.startswith("_")]
+        return [table for table in self._tables if not table.startswith("_")]
 
     def runs(self, table: str) -> list[str]:
         """Names of runs in a table, oldest first."""
-        return list(self._runs.get(table, ()))
+        held = self._tables.get(table)
+        return [] if held is None else list(orjson.loads(held.names))
 
     def positions(self, table: str, run: str) -> Sequence[int]:
         """Where a run's records of a table are, oldest first."""
-        start, size = self._runs.get(table, {}).get(run, (0, 0))
+        held = self._tables.get(table)
+        if held is None:
+            return ()
+        # Looked for in the JSON as it stands: decoding thousands of names for one takes longer than all the rest. A
+        # key is what stands between a brace or a comma and a colon; quotation marks within names are escaped.
+        key = orjson.dumps(run) + b":["
+        at = held.names.find(key)
+        while at >= 0 and held.names[at - 1] not in b"{,":
+            at = held.names.find(key, at + 1)
+        if at < 0:
+            return ()
+        begin = at + len(key)
+        start, size = map(int, held.names[begin : held.names.index(b"]", begin)].split(b","))
         return self._places[start : start + size].tolist()
 
     def all_positions(self, table: str) -> list[int]:
         """Where a table's records are, oldest first."""
-        return sorted(chain.from_iterable(self._places[at : at + size] for at, size in self._held(table)))
+        held = self._tables.get(table)
+        return [] if held is None else sorted(self._places[held.start : held.start + held.records])
 
     def size(self, table: str) -> int:
         """How many records a table has."""
-        return sum(size for _, size in self._held(table))
+        held = self._tables.get(table)
+        return 0 if held is None else held.records
 
     def seq(self, position: int) -> int:
         """The record's own number in its segment."""
@@ -265,25 +302,23 @@ class StoredIndex:
     def live(self, *, synced: int, last_table: str, digest: int) -> Index:
         """The same as an index that can be added to."""
         keys: dict[tuple[str, str | None], array[int]] = {}
-        for table, runs in self._runs.items():
-            for run, (start, size) in runs.items():
-                keys[table, run] = array(_WORD, self._places[start : start + size].tobytes())
-        for table, (start, size) in self._free.items():
-            keys[table, None] = array(_WORD, self._places[start : start + size].tobytes())
+        places = array(_WORD, self._places.tobytes())
+        for table, held in self._tables.items():
+            for run, (start, size) in orjson.loads(held.names).items():
+                keys[table, run] = places[start : start + size]
+            if held.of_no_run:
+                end = held.start + held.records
+                keys[table, None] = places[end - held.of_no_run : end]
         return Index(
             gaps=self._seqs is not None,
             bounds=array("q", self._bounds.tolist()),
             seqs=array(_WORD) if self._seqs is None else array(_WORD, self._seqs.tobytes()),
-            keys=dict(sorted(keys.items(), key=lambda item: item[1][0])),  # oldest first, as they were added
+            keys=keys,
             prev=self.prev,
             synced=synced,
             last_table=last_table,
             digest=digest,
         )
-
-    def _held(self, table: str) -> list[tuple[int, int]]:
-        held = [*self._runs.get(table, {}).values(), *([self._free[table]] if table in self._free else [])]
-        return [(start, size) for start, size in held]
 
 
 def fingerprint(stored: bytes | None) -> str | None:

@@ -101,10 +101,12 @@ class Journal:
                 hint="await that one, or give the second dataflow a spec with another name",
             )
         self._claimed.add(run)
+        self._writer.lone = len(self._claimed) <= 1
         try:
             yield
         finally:
             self._claimed.discard(run)
+            self._writer.lone = len(self._claimed) <= 1
 
     def close(self) -> None:
         """Write what is queued, note the clean end, release the lock. Twice is once."""

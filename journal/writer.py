@@ -61,6 +61,7 @@ class Writer:
         self._queue: deque[Entry] = deque()
         self._committing = threading.Lock()
         self._pid = os.getpid()
+        self.lone = True  # no more than one run is being driven
         self._poison = ""
         self._closed = False
         self._ended = False
@@ -145,6 +146,16 @@ class Writer:
                 elif failure is not None:
                     entry.error = DiskFull(failure.message, hint=failure.hint)
                 entry.done = True
+
+    @property
+    def waiting(self) -> int:
+        """Entries that are queued."""
+        return len(self._queue)
+
+    @property
+    def committing(self) -> bool:
+        """A batch is being written."""
+        return self._committing.locked()
 
     # -- state -------------------------------------------------------------------------------------------------
 
