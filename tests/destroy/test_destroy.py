@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from flowledger.emulator.problem import flow_problem
 from flowledger.engine import api
 from flowledger.engine.plan import plan_of, resume_plan
 from flowledger.engine.specfile import load_spec
@@ -522,3 +523,102 @@ def test_a_plan_of_a_run_whose_destroy_has_begun_is_refused_like_its_apply(bench
     for plan in (lambda: plan_of(bench.spec, ledger), lambda: resume_plan(ledger)):
         with pytest.raises(UsageError, match="is destroyed"):
             plan()
+
+
+def answering(bench: Any, fits: Callable[[Any], bool], code: str, times: int) -> None:
+    """Have the platform refuse that many such calls with a code of Flow Service, and do nothing."""
+    handle, left = bench.emulator.handle, [code] * times
+
+    def answer(request: Any) -> Any:
+        return flow_problem(400, left.pop(), "Refused", "not now") if left and fits(request) else handle(request)
+
+    bench.emulator.handle = answer
+
+
+@pytest.mark.parametrize("code", ["FLOW-1458-400", "FLOW-1416-400", "FLOW-1420-400"])
+def test_what_is_on_its_way_to_another_state_is_deleted_a_little_later(
+    bench: Any, nothing: dict[str, int], code: str
+) -> None:
+    bench.apply()
+    answering(bench, lambda request: request.method == "DELETE" and "/flows/" in request.raw_path, code, 2)
+    assert str(bench.destroy().state) == "destroyed"
+    assert bench.counts() == nothing
+    assert sum("/flows/" in path for path in bench.deletes()) == 3
+
+
+def test_a_dataflow_that_cannot_be_stopped_is_deleted_all_the_same(bench: Any, nothing: dict[str, int]) -> None:
+    bench.apply()
+    answering(bench, lambda request: request.raw_path.endswith("/action"), "FLOW-1422-400", 100)
+    assert str(bench.destroy().state) == "destroyed"
+    assert bench.counts() == nothing
+
+
+@pytest.mark.parametrize("code", ["FLOW-1418-400", "FLOW-1447-400"])
+def test_what_the_platform_calls_used_although_nobody_shows_is_left_after_a_while(bench: Any, code: str) -> None:
+    bench.apply()
+    base = bench.id_of("create_base_connection")
+    answering(bench, lambda request: request.method == "DELETE" and base in request.raw_path, code, 100)
+    report = bench.destroy()
+    assert (str(report.state), report.exit_code) == ("destroyed", 0)
+    assert [(one.id, one.why.partition(":")[0]) for one in report.left] == [
+        (base, "the platform says that it is in use")
+    ]
+    assert bench.emulator.count("connections") == 1
+
+
+def test_a_refusal_in_the_middle_keeps_what_it_uses_and_lets_the_rest_go(bench: Any, nothing: dict[str, int]) -> None:
+    bench.apply()
+    route = "DELETE /sourceConnections/{id}"
+    bench.emulator.faults.add(route, "answer", status=400, shape="service", times=0)
+    with pytest.raises(Rejected):
+        bench.destroy()
+    kept = {"sourceConnections": 1, "connections": 1, "schemas": 1, "classes": 1}
+    assert bench.counts() == {**nothing, **kept}
+    bench.emulator.faults.clear()
+    report = bench.destroy()
+    assert (str(report.state), report.left) == ("destroyed", ())
+    assert bench.counts() == nothing
+
+
+def test_a_user_that_only_lists_still_show_holds_nothing(bench: Any, nothing: dict[str, int]) -> None:
+    bench.apply()
+    theirs = bench.twin_of("sourceConnections", bench.id_of("create_source_connection"), name="theirs", description="")
+    bench.time.advance(100)
+    bench.emulator.options.list_lag_ms = {"*": 60_000}
+    bench.emulator.world.store.delete("sourceConnections", "prod", theirs)
+    report = bench.destroy()
+    assert report.left == ()
+    assert bench.counts() == nothing
+
+
+@pytest.mark.parametrize("of", ["/flows/", "/connections/", "/dataSets/", "/tenant/classes/"])
+def test_no_delete_is_sent_before_its_intent_is_on_the_medium(bench: Any, of: str, dead: type[BaseException]) -> None:
+    bench.apply()
+    sent: list[str] = []
+
+    async def at(moment: Moment, request: Request) -> None:
+        if moment is Moment.HANDED_OVER and is_delete(request, of):
+            sent.append(request.path)
+            raise dead
+
+    bench.at = at
+    bench.death = lambda: bench.disk.cut_power(lambda outcomes: 0)  # nothing that was not synced survives
+    with pytest.raises(dead):
+        bench.destroy()
+    intended = [event["call"]["path"] for event in bench.events() if event["kind"] == "delete_intended/1"]
+    assert sent[0] in intended
+
+
+def test_nothing_goes_on_before_the_answer_to_a_delete_is_on_the_medium(bench: Any, dead: type[BaseException]) -> None:
+    bench.apply()
+
+    async def at(moment: Moment, request: Request) -> None:
+        if moment is Moment.CONNECTED and any(is_delete(one, "/flows/") for one in bench.requests[:-1]):
+            raise dead
+
+    bench.at = at
+    bench.death = lambda: bench.disk.cut_power(lambda outcomes: 0)
+    with pytest.raises(dead):
+        bench.destroy()
+    last = [event for event in bench.events() if event.get("op") == "delete"][-1]
+    assert (last["kind"], last.get("outcome")) == ("delete_answered/1", "done")
