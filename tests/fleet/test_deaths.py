@@ -195,3 +195,5 @@ def test_a_run_that_is_stopped_while_it_waits_for_the_leader_ends_at_once(yard: 
     assert report.exit_code == 75
     assert yard.time.monotonic() - began < 10
     assert [outcome.stopped.error for outcome in report.runs] == ["Interrupted"] * 3
+    stops = [doc["mono"] - began for spec in yard.specs(3) for doc in yard.documents(spec.name)[-1:]]
+    assert sorted(stops)[1] < 1  # those that only waited did not wait for the grace that the call in flight has

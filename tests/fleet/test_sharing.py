@@ -133,8 +133,19 @@ def test_runs_that_are_resumed_at_the_same_time_by_a_program_meet_too(yard: Any,
     assert yard.emulator.count("connections") == 2
 
 
-def test_a_run_that_is_being_destroyed_lends_nothing(yard: Any) -> None:
-    yard.apply(yard.specs(2)[:1], share=True)
-    yard.sit(api.destroy, "run-00")
+def test_what_does_not_show_yet_when_asked_for_by_id_is_asked_for_again(yard: Any, shared_by: Counts) -> None:
+    yard.emulator.faults.add("GET /connections/{id}", "answer", status=404, shape="service", times=1)
+    assert yard.apply(yard.specs(3)).exit_code == 0
+    assert yard.counts() == shared_by(3)
+
+
+def test_a_run_that_is_being_destroyed_lends_nothing(yard: Any, died: type[BaseException]) -> None:
+    def die(number: int, doc: Any) -> None:
+        if doc["kind"] == "destroy_begun/1":
+            raise died
+
+    yard.apply(yard.specs(1))
+    with pytest.raises(died):
+        yard.sit(api.destroy, "run-00", on_event=die)
     assert yard.apply(yard.specs(2)[1:]).exit_code == 0
     assert found_from(yard, "run-01", "create_base_connection")[0] is How.CREATED
