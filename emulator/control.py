@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from flowledger.emulator.log_page import log_page
 from flowledger.emulator.run_control import put_run
 from flowledger.emulator.wire import Request, Response, json_response
 
@@ -31,6 +33,7 @@ def answer(emulator: Emulator, request: Request) -> Response:
 
     | call | does |
     |---|---|
+    | GET (nothing more) | the log of calls as a page for a browser |
     | GET health | says that it serves, its time and how many calls it answered |
     | GET, POST, DELETE faults · DELETE faults/N | shows, adds, takes back faults |
     | POST reset | forgets everything |
@@ -39,7 +42,11 @@ def answer(emulator: Emulator, request: Request) -> Response:
     | POST runs · POST runs/ID | makes a run as its flow's schedule would; says what came of a run |
     """
     name, _, rest = request.raw_path[len(BASE) :].strip("/").partition("/")
+    if not _from_here(request):
+        return _not_understood(403, "only pages of this emulator may ask for this")
     match (request.method, name, rest):
+        case ("GET", "", ""):
+            return log_page()
         case ("GET", "health", ""):
             return json_response(200, _health(emulator))
         case ("GET", "faults", ""):
@@ -65,9 +72,19 @@ def answer(emulator: Emulator, request: Request) -> Response:
     return _not_understood(404, f"the emulator has no {request.method} {request.raw_path}")
 
 
+def _from_here(request: Request) -> bool:
+    """Whether no browser's page of somebody else is behind the call: it could reset an emulator of whoever reads it."""
+    origin = request.headers.get("origin", "")
+    host = request.headers.get("host", "")
+    named = host.rpartition(":")[0] or host
+    known = named in ("", "localhost", "[::1]") or named.startswith("127.")
+    return known and (not origin or origin == f"http://{host}")
+
+
 def _health(emulator: Emulator) -> dict[str, Any]:
     return {
         "status": "ok",
+        "pid": os.getpid(),
         "now_ms": emulator.now_ms(),
         "requests": emulator.handled,
         "late_commits_waiting": len(emulator.late),

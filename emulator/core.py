@@ -79,6 +79,7 @@ class Emulator:
         self.world = World(self._store, self.options, self._time, seed=seed, lag_ms=self._lag_ms)
         self._router = Router(ROUTES)
         self._log: deque[dict[str, Any]] = deque(maxlen=LOG_LENGTH)
+        self._logged = 0  # calls that were ever put there, so that a reader knows what is new to it
         self._handled = 0
         self._seed = seed
         self._start = self._count_start()
@@ -233,6 +234,7 @@ class Emulator:
             params=found.params,
             body=gateway.parsed(commit.request.body),
             world=self.world,
+            late=True,
         )
         try:
             return found.handler(call)
@@ -247,8 +249,10 @@ class Emulator:
         self, request: Request, response: Response, fault: Fault | None, *, late: bool = False, sandbox: str = ""
     ) -> None:
         in_ims = request.raw_path.startswith(gateway.IMS)
+        self._logged += 1
         self._log.append(
             {
+                "number": self._logged,
                 "at_ms": self.now_ms(),
                 "method": request.method,
                 "path": request.raw_path,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowledger.cli import faults
-from flowledger.cli.command import command, run_async
+from flowledger.cli import background, faults
+from flowledger.cli.command import Voice, command, run_async
 
 if TYPE_CHECKING:
     from flowledger.emulator.options import Options
@@ -31,7 +31,11 @@ def start(
     ] = 8480,
     state: Annotated[
         Path | None,
-        typer.Option("--state", metavar="DIR", help="Keep everything in DIR over a restart; without it, in memory."),
+        typer.Option(
+            "--state",
+            metavar="DIR",
+            help="Keep everything in DIR over a restart; without it, in memory (with -d: .flowledger/emulator).",
+        ),
     ] = None,
     latency: Annotated[int, typer.Option("--latency", metavar="MS", min=0, help="Add to every answer, in ms.")] = 0,
     list_lag: Annotated[
@@ -58,6 +62,10 @@ def start(
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="Any other choice of the emulator (see below); repeat it."),
     ] = None,
+    apart: Annotated[
+        bool, typer.Option("-d", "--detach", help="Serve in the background; return once calls are answered.")
+    ] = False,
+    voice: Voice = Voice(),
 ) -> int:
     """Serve until SIGTERM or SIGINT. Prints one line, "Ready. URL", once calls are answered.
 
@@ -78,6 +86,13 @@ def start(
         token_lifetime_s=token_lifetime,
         **further_options(option or []),
     )
+    if apart:
+        said = ["--port", str(port), "--latency", str(latency), "--list-lag", str(list_lag)]
+        said += ["--flow-ready", str(flow_ready), "--tenant", tenant, "--org", org]
+        said += ["--token-lifetime", str(token_lifetime), "--seed", str(seed)]
+        for name, values in (("--sandbox", sandbox), ("--kinds", kinds), ("--option", option)):
+            said += [word for value in values or [] for word in (name, str(value))]
+        return background.start_apart(said, state=state or background.PLACE, quiet=voice.quiet)
     return run_async(_serve(options, port=port, state=state, seed=seed))
 
 
@@ -145,7 +160,8 @@ command(
     "start",
     notes=NOTES,
     summary="Serve until SIGTERM or SIGINT.",
-    example="flowledger emulator start --port 8480 --state .flowledger/emulator",
+    example="flowledger emulator start --port 8480 --state .flowledger/emulator\nflowledger emulator start -d",
     exit_codes="0 stopped by a signal, 2 the port is taken, 6 the state is in use.",
 )(start)
+background.register(app)
 faults.register(app)

@@ -82,7 +82,7 @@ def add(
             "where": where,
         }
         fault |= {name: value for name, value in given.items() if value is not None}
-    ids = _control(url, "POST", "faults", fault)["ids"]
+    ids = ask(url, "POST", "faults", fault)["ids"]
     print(f"Added fault {ids[0]}." if ids else f"Set {kind} to {ms} ms.")
     return 0
 
@@ -91,7 +91,7 @@ def list_faults(url: UrlOption = "", as_json: JsonOption = False) -> int:
     """Show the faults in force, in the order in which they strike, and how often they have."""
     from flowledger.cli.show import print_json, table
 
-    found = _control(url, "GET", "faults")
+    found = ask(url, "GET", "faults")
     if as_json:
         print_json({"schema_version": 1, **found})
         return 0
@@ -121,7 +121,7 @@ def clear(
     number: Annotated[int | None, typer.Argument(metavar="ID", help="Only this one.")] = None, url: UrlOption = ""
 ) -> int:
     """Take faults back: one, or all of them with list lag and latency."""
-    _control(url, "DELETE", "faults" if number is None else f"faults/{number}")
+    ask(url, "DELETE", "faults" if number is None else f"faults/{number}")
     print("Cleared." if number is None else f"Cleared fault {number}.")
     return 0
 
@@ -133,7 +133,7 @@ def reset(url: UrlOption = "", yes: YesOption = False) -> int:
     """
     base = _base(url)
     sure(f"Forget everything in the emulator at {base}?", yes=yes, otherwise="flowledger emulator reset --yes")
-    _control(url, "POST", "reset")
+    ask(url, "POST", "reset")
     print(f"The emulator at {base} is empty.")
     return 0
 
@@ -210,7 +210,7 @@ def _base(url: str) -> str:
     return url.rstrip("/")
 
 
-def _control(url: str, method: str, path: str, body: Any = None) -> Any:
+def ask(url: str, method: str, path: str, body: Any = None) -> Any:
     """Ask a running emulator's control route. Raises UsageError, NotThere or Unreachable."""
     import urllib.error
     import urllib.request

@@ -16,7 +16,7 @@ VERBS = [
     "init", "validate", "plan", "apply", "resume", "status", "runs", "history", "explain", "graph", "drift", "destroy",
     "doctor", "config show", "completion",
     "journal query", "journal verify", "journal export", "journal repair",
-    "emulator start", "emulator reset", "emulator faults add", "emulator faults list", "emulator faults clear",
+    "emulator start", "emulator status", "emulator wait", "emulator logs", "emulator stop", "emulator reset", "emulator faults add", "emulator faults list", "emulator faults clear",
     "demo",
 ]  # fmt: skip
 
