@@ -24,6 +24,7 @@ Environment (a flag outranks it; it outranks a profile, the spec and the default
   FLOWLEDGER_ORG_ID          and the organisation, like 1234@AdobeOrg
   FLOWLEDGER_SANDBOX         sandbox (prod)
   FLOWLEDGER_PROFILE         profile of flowledger.toml to take settings from
+  FLOWLEDGER_KINDS           files and folders that define source kinds of your own
   FLOWLEDGER_LOG_FORMAT      json: stderr as JSON lines
   NO_COLOR                   no colour
 
