@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from flowledger.engine.ledger import Ledger, RunState
@@ -16,6 +16,7 @@ class Verdict:
     nonce: str
     state: str
     changed_at: float  # wall seconds
+    left: tuple[Mapping[str, str], ...]  # what a destroyed run has left on the platform: step, id, why
     drop: bool
     why: str
 
@@ -46,8 +47,9 @@ def verdicts(
                 nonce=ledger.nonce,
                 state=str(ledger.state),
                 changed_at=ledger.changed_at,
+                left=tuple(ledger.left),
                 drop=not why,
-                why=why or f"{ledger.state}",
+                why=why or str(ledger.state),
             )
         )
     return found

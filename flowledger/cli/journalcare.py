@@ -112,7 +112,15 @@ def prune(
 
         done = prune_journal(
             journal,
-            {one.run: {"nonce": one.nonce, "state": one.state, "changed_at": one.changed_at} for one in going},
+            {
+                one.run: {
+                    "nonce": one.nonce,
+                    "state": one.state,
+                    "changed_at": one.changed_at,
+                    "left": list(one.left),
+                }
+                for one in going
+            },
             last={one.run: last[one.run] for one in going},
             lock_timeout=lock,
         )

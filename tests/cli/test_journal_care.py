@@ -72,7 +72,9 @@ def test_a_provisioned_run_that_is_asked_for_goes_and_leaves_its_nonce(provision
 
 
 def test_a_destroyed_run_is_pruned_and_another_that_is_unfinished_stays(provisioned: Any) -> None:
-    assert provisioned("destroy", "paypal-products", "--yes").code == 0
+    assert provisioned("destroy", "paypal-products", "--yes", "--keep-dataset").code == 0
+    left = provisioned("status", "paypal-products", "--json").json["left"]
+    assert left
     with Journal.open(provisioned.journal) as journal:
         journal.db.insert({"run": "unfinished", "kind": "note/1"})
 
@@ -82,6 +84,9 @@ def test_a_destroyed_run_is_pruned_and_another_that_is_unfinished_stays(provisio
     assert "paypal-products" in done.out
     with JournalReader.open(provisioned.journal) as reader:
         assert reader.runs() == ["unfinished"]
+        ((said,),) = [record["runs"] for record in reader.pruned()]
+    assert said["state"] == "destroyed"
+    assert [(one["step"], one["id"]) for one in said["left"]] == [(one["step"], one["id"]) for one in left]
     kept = provisioned("journal", "prune", "--provisioned", "--dry-run", "--json").json["kept"]
     assert kept == [
         {"run": "unfinished", "state": "planned", "why": "unfinished: only the journal knows what was sent"}

@@ -17,6 +17,7 @@ class _Told:
 
     def __init__(self, run: str, state: RunState, changed_at: float) -> None:
         self.run, self.state, self.changed_at, self.nonce = run, state, changed_at, "n"
+        self.left: list[dict[str, str]] = []
 
 
 def dropped(runs: list[tuple[str, RunState, float]], **asked: Any) -> list[str]:
