@@ -100,6 +100,7 @@ class Call:
     params: Mapping[str, str]
     body: Any  # parsed JSON; None when there is no body, or none that is JSON
     world: World
+    late: bool = False  # it was checked when it came, and takes effect only now
 
 
 Handler = Callable[[Call], Response]
