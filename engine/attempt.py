@@ -8,7 +8,7 @@ from enum import Enum, auto
 from flowledger.engine.context import StepContext
 from flowledger.engine.events import IntentRecorded, Outcome, OutcomeRecorded
 from flowledger.engine.evidence import answer_doc, call_doc
-from flowledger.engine.reconcile import judge_title, reconcile
+from flowledger.engine.reconcile import adopt_if_there, judge_title, reconcile
 from flowledger.engine.retry import back_off
 from flowledger.engine.run import Run
 from flowledger.errors import TryLater, Unreachable
@@ -79,6 +79,9 @@ async def attempt(run: Run, step: Step, ctx: StepContext) -> None:
                 run.log.info("refused; asking in another way", step=step.name, code=record.attempts[-1].code)
                 sent -= 1  # not one try more of the same: with `attempts: 1` no resume would ever come to it
             case None:
+                # A refusal that quotes our own marker may be about our own object: a call was delivered twice.
+                if ctx.marker(step) in fault_of(answer).text and await adopt_if_there(run, step, ctx):
+                    return
                 raise refusal(answer, f"creating the {step.label}", run=run.ledger.run, step=step.name)
 
 

@@ -138,6 +138,18 @@ async def judge_title(run: Run, step: Step, ctx: StepContext, answer: Answer, ho
     )
 
 
+async def adopt_if_there(run: Run, step: Step, ctx: StepContext) -> bool:
+    """The platform refuses a create in words that quote our marker: is that our own object, made by a second delivery?
+
+    True: it is there, fits, and was adopted.
+    """
+    live = await look_up(run, step, ctx, decides=False)
+    if all(step.references(ctx, there) for _, there in live):
+        return False
+    await _adopt(run, step, ctx, live, why="refused because of itself")
+    return True
+
+
 async def last_look(run: Run, step: Step, ctx: StepContext) -> None:
     """Look once more for a step that was sent again after an unanswered attempt, a full window after its last send's
     deadline (rule 9). Extra hits are reported and counted, never adopted: the journaled id stays (rule 8)."""
