@@ -109,7 +109,7 @@ def to_the_end(world: World, cell: Cell) -> Report:
                 if fates:
                     world.set_fate(cell.step, fates.pop(0))
             case TryLater() | Rejected():
-                pass
+                world.time.wrong_by = 0.0  # a start in the platform's past is refused until somebody sets the clock
             case _:
                 raise AssertionError(f"a sitting ended with {type(outcome).__name__}: {outcome}") from outcome
     raise AssertionError(f"no end after {world.sittings} sittings")

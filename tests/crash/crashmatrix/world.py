@@ -87,6 +87,7 @@ class World:
         self.original = ""  # the id of the object that a third party copied
         self.on_call_hook: Callable[[str], None] | None = None
         self.on_moment_hook: Callable[[Moment, Request], Awaitable[None] | None] | None = None
+        self.on_death: Callable[[], None] | None = None
         self.on_commit: Callable[[Request], None] | None = None
         self.stage = ""  # "opening", "running", "closing"
         self.watched: list[
@@ -194,6 +195,9 @@ class World:
             self.stage = "closing"
             journal.close()
         except Died as death:
+            if self.on_death is not None:
+                self.on_death()
+                self.on_death = None
             return death
         except JournalError as error:
             return self._ended(error)
