@@ -75,7 +75,6 @@ class Bench:
         self.moments = 0
         self.die_at = 0  # the number of the moment at which the process dies; 0: never
         self.disk_fails: tuple[int, bool] | None = None  # after so many calls of the next process; done all the same
-        self.death = self.disk.kill
         self.halt = Halt()
         self.on_event: Any = None
 
@@ -114,7 +113,7 @@ class Bench:
         try:
             result = run_in_virtual_time(self.time, sitting())
         except Died:
-            self.death()
+            self.disk.kill()
             raise
         except BaseException:
             with self.disk.reliable():

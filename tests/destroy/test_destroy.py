@@ -599,10 +599,10 @@ def test_no_delete_is_sent_before_its_intent_is_on_the_medium(bench: Any, of: st
     async def at(moment: Moment, request: Request) -> None:
         if moment is Moment.HANDED_OVER and is_delete(request, of):
             sent.append(request.path)
+            bench.disk.cut_power(lambda outcomes: 0)  # nothing that was not synced survives
             raise dead
 
     bench.at = at
-    bench.death = lambda: bench.disk.cut_power(lambda outcomes: 0)  # nothing that was not synced survives
     with pytest.raises(dead):
         bench.destroy()
     intended = [event["call"]["path"] for event in bench.events() if event["kind"] == "delete_intended/1"]
@@ -614,10 +614,10 @@ def test_nothing_goes_on_before_the_answer_to_a_delete_is_on_the_medium(bench: A
 
     async def at(moment: Moment, request: Request) -> None:
         if moment is Moment.CONNECTED and any(is_delete(one, "/flows/") for one in bench.requests[:-1]):
+            bench.disk.cut_power(lambda outcomes: 0)
             raise dead
 
     bench.at = at
-    bench.death = lambda: bench.disk.cut_power(lambda outcomes: 0)
     with pytest.raises(dead):
         bench.destroy()
     last = [event for event in bench.events() if event.get("op") == "delete"][-1]
