@@ -187,3 +187,36 @@ async def test_many_applies_at_once_that_wait_for_each_other_make_everything_onc
     ended = await asyncio.gather(*(shell.end(process) for process in all_of_them))
     assert [one.code for one in ended] == [0] * 6, ended
     await shell.ends_provisioned()
+
+
+CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+@pytest.mark.needs_system
+@pytest.mark.parametrize("after_effect", [False, True])
+async def test_a_restarted_container_whose_process_has_the_same_pid_takes_the_lock_at_once(
+    shell: Any, platform: Any, after_effect: bool
+) -> None:
+    """The owner is process 1 of its own process namespace and dies; so is the successor. The journal names process 1
+    both times: who holds it is the kernel's to say. (`unshare` needs the right to make a namespace: root has it.)"""
+    gate = platform.hold("POST", "/flows", after_effect=after_effect)
+    line = (*CONTAINER, sys.executable, "-m", "flowledger", "apply", shell.environment["SPEC"])
+    first = await shell.program(*line)
+    first_line = asyncio.ensure_future(first.stderr.read())
+    arrived = asyncio.ensure_future(gate.arrived.wait())
+    await asyncio.wait({first_line, arrived}, return_when=asyncio.FIRST_COMPLETED)
+    assert arrived.done(), f"it did not come to call the platform: {first_line.result().decode()}"
+    card = json.loads((shell.journal / "lock").read_bytes())
+    assert card["pid"] == 1, f"not process 1 of its namespace, so nothing was tried: {card}"
+    refused = await shell.run("apply", shell.environment["SPEC"])
+    assert refused.code == 6, "the journal was given to a second process while the first lives"
+    first.kill()  # `--kill-child`: process 1 goes with it, by SIGKILL, as when a container is killed
+    await first.wait()
+    await first_line
+    gate.opened.set()
+    second = await shell.end(await shell.program(*line, "--lock-timeout", "5s"))
+    assert second.code == 0, second.err
+    assert json.loads((shell.journal / "lock").read_bytes())["pid"] == 1
+    takers = [event for event in await shell.events() if event["kind"] == "run_taken_up/1"]
+    assert [taker["pid"] for taker in takers] == [1, 1]
+    await shell.ends_provisioned()

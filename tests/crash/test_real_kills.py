@@ -16,7 +16,7 @@ import pytest
 
 from crashmatrix.cells import EACH, Of, per_step_points
 from crashmatrix.machine import SEGMENT
-from crashmatrix.points import Crash, CrashPoint, Death
+from crashmatrix.points import POINTS, Crash, CrashPoint, Death
 from crashmatrix.styles import EFFECTS, MADE_ONCE, SPECS, STYLES, TUTORIAL
 from flowledger.engine.api import read_ledger
 from flowledger.engine.ledger import RunState
@@ -276,3 +276,48 @@ def test_a_real_process_that_is_killed_with_the_lock_in_hand_or_in_close_leaves_
         journal = tmp_path / stage
         assert nursery.live(journal, emulator.url, stage=stage, call=call)[0] == -9
         _ends_with_one_of_everything(emulator, nursery, journal, TUTORIAL, f"killed in {stage} at call {call}")
+
+
+# -- points of destroy ------------------------------------------------------------------------------------------------
+
+
+def _destroy_dies(emulator: Emulator, nursery: Nursery, journal: Path, style: str, crash: Crash) -> None:
+    """Somebody else's run is there and ours; destroying ours dies; the next destroy leaves theirs, and nothing else."""
+    emulator.ask("POST", "reset")
+    assert nursery.live(journal / "theirs", emulator.url, style="current")[0] == 0
+    theirs = emulator.ask("GET", "counts")
+    assert nursery.live(journal / "ours", emulator.url, style=style)[0] == 0
+    if crash.point == 24:  # half of them arrive
+        effect = EFFECTS[crash.step]
+        when = "after" if EACH.index(Of(style, crash.step)) % 2 else "before"
+        fault = {"route": f"DELETE {effect.path}/{{id}}", "kind": "drop", "when": when}
+        emulator.ask("POST", "faults", fault)
+    ended, _ = nursery.live(journal / "ours", emulator.url, style=style, destroy=True, crash=crash)
+    assert ended == -9 if crash.death is not Death.FAILED_KEPT else ended > 0, f"{crash}: ended with {ended}"
+    again, _ = nursery.live(journal / "ours", emulator.url, style=style, destroy=True)
+    assert again == 0, f"{crash}: then ended with {again}: {Path(nursery.errors.name).read_text()[-2000:]}"
+    assert emulator.ask("GET", "counts") == theirs, f"{crash}: something is left, or something of theirs is gone"
+    requests = emulator.ask("GET", "health")["requests"]
+    assert nursery.live(journal / "ours", emulator.url, style=style, destroy=True)[0] == 0
+    assert nursery.live(journal / "ours", emulator.url, style=style)[0] == 2, "it was applied again"
+    assert emulator.ask("GET", "health")["requests"] == requests, f"{crash}: something was sent after the end"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("of", EACH, ids=str)
+def test_a_real_destroy_that_is_killed_at_any_of_its_points_is_carried_on_and_nothing_is_left(
+    emulator: Emulator, nursery: Nursery, tmp_path: Path, of: Of
+) -> None:
+    """Crash points 23, 24 and 25 of every step that makes something."""
+    for point in POINTS:
+        if point.of_destroy:
+            deaths = _deaths(point)
+            crash = Crash(point=point.number, step=of.step, death=deaths[EACH.index(of) % len(deaths)])
+            _destroy_dies(emulator, nursery, tmp_path / str(point.number), of.style, crash)
+
+
+def test_a_real_destroy_that_is_killed_is_carried_on_and_nothing_is_left(
+    emulator: Emulator, nursery: Nursery, tmp_path: Path
+) -> None:
+    """A slice of these."""
+    _destroy_dies(emulator, nursery, tmp_path, TUTORIAL, Crash(point=25, step="create_flow"))

@@ -1,9 +1,9 @@
 """Real processes that die by SIGKILL at a crash point: this one forks one for each order on its stdin.
 
-An order is a line of JSON: the style, the journal's directory, the platform's URL, and where to die: a crash of the
-matrix, or a stage ("opening", "closing") with the number of a call to the disk in it, or neither (live to the end). The
-answer is a line of JSON too: how the child ended, and which call it died before. Forked, because a fresh interpreter
-would take a second each time.
+An order is a line of JSON: the style, the journal's directory, the platform's URL, whether to destroy, and where to
+die: a crash of the matrix, or a stage ("opening", "closing") with the number of a call to the disk in it, or neither
+(live to the end). The answer is a line of JSON too: how the child ended, and which call it died before. Forked, because
+a fresh interpreter would take a second each time.
 """
 
 from __future__ import annotations
@@ -184,6 +184,8 @@ class KillingPort:
         if self._trap.crash.point == 7 and self._trap.effect.is_in(request):
             die()
         answer = await self._port.send(request)
+        if self._trap.crash.point == 24 and self._trap.deletes(request):
+            die()
         if self._trap.crash.point in ENDED_BY_FAULT and self._trap.effect.is_in(request):
             die()
         return answer
@@ -212,6 +214,9 @@ def live(order: dict[str, Any], told: int) -> int:
             credentials, sandbox="prod", clock=clock, redactor=Redactor(), base_url=url,
         )  # fmt: skip
         try:
+            if order.get("destroy"):
+                gone = await api.destroy(spec.name, journal=book, platform=platform, clock=clock)
+                return 0 if gone.state is RunState.DESTROYED and not gone.left else 1
             report = await api.apply(spec, journal=book, platform=platform, clock=clock)
         except FlowledgerError as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
