@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import shutil
@@ -130,8 +131,9 @@ async def bare(url: str, calls: dict[str, list[Request]], runs: int) -> None:
 async def ours(url: str, spec: Spec, folder: Path, runs: int) -> None:
     """The same by flowledger: one journal, one platform, `runs` runs in one loop, so many at a time as it sees fit.
 
-    Nothing is shared, so that both sides make the same calls.
+    Nothing is shared, so that both sides make the same calls. What is loaded is frozen first, as the command line does.
     """
+    gc.freeze()
     platform: Platform = platform_from_env(environment(url), clock=SystemClock())
     journal = await asyncio.to_thread(Journal.open, folder)
     specs = [spec.model_copy(update={"name": f"run-{number:06d}"}) for number in range(runs)]
@@ -139,6 +141,7 @@ async def ours(url: str, spec: Spec, folder: Path, runs: int) -> None:
         report = await apply_many(specs, journal=journal, platform=platform, share=False)
         assert report.exit_code == 0, report.summary()
     finally:
+        gc.unfreeze()
         journal.close()
         await platform.close()
 
@@ -153,6 +156,7 @@ class Measure:
 
 def measured(work: Callable[[], Coroutine[None, None, None]]) -> Measure:
     """Run a coroutine function once in a loop of its own."""
+    gc.collect()
     cpu, wall = time.process_time(), time.perf_counter()
     asyncio.run(work())
     return Measure(time.perf_counter() - wall, time.process_time() - cpu)

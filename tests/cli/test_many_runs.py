@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from flowledger.cli import provision
-from flowledger.engine.fleet import DEFAULT_PARALLEL
+from flowledger.cli.fleetprogress import LiveFleetProgress
+from flowledger.engine.fleet import DEFAULT_PARALLEL, RunOutcome
+from flowledger.engine.ledger import RunState
+from flowledger.engine.report import Report, Stop
 
 WIDTH = 80
 
@@ -145,3 +150,29 @@ def test_the_first_signal_stops_all_runs_and_the_next_call_carries_on(connected:
 
 def test_the_default_of_parallel_is_the_engines() -> None:
     assert provision.DEFAULT_PARALLEL == DEFAULT_PARALLEL
+
+
+def test_on_a_terminal_the_sums_stand_in_one_line_below_what_went_wrong() -> None:
+    out = StringIO()
+    console = Console(file=out, width=WIDTH, force_terminal=True, color_system=None)
+    progress = LiveFleetProgress(3, console, clock=lambda: 10.0)
+    progress.on_event("orders-0", 1, {"kind": "run_started/1"})
+    progress.on_event("orders-1", 1, {"kind": "read_answered/1", "answer": {"status": 429}})
+    progress.on_run(outcome("orders-0", RunState.PROVISIONED, 0))
+    progress.on_run(outcome("orders-1", RunState.FAILED, 7))
+    progress.on_event("orders-2", 1, {"kind": "run_started/1"})
+    console.print(progress)
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert lines[0] == "[2/3] orders-1  failed  0/15 steps  1.0 s  Rejected"
+    assert "1 under way, 1 failed, 1 provisioned" in lines[1]
+    assert len(lines[1]) <= WIDTH
+
+
+def outcome(run: str, state: RunState, code: int) -> RunOutcome:
+    """What a run has come to, as the engine tells it."""
+    report = Report(
+        run=run, state=state, resources=(), duplicates=(), org="o", sandbox="s", nonce="n", journal="j", events=1,
+        changed_at=0.0, stopped=None,
+    )  # fmt: skip
+    stop = Stop(error="Rejected", message="no", step="", code="", request_id="", hint="", exit_code=code)
+    return RunOutcome(report=report, steps_done=0, steps=15, seconds=1.0, stopped=stop if code else None, next="")
