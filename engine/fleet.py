@@ -19,6 +19,7 @@ from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, RunState, ledger_of
 from flowledger.engine.log import logger_of
 from flowledger.engine.report import Report, Stop, report_of
+from flowledger.engine.share import share_of
 from flowledger.engine.sitting import JournalLike, Sitting, opened
 from flowledger.engine.specfile import spec_diff
 from flowledger.engine.together import all_of
@@ -290,6 +291,7 @@ class _Fleet:
         outcomes: dict[str, RunOutcome] = {}
         ahead = iter(list(wanted.items()))
         log = logger_of(journal=place)
+        share_of(book).look_again()
         halt = Halt()  # of this fleet alone: what ends it need not end what else the caller drives
         unlisten = self._halt.listen(halt.request)
         log.info("driving many runs", runs=len(wanted), parallel=self._parallel)

@@ -138,11 +138,18 @@ class Share:
                 finally:
                     seat.publish(run.ledger, record)
 
+    def look_again(self) -> None:
+        """Read the journal anew before the next step is taken: runs that do not share may have gone on meanwhile."""
+        self._surveyed = False
+
     def _seat(self, ledger: Ledger, key: str) -> _Seat:
         return self._seats.setdefault((*_place_of(ledger), key), _Seat())
 
     def _survey(self, journal: Journal) -> None:
-        """What the journal says of every run of it, once; what happens from then on is published."""
+        """What the journal says of every run of it, once; what happens from then on is published.
+
+        A run that is in the middle of its turn is in doubt for as long as the turn lasts, in which nobody else asks.
+        """
         if self._surveyed:
             return
         self._surveyed = True

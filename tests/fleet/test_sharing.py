@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flowledger.engine import api
+from flowledger.engine.fleet import apply_many
 from flowledger.engine.ledger import RunState
 from flowledger.steps.client.inprocess import Fate
 from flowledger.steps.client.port import Request
@@ -149,3 +150,21 @@ def test_a_run_that_is_being_destroyed_lends_nothing(yard: Any, died: type[BaseE
         yard.sit(api.destroy, "run-00", on_event=die)
     assert yard.apply(yard.specs(2)[1:]).exit_code == 0
     assert found_from(yard, "run-01", "create_base_connection")[0] is How.CREATED
+
+
+def test_a_long_lived_program_shares_what_a_run_alone_has_made_in_between(yard: Any) -> None:
+    first, alone, last = yard.specs(3)
+    params = {**alone.source.connection.params, "clientId": "somebody else's"}
+    connection = alone.source.connection.model_copy(update={"params": params})
+    alone, last = (
+        spec.model_copy(update={"source": spec.source.model_copy(update={"connection": connection})})
+        for spec in (alone, last)
+    )
+
+    async def story(**options: Any) -> None:
+        await apply_many([first], **options)
+        await api.apply(alone, **options)
+        await apply_many([last], **options)
+
+    yard.sit(story)
+    assert found_from(yard, "run-02", "create_base_connection") == (How.FOUND, "run-01")
