@@ -177,8 +177,7 @@ class _Pruning:
         self._generation = layout.generation + 1
         try:
             last = self._write_all(old)
-            self._begin_active(last + 1)
-            self._fs.sync_directory(self._place)
+            self._begin_active(last + 1)  # which syncs the directory, and with it all names so far
         except BaseException:
             for name in self._made:
                 with suppress(OSError):  # the next writer removes what is left of them

@@ -49,3 +49,12 @@ def test_what_is_stored_is_what_is_in_memory(
 
     gone_on = filled(stored.live(synced=0, last_table="", digest=0), later)
     assert gone_on.stored("segment") == filled(live, later).stored("segment")  # byte for byte
+
+
+def test_a_name_that_ends_like_another_with_a_quotation_mark_is_not_taken_for_it() -> None:
+    index = filled(Index(), [("events", '"a'), ("events", '{"a'), ("events", ',"a'), ("events", "a")])
+    stored_bytes = index.stored("segment")
+    assert stored_bytes is not None
+    stored = StoredIndex(stored_bytes)
+    assert [list(stored.positions("events", run)) for run in ('"a', '{"a', ',"a', "a")] == [[0], [1], [2], [3]]
+    assert StoredIndex(filled(Index(), [("events", '"a')]).stored("segment") or b"").positions("events", "a") == ()

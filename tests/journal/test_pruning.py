@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from flowledger.errors import FlowledgerError, JournalCorrupt, JournalHeld, NotThere
+from flowledger.errors import FlowledgerError, JournalCorrupt, JournalHeld, NotThere, UsageError
 from flowledger.journal import (
     InlineCommitter,
     Journal,
@@ -144,6 +144,27 @@ def test_a_journal_that_is_held_or_damaged_is_not_pruned(disk: SimulatedFileSyst
         pruned(disk)
     disk.replace_content(PLACE / segment_name(1), content)
     assert everything(disk) == before
+
+
+def test_records_that_changed_places_stop_a_prune(disk: SimulatedFileSystem) -> None:
+    filled(disk)
+    path = PLACE / segment_name(1)
+    content = disk.content(path)
+    lines = content.splitlines(keepends=True)
+    one, other = next((a, b) for a in range(1, 9) for b in range(a + 1, 9) if len(lines[a]) == len(lines[b]))
+    lines[one], lines[other] = lines[other], lines[one]
+    disk.replace_content(path, b"".join(lines))
+    with pytest.raises(JournalCorrupt, match="stands where"):
+        pruned(disk)
+
+
+def test_a_run_that_has_gone_on_since_it_was_judged_stops_the_prune(disk: SimulatedFileSystem) -> None:
+    before = filled(disk)
+    last = max(number for number, document in before.items() if document["run"] == "run-1")
+    with pytest.raises(UsageError, match="run-1 has gone on"):
+        prune(PLACE, GONE, last={"run-1": last - 1}, fs=disk, segment_size=SMALL)
+    assert everything(disk) == before
+    assert prune(PLACE, GONE, last={"run-1": last}, fs=disk, segment_size=SMALL).events == 8
 
 
 def _fates(seed: int) -> Callable[[int], int]:

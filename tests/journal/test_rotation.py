@@ -27,6 +27,7 @@ from flowledger.journal import (
 )
 from flowledger.journal.index import Index
 from flowledger.journal.layout import index_name, segment_name
+from flowledger.journal.record import parse, seal
 from flowledger.journal.scan import extend
 from flowledger.journal.segment import SealedSegment
 
@@ -178,6 +179,20 @@ def test_a_rotten_sealed_record_is_found_when_its_run_is_read(disk: SimulatedFil
     assert report.damage.line == 3
 
 
+def test_a_sealed_record_that_was_spliced_in_is_found_when_it_is_read(disk: SimulatedFileSystem, rotated: Any) -> None:
+    """It verifies alone, with the right number and length, but its `prev` is not the record before it."""
+    path = PLACE / segment_name(1)
+    content = disk.content(path)
+    lines = content.splitlines(keepends=True)
+    record = parse(lines[2][:-1])
+    assert record is not None
+    lines[2], _ = seal(lines[2][record.body_at : -1], prev="0badcafe", seq=record.seq, synced=record.synced)
+    disk.replace_content(path, b"".join(lines))
+    assert len(disk.content(path)) == len(content)
+    with JournalReader.open(PLACE, fs=disk) as reader, pytest.raises(JournalCorrupt, match=segment_name(1)):
+        reader.events("run-1")
+
+
 SPOILED: dict[str, Callable[[bytes], bytes]] = {
     "missing": lambda _: b"",
     "cut": lambda data: data[:-4],
@@ -316,8 +331,6 @@ def test_every_single_bit_flip_in_every_segment_is_found_by_verify(
 
 
 def test_a_seal_whose_digest_was_written_wrong_is_found(disk: SimulatedFileSystem, rotated: Any) -> None:
-    from flowledger.journal.record import parse, seal
-
     path = PLACE / segment_name(1)
     content = disk.content(path)
     at = content.rindex(b'{"crc"')

@@ -12,6 +12,7 @@ import pytest
 from flowledger.journal import Journal, OsFileSystem, ThreadCommitter
 from flowledger.journal.committer import _SURE
 from flowledger.journal.filesystem import Access, OsFile
+from flowledger.journal.writer import Entry
 
 
 class _Watched(OsFileSystem):
@@ -108,13 +109,22 @@ async def test_an_append_while_the_thread_is_at_work_is_left_to_the_thread(
         await _appended(journal, _SURE)
         writer = journal.db.storage.log  # type: ignore[attr-defined]  # the journal's own storage
         disk.in_loop.clear()
+        commit, in_loop = writer.commit, []
+
+        def watched() -> list[Entry]:
+            in_loop.append(threading.current_thread() is threading.main_thread())
+            return [] if in_loop[-1] else commit()  # the loop would wait for the lock that is held below
+
+        writer.commit = watched
         with writer._committing:  # as if a batch were being written
             waiting = asyncio.create_task(journal.append("a", {"n": 100}))
             for _ in range(5):
                 await asyncio.sleep(0)
             assert not waiting.done()  # and the loop goes on
+            assert not any(in_loop)
         await asyncio.wait_for(waiting, 30)
         assert disk.in_loop == [False]
+        writer.commit = commit
 
 
 def test_a_loop_that_was_broken_off_before_its_commit_does_not_lose_the_append(
