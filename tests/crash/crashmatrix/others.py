@@ -76,11 +76,12 @@ def _ends_refused(world: World, scene: Scene) -> None:
             left.pop(0)
             world.time.advance(scene.cell.fate.down)
     assert isinstance(outcome, wanted), f"no {scene.ends}: {outcome!r}"
-    sent = world.sends
+    sent, kind = world.sends, EFFECTS[scene.cell.step].kind
+    made = world.made[kind]
     assert isinstance(world.sit(), wanted)
-    assert world.sends == sent, "it was sent again although it can help nothing"
-    kind = EFFECTS[scene.cell.step].kind
-    made = world.made[kind] - world.made_by_others[kind]
+    assert world.made[kind] == made, "something was made although it can help nothing"
+    assert scene.ends != "drift" or world.sends == sent, "something was sent on top of what has drifted"
+    made -= world.made_by_others[kind]
     assert made <= MADE_ONCE[scene.cell.style][kind], f"{made} {kind} were made"
 
 
@@ -180,25 +181,25 @@ def _stop(step: str, at: Moment, seconds: float) -> Callable[[World], None]:
 
 
 def clock_scenes(of: Of) -> Iterator[Scene]:
-    """The wall clock is set, forward and back, before the call is sent, or after; and the process dies, or does not."""
+    """The wall clock is set, forward and back, at the start, before the call is sent, or after it."""
     names = ("lost before commit", "committed, answer lost", "commits at exactly G", "429 with Retry-After")
     for seconds in (-1_000_000.0, -700.0, 700.0, 1_000_000.0):
-        for moment in (Moment.CONNECTED, Moment.HANDED_OVER):
+        for moment in (None, Moment.CONNECTED, Moment.HANDED_OVER):
             for fate in map(FATES.__getitem__, names):
                 dies = 14 if fate.waits else 9 if fate.commits is Commits.LATE else 12
                 for crashes in _deaths(of.step, None, dies):
                     for echo_names in (True, False) if of.step == "create_mapping_set" else (True,):
                         cell = Cell(
                             step=of.step, style=of.style, fate=fate, crashes=crashes, echo_names=echo_names,
-                            others=f"the clock jumps by {seconds:+.0f} s when {moment}",
+                            others=f"the clock jumps by {seconds:+.0f} s when {moment or 'it begins'}",
                         )  # fmt: skip
                         yield Scene(cell=cell, arm=_set_clock(of.step, moment, seconds))
 
 
-def _set_clock(step: str, at: Moment, seconds: float) -> Callable[[World], None]:
+def _set_clock(step: str, at: Moment | None, seconds: float) -> Callable[[World], None]:
     def arm(world: World) -> None:
         def jump(moment: Moment, request: Request) -> None:
-            if moment is at and EFFECTS[step].is_in(request):
+            if at is None or (moment is at and EFFECTS[step].is_in(request)):
                 world.on_moment_hook = None
                 world.time.wrong_by = seconds
 

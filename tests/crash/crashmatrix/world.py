@@ -393,6 +393,7 @@ class World:
                 self.made[kind] += 1
             if kind == "mappingSets" and not echo_names:
                 obj.pop("name", None)
+                obj.pop("tags", None)
             put(kind, sandbox, id, obj)
 
         store.put = counted  # type: ignore[method-assign] # the test stands between services and store
