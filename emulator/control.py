@@ -34,6 +34,7 @@ def answer(emulator: Emulator, request: Request) -> Response:
     | call | does |
     |---|---|
     | GET (nothing more) | the log of calls as a page for a browser |
+    | GET openapi.json | the OpenAPI document of what it serves |
     | GET health | says that it serves, its time and how many calls it answered |
     | GET, POST, DELETE faults · DELETE faults/N | shows, adds, takes back faults |
     | POST reset | forgets everything |
@@ -47,6 +48,8 @@ def answer(emulator: Emulator, request: Request) -> Response:
     match (request.method, name, rest):
         case ("GET", "", ""):
             return log_page()
+        case ("GET", "openapi.json", ""):
+            return json_response(200, _document(emulator))
         case ("GET", "health", ""):
             return json_response(200, _health(emulator))
         case ("GET", "faults", ""):
@@ -79,6 +82,12 @@ def _from_here(request: Request) -> bool:
     named = host.rpartition(":")[0] or host
     known = named in ("", "localhost", "[::1]") or named.startswith("127.")
     return known and (not origin or origin == f"http://{host}")
+
+
+def _document(emulator: Emulator) -> dict[str, Any]:
+    from flowledger.emulator.openapi import document  # only who asks for it pays for assembling it
+
+    return document(emulator.options)
 
 
 def _health(emulator: Emulator) -> dict[str, Any]:
