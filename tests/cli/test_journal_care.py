@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -108,6 +109,10 @@ def test_verify_says_what_was_digested_and_deep_looks_at_every_record(provisione
     with Journal.open(provisioned.journal, segment_size=20_000) as journal:
         for n in range(100):
             journal.db.insert({"run": "more", "n": n, "pad": "x" * 500})
+    exported = provisioned("journal", "export", "--run", "more", "-").out.splitlines()
+    assert [json.loads(line)["n"] for line in exported] == list(range(100))
+    found = provisioned("journal", "query", "--run", "more", "--where", "n==77", "--json")
+    assert json.loads(found.out)["number"] == json.loads(exported[77])["number"]
     document = provisioned("journal", "verify", "--json").json
     assert document["sound"]
     assert [segment["sealed"] for segment in document["segments"]] == [True] * (len(document["segments"]) - 1) + [False]

@@ -123,6 +123,23 @@ def test_a_reader_at_work_goes_on_with_what_was_left(disk: SimulatedFileSystem) 
     assert [document["run"] for document in reader.events("later")] == ["later"]
 
 
+def test_a_reader_that_opens_while_the_old_segments_go_looks_again(
+    disk: SimulatedFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = filled(disk)
+    stale = [disk.names(PLACE)]
+    pruned(disk)
+    names = disk.names
+
+    def first_as_it_was(directory: Path) -> list[str]:
+        return stale.pop() if stale else names(directory)
+
+    monkeypatch.setattr(disk, "names", first_as_it_was)
+    with JournalReader.open(PLACE, fs=disk) as reader:
+        assert {document.doc_id: dict(document) for document in reader.all()} == without_run(before)
+    assert stale == []
+
+
 def test_a_run_that_is_not_there_is_refused_and_nothing_is_changed(disk: SimulatedFileSystem) -> None:
     before = filled(disk)
     with pytest.raises(NotThere, match="nobody"):
