@@ -84,6 +84,9 @@ def _check_connection(spec: Spec, findings: Findings) -> None:
             findings.fault(at, f"unknown parameter of {kind.label}", right, at_key=True)
         elif not findings.sound(at) or isinstance(value, SecretRef):
             continue
+        elif by_name[name].secret and at in findings.references:
+            refer = f"refer to it: {{env: {findings.references[at][0]}}}, {{file: PATH}} or {{command: [..]}}"
+            findings.fault(at, "a secret must not come into the spec by a `${...}`: it would be journaled", refer)
         elif by_name[name].secret:  # the value is never repeated
             findings.fault(
                 at,

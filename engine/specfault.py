@@ -37,13 +37,15 @@ class Findings:
     """The faults and warnings met so far.
 
     `bad` paths hold stand-ins, so that no rule judges them again. `written` says where a path of the model is
-    written, when that is elsewhere: short forms and misspelt keys.
+    written, when that is elsewhere: short forms and misspelt keys. `references` says which environment variables the
+    value at a path of the file comes from.
     """
 
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
     bad: set[KeyPath] = field(default_factory=set)
     written: dict[KeyPath, KeyPath] = field(default_factory=dict)
+    references: dict[KeyPath, tuple[str, ...]] = field(default_factory=dict)
 
     def fault(self, path: KeyPath, what: str, right: str = "", *, at_key: bool = False) -> None:
         """Note a fault, and that the value at `path` is not to be judged further. Raises TooManyFaults."""

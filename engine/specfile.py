@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 from flowledger.engine.speccheck import check
 from flowledger.engine.specfault import MAX_FAULTS, Fault, Findings, KeyPath, TooManyFaults, shown_path
+from flowledger.engine.specrefs import resolve, shown
 from flowledger.engine.specshape import shape
+from flowledger.engine.spectoml import parse as parse_toml
 from flowledger.engine.specyaml import Place, Tree, parse, read_text
 from flowledger.errors import SpecError
 from flowledger.steps.spec import Spec
@@ -28,8 +31,12 @@ class LoadedSpec:
     warnings: tuple[str, ...] = ()
 
 
-def load_spec(source: Path | str, *, now: float | None = None, base_url: str = "") -> LoadedSpec:
-    """Read, complete and judge a spec file.
+def load_spec(
+    source: Path | str, *, now: float | None = None, base_url: str = "", environ: Mapping[str, str] | None = None
+) -> LoadedSpec:
+    """Read, complete and judge a spec file: TOML if its name ends in .toml, else YAML, which JSON is too.
+
+    `environ` is what `${NAME}` in the file's values is taken from, by default the environment of the process.
 
     `now` (seconds since the epoch) makes an absolute start that has passed a fault: give it before a run begins, not
     when one is compared with its file. `base_url` is the platform's: some values are unwise against Adobe only.
@@ -38,9 +45,17 @@ def load_spec(source: Path | str, *, now: float | None = None, base_url: str = "
     `file:line:column key.path: what is wrong; what would be right`.
     """
     source = Path(source)
-    tree, findings = parse(read_text(source), str(source))
-    spec = _judged(tree.data, findings, source.absolute().parent, now=now, base_url=base_url)
-    places = _Places(str(source), tree, findings.written)
+    read = parse_toml if source.suffix.lower() == ".toml" else parse
+    tree, findings = read(read_text(source), str(source))
+    data, unresolved = tree.data, frozenset[KeyPath]()
+    with contextlib.suppress(TooManyFaults):
+        data, unresolved = resolve(data, findings, os.environ if environ is None else environ)
+    told = len(findings.faults)
+    spec = _judged(data, findings, source.absolute().parent, now=now, base_url=base_url)
+    places = _Places(str(source), tree, findings.written, findings.references)
+    # What could not be resolved is told once: its literal `${NAME}` is no number and no name either.
+    later = [fault for fault in findings.faults[told:] if places.as_written(fault.path) not in unresolved]
+    findings.faults[told:] = later
     _refuse(findings, str(source), places)
     assert spec is not None, "without a fault there is a spec"
     return LoadedSpec(spec=spec, path=source, warnings=tuple(map(places.line_of, findings.warnings)))
@@ -96,10 +111,17 @@ def _judged(
 class _Places:
     """Says where a path of the model stands in the file."""
 
-    def __init__(self, source: str, tree: Tree, written: Mapping[KeyPath, KeyPath]) -> None:
+    def __init__(
+        self,
+        source: str,
+        tree: Tree,
+        written: Mapping[KeyPath, KeyPath],
+        references: Mapping[KeyPath, tuple[str, ...]] | None = None,
+    ) -> None:
         self.source = source
         self.tree = tree
         self.written = written
+        self.references = references or {}
 
     def as_written(self, path: KeyPath) -> KeyPath:
         """The path in the file of a path of the model."""
@@ -115,7 +137,9 @@ class _Places:
         path = self.as_written(fault.path)
         place = self.place(path, at_key=fault.at_key)
         where = f"{self.source}:{place.line}:{place.column} " if place else f"{self.source} " if self.source else ""
-        return f"{where}{shown_path(path)}: {fault}"
+        names = self.references.get(path, ())
+        of = f" (from {shown(names)})" if names and not any(name in str(fault) for name in names) else ""
+        return f"{where}{shown_path(path)}{of}: {fault}"
 
     def order(self, fault: Fault) -> tuple[int, int]:
         place = self.place(self.as_written(fault.path), at_key=fault.at_key)

@@ -89,7 +89,7 @@ def read_text(source: Path) -> str:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             what = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
-            raise SpecError(f"{source}: the spec is {what}", hint="name a YAML file")
+            raise SpecError(f"{source}: the spec is {what}", hint="name a YAML, JSON or TOML file")
         if found.st_size > MAX_BYTES:
             raise _too_large(source)
         with os.fdopen(handle, "rb", closefd=False) as file:
