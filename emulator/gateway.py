@@ -27,7 +27,7 @@ from flowledger.emulator.world import Call, World
 FLOW_SERVICE = "/data/foundation/flowservice/"
 CONVERSION = "/data/foundation/conversion/"
 REGISTRY = "/data/foundation/schemaregistry/"
-CATALOG = "/data/foundation/catalog/"
+CATALOG = "/data/foundation/catalog"  # without a slash: `POST /` is a call of its own
 SANDBOX_MANAGEMENT = "/data/foundation/sandbox-management"
 IMS = "/ims/"
 

@@ -91,9 +91,14 @@ def checked_set(body: Any) -> Json:
         reference = schema.get("schemaRef") if isinstance(schema, dict) else None
         if not isinstance(schema, dict | None) or not isinstance(reference, dict | None):
             bad(f"{key} must be an object with a schemaRef")
+        content_type = (reference or {}).get("contentType")
+        if not isinstance(content_type, str | None):
+            bad(f"{key}.schemaRef.contentType must be a string, not {content_type!r}")
     for number, mapping in enumerate(mappings):
         if not isinstance(source_of(mapping), str) or not source_of(mapping) or not destination_of(mapping):
             bad(f"Mapping {number} needs a source and a destination")
+        if not isinstance(mapping.get("destinationXdmPath") or mapping.get("destination"), str):
+            bad(f"Mapping {number}: a destination is a path, written as a string")
         if len(steps_of(destination_of(mapping))) > DEEPEST:
             bad(f"Mapping {number} has a destination of more than {DEEPEST} steps")
         if str(mapping.get("sourceType", "ATTRIBUTE")) not in SOURCE_TYPES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from flowledger.emulator.flow_listing import FIELDS, ORDERS
 from flowledger.emulator.flow_search import MOST, SEARCHED
 from flowledger.emulator.flow_specs import SINK, catalogue_of
 from flowledger.emulator.flow_state import KINDS
@@ -34,7 +35,7 @@ ABSENT: Final = ("There is none of this id in the sandbox, or no such sandbox.",
 NO_SANDBOX: Final = ("There is no such sandbox, or no such base connection.", ["FlowFault"])
 MEDIA: Final = ("The content type is not application/json (U27).", ["FlowFault"])
 CHANGED: Final = ("It has another etag.", ["FlowFault"])
-CONDITION: Final = {"type": "string", "pattern": "^[^=!<>~]+(==|!=|<=|>=|<|>)[^=]"}
+VALUE: Final = '("[^"]+"|[^",\\s]+)'
 OPERATIONS_OF_FLOWS: Final = ("enable", "disable", "publish", "finalize", "finalize_update")
 SUB_OPERATIONS: Final = ("apply", "rollback", "progress")
 ITEMS: Final = {
@@ -58,7 +59,7 @@ def operations(options: Options) -> Operations:
         found |= {
             ("GET", f"{FLOW_SERVICE}{kind}"): {
                 "summary": f"The {kind} there are",
-                "parameters": [query("property", array(CONDITION)), *common],
+                "parameters": [query("property", array(_condition(kind))), *common],
                 "responses": {
                     "200": answer(
                         "Those found.", shape("items", {"items": array(ref(ITEMS[kind]))}, additionalProperties=False)
@@ -113,12 +114,25 @@ def _body_of(kind: str, options: Options) -> Json:
     return {"allOf": [ref(name), shape("connectionSpec", {"connectionSpec": spec})]}
 
 
-def _listing(common: list[Json]) -> list[Json]:
+def _condition(kind: str) -> Json:
+    """What `property` may say of a kind: a known field, or a path that begins with one, an operator, a value."""
+    known = "|".join(sorted(FIELDS[kind]))
+    path_there = f"({known})(\\.[A-Za-z0-9_-]+)*"
+    return {
+        "type": "string",
+        "pattern": f"^({path_there}(=={VALUE}(,{VALUE})*|!={VALUE})|(createdAt|updatedAt)[<>]=?[0-9]+)$",
+        "description": "A field, an operator, a value in quotes or without; several values with == mean any of them.",
+    }
+
+
+def _listing(kind: str, common: list[Json]) -> list[Json]:
     return [
-        query("property", array(CONDITION), says="A condition, like name==N; all must hold."),
+        query("property", array(_condition(kind)), says="A condition, like name==N; all must hold."),
         query("limit", {"type": "integer", "minimum": 1}, says="The most that is given is the emulator's (U8)."),
         query("continuationToken", TEXT, says="From `_links.next.href` of the page before."),
-        query("orderby", {"type": "string", "pattern": "^ *[+-]?[A-Za-z]"}, says="Like -createdAt."),
+        query(
+            "orderby", {"type": "string", "pattern": f"^[+-]?({'|'.join(sorted(ORDERS))})$"}, says="Like -createdAt."
+        ),
         query("count", {"type": "string", "enum": ["true", "false", "True", "False"]}, says="Not together with limit."),
         *common,
     ]
@@ -137,7 +151,7 @@ def _list(kind: str, common: list[Json], *more: Json, absent: Any = NO_SANDBOX) 
     page = {"items": array(ref(ITEMS[kind])), "_links": ref("FlowLinks"), "count": {"type": "integer", "minimum": 0}}
     return {
         "summary": f"A page of {kind}",
-        "parameters": [*more, *_listing(common)],
+        "parameters": [*more, *_listing(kind, common)],
         "responses": {
             "200": answer("The page.", shape("items _links", page, additionalProperties=False)),
             **refusals({400: BAD, 404: absent}),

@@ -46,6 +46,7 @@ def page_of(call: Call, found: list[Json]) -> tuple[list[Json], Json]:
 
 def filtered(call: Call, resources: list[Json]) -> list[Json]:
     """The resources for which every `property` of the query holds."""
+    _check_limit(call)
     found = list(resources)
     for text in call.request.every("property"):
         try:
@@ -72,12 +73,17 @@ def _paged(call: Call, found: list[Json]) -> tuple[list[Json], Json, Any]:
     return shown, {"orderby": orderby or DEFAULT_ORDER, "next": after, "count": len(shown)}, after
 
 
+def _check_limit(call: Call) -> None:
+    """A limit that no page can have is refused wherever it stands, also where it would not count."""
+    text = call.request.first("limit")
+    if text is not None and (not text.isdecimal() or len(text) > LONGEST_NUMBER or int(text) > LARGEST_LIMIT):
+        refuse_registry(call.world, problem.INVALID, f"limit must be 0 to {LARGEST_LIMIT}, not {text}")
+
+
 def _limit(call: Call, orderby: str | None) -> int:
     text = call.request.first("limit")
     if text is None or orderby is None:
         return CAP  # a limit alone means nothing; the community client sends it nevertheless
-    if not text.isdecimal() or len(text) > LONGEST_NUMBER or int(text) > LARGEST_LIMIT:
-        refuse_registry(call.world, problem.INVALID, f"limit must be 0 to {LARGEST_LIMIT}, not {text}")
     return int(text)
 
 

@@ -73,7 +73,7 @@ def _search(
     fixed = node.fixed.get(segment)
     if fixed is not None:
         found = _search(fixed, segments, at + 1, method, allowed)
-        if found is not None:
+        if found is not None or allowed:  # the path is known, if not by this method: it is no id
             return found
     if segment:
         for name, child in node.named.items():
