@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from crashmatrix.styles import EFFECTS, STEPS_OF, STYLES, TUTORIAL
 from flowledger.emulator.core import Emulator
 from flowledger.emulator.wire import Request as CoreRequest
 from flowledger.engine import api
@@ -34,6 +35,7 @@ from flowledger.steps.client.inprocess import Fate, InProcessPort, Moment
 from flowledger.steps.client.port import Request
 from flowledger.steps.spec import Spec
 from flowledger.testing import VirtualTime, platform_in_process, run_in_virtual_time
+from tests.stateful.telling import carries, id_of, read_of, step_of
 
 SPEC = load_spec(Path(__file__).parents[2] / "examples" / "paypal-products.yaml").spec
 SPEC = SPEC.model_copy(update={"settle": SPEC.settle.model_copy(update={"window": 90.0})})
@@ -41,48 +43,20 @@ SECRETS = ("local-secret", Path(SPEC.source.connection.params["clientSecret"].fi
 JOURNAL = Path("/journal")
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
-    """One effect of the tutorial: how its request is recognised, and where its object is kept."""
-
-    path: str
-    kind: str
-    slug: str  # the end of its marker, which its body contains
-
-    @property
-    def within(self) -> str:
-        """What tells its body from that of another effect on the same path."""
-        return f"-{self.slug}"
-
-    @property
-    def titled(self) -> bool:
-        """Its title must be unique."""
-        return self.path.startswith("/tenant/")
-
-
-CREATES = {
-    "create_base_connection": Create("/connections", "connections", "base-connection"),
-    "create_adhoc_class": Create("/tenant/classes", "classes", "adhoc-class"),
-    "create_adhoc_schema": Create("/tenant/schemas", "schemas", "adhoc-schema"),
-    "create_source_connection": Create("/sourceConnections", "sourceConnections", "source-connection"),
-    "create_field_group": Create("/tenant/fieldgroups", "fieldgroups", "field-group"),
-    "create_target_schema": Create("/tenant/schemas", "schemas", "target-schema"),
-    "create_dataset": Create("/dataSets", "dataSets", "dataset"),
-    "find_or_create_sink": Create("/connections", "connections", "sink"),
-    "create_target_connection": Create("/targetConnections", "targetConnections", "target-connection"),
-    "create_mapping_set": Create("/mappingSets", "mappingSets", "mapping-set"),
-    "create_flow": Create("/flows", "flows", "flow"),
-}
-STEPS = tuple(CREATES)
-COLLECTIONS = {create.kind for create in CREATES.values()}
 REFERENCES = {  # where an object says what it belongs to; a stranger's says something else
     "connections": ("connectionSpec", {"id": "ffffffff-0000-4000-8000-000000000000", "version": "1.0"}),
     "sourceConnections": ("baseConnectionId", "ffffffff-0000-4000-8000-000000000001"),
-    "targetConnections": ("baseConnectionId", "ffffffff-0000-4000-8000-000000000002"),
+    "targetConnections": ("connectionSpec", {"id": "ffffffff-0000-4000-8000-000000000002", "version": "1.0"}),
     "dataSets": ("schemaRef", {"id": "https://ns.adobe.com/else/schemas/ff", "contentType": "x"}),
     "mappingSets": ("xdmSchema", "https://ns.adobe.com/else/schemas/ff"),
     "flows": ("sourceConnectionIds", ["ffffffff-0000-4000-8000-000000000003"]),
 }
+
+
+CREATES = EFFECTS
+STEPS = tuple(CREATES)
+#: Every step of every style that has an effect.
+EACH = tuple((style, step) for style in STYLES for step in STEPS_OF[style])
 
 
 class Died(SystemExit):
@@ -155,7 +129,7 @@ class Sitting:
 class World:
     """One platform, one disk, one clock; runs are provisioned one after another."""
 
-    def __init__(self, seed: int = 0, *, kept: bool = False) -> None:
+    def __init__(self, seed: int = 0, *, style: str = TUTORIAL, kept: bool = False) -> None:
         """`kept`: the emulator's state is on a real disk, so that it can be restarted."""
         self.seed = seed
         self.time = VirtualTime()
@@ -164,7 +138,7 @@ class World:
         self.folder = Path(tempfile.mkdtemp(prefix="flowledger-fuzz-")) if kept else None
         self.emulator = self._start_emulator()
         self.chance = random.Random(seed)
-        self.spec: Spec = SPEC
+        self.spec: Spec = SPEC.model_copy(update={"style": style})
         self.runs = [SPEC.name]
         self.nonces: dict[str, str] = {}
         self.fates: list[tuple[str, Fate]] = []
@@ -369,6 +343,8 @@ class World:
                 changed = emulator.world.store.get(create.kind, "prod", id)
                 assert changed is not None
                 changed.update(description="mine", tags={})
+                if "outputSchema" in changed:  # the other style's word for a mapping set's schema
+                    changed["outputSchema"] = {"schemaRef": {"id": REFERENCES["mappingSets"][1], "contentType": "x"}}
                 if create.kind in REFERENCES:
                     changed.update([REFERENCES[create.kind]])
                 emulator.world.store.put(create.kind, "prod", id, changed)
@@ -486,37 +462,13 @@ class World:
             assert dict(self.sent) == before[1] or undamaged, "a run that cannot go on sends nothing"
         if last.report is not None and undamaged:
             ledger = self.ledger()
-            for step in STEPS:
+            for step in STEPS_OF[self.spec.style]:
                 assert [id_of(item) for item in self.ours(step)] or ledger.step(step).how == "found", f"{step}: none"
         self.check()
         return last
 
-    def begin_another_run(self) -> None:
-        """The next spec, into the same journal and onto the same platform."""
-        self.spec = self.spec.model_copy(update={"name": f"run-{len(self.runs) + 1}"})
+    def begin_another_run(self, style: str = "") -> None:
+        """The next spec, of that style or the last one's, into the same journal and onto the same platform."""
+        style = style or self.spec.style
+        self.spec = self.spec.model_copy(update={"name": f"run-{len(self.runs) + 1}", "style": style})
         self.runs.append(self.spec.name)
-
-
-def step_of(request: Request) -> str:
-    """Which step's create the request is, "" if it is none."""
-    if not request.effect or request.method != "POST":
-        return ""
-    text = str(request.body)
-    named = (step for step, create in CREATES.items() if request.path.endswith(create.path) and create.within in text)
-    return next(named, "")
-
-
-def read_of(request: Request) -> str:
-    """A read by its method and the collection it asks, like "GET /flows" or "GET /flows/"."""
-    parts = request.path.split("/foundation/")[-1].split("/")
-    named = [part for part in parts if part in COLLECTIONS]
-    return f"{request.method} /{named[-1]}{'' if parts[-1] == named[-1] else '/'}" if named else ""
-
-
-def id_of(item: dict[str, Any]) -> str:
-    return str(item.get("$id") or item["id"])
-
-
-def carries(item: dict[str, Any], marker: str) -> bool:
-    texts = [item.get("name"), item.get("title"), item.get("description"), str(item.get("tags"))]
-    return any(isinstance(text, str) and marker in text for text in texts)

@@ -18,8 +18,11 @@ from hypothesis import HealthCheck, Phase, event, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from crashmatrix.styles import STYLES
 from flowledger.steps.client.inprocess import Fate, Moment
-from tests.stateful.conftest import COLLECTIONS, CREATES, STEPS, Sitting, World
+from tests.stateful.conftest import CREATES, JOURNAL, STEPS, Sitting, World
+from tests.stateful.damage import flip_a_byte, tear_the_tail
+from tests.stateful.telling import COLLECTIONS
 
 step = st.sampled_from(STEPS)
 READS = (
@@ -90,9 +93,9 @@ class Provisioning(RuleBasedStateMachine):
     kept = True
     beyond = False
 
-    @initialize(seed=st.integers(0, 3))
-    def begin(self, seed: int) -> None:
-        self.world = World(seed, kept=self.kept)
+    @initialize(seed=st.integers(0, 3), style=st.sampled_from(STYLES))
+    def begin(self, seed: int, style: str) -> None:
+        self.world = World(seed, style=style, kept=self.kept)
         self.world.beyond = self.beyond
 
     # -- what the network does
@@ -206,6 +209,25 @@ class Provisioning(RuleBasedStateMachine):
         self.world.cut_power(survival)
         self.world.clock.boot()
 
+    # -- what becomes of the journal
+
+    @rule(part=st.integers(0, 5000))
+    def tear_the_tail(self, part: int) -> None:
+        if tear_the_tail(self.world, JOURNAL, part):
+            seen("a torn tail")
+
+    @rule(call=st.integers(1, 90), part=st.integers(0, 5000))
+    def sit_and_leave_a_torn_tail(self, call: int, part: int) -> None:
+        """The process dies at the disk, and of what it was writing a part is there."""
+        died = self.sit("apply", Sitting(disk_actions={call: self.world.die})).died
+        if died and tear_the_tail(self.world, JOURNAL, part):
+            seen("a torn tail after a death")
+
+    @rule(at=st.integers(0, 100_000))
+    def flip_a_byte(self, at: int) -> None:
+        if flip_a_byte(self.world, JOURNAL, at):
+            seen("a damaged journal")
+
     @precondition(lambda self: self.kept)
     @rule()
     def restart_the_platform(self) -> None:
@@ -230,7 +252,7 @@ class Provisioning(RuleBasedStateMachine):
                 if len([attempt for attempt in record.attempts if attempt.unanswered]) and len(record.attempts) > 1:
                     seen("sent again after doubt")
                     seen("last look" if not record.needs_last_look else "no last look")
-            world.begin_another_run()
+            world.begin_another_run(STYLES[(STYLES.index(world.spec.style) + 1) % len(STYLES)])
         return done
 
     @rule(verb=st.sampled_from(["apply", "resume"]))
@@ -383,7 +405,16 @@ def require_seen(*states: str) -> None:
 def test_whatever_happens_there_is_exactly_one_of_everything() -> None:
     SEEN.clear()
     search(Provisioning, examples=25, steps=25, shrink=False)
-    require_seen("provisioned", "died", "adopted", "sent again after doubt", "last look", "Conflict", "Drifted")
+    require_seen(
+        "provisioned",
+        "died",
+        "adopted",
+        "sent again after doubt",
+        "last look",
+        "Drifted",
+        "a torn tail",
+        "a damaged journal",
+    )
 
 
 def test_a_platform_slower_than_the_settle_window_makes_twins_that_are_reported() -> None:
@@ -397,6 +428,7 @@ def test_a_longer_search_reaches_every_deep_state_and_there_is_exactly_one_of_ev
     search(Provisioning, examples=150, steps=40)
     wanted = ["adopted", "found: find_or_create_sink", "sent again after doubt", "last look", "Conflict", "Drifted"]
     wanted += ["Rejected", "Interrupted", "DiskFull", "JournalError", "Unreachable", "ended: Drifted"]
+    wanted += ["a torn tail", "a torn tail after a death", "a damaged journal"]
     require_seen(*wanted)
 
 

@@ -8,22 +8,30 @@ import pytest
 
 from flowledger.errors import Conflict, Drifted, InDoubt
 from flowledger.steps.client.inprocess import Fate, Moment
-from tests.stateful.conftest import CREATES, STEPS, Sitting, World, id_of
+from tests.stateful.conftest import CREATES, EACH, Sitting, World
+from tests.stateful.telling import id_of
 
-TITLED = [step for step, create in CREATES.items() if create.titled]
-SILENT = [step for step in STEPS if step not in TITLED]
+TITLED = [(style, step) for style, step in EACH if CREATES[step].titled]
+SILENT = [(style, step) for style, step in EACH if not CREATES[step].titled]
 WINDOW, SEND_WITHIN = 90.0, 5.0  # of the world's spec
-every_create = pytest.mark.parametrize("step", STEPS)
+every_create = pytest.mark.parametrize(("style", "step"), EACH)
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    world = World()
+def style() -> str:
+    """Of a test that is not for both."""
+    return "tutorial"
+
+
+@pytest.fixture
+def world(style: str) -> Iterator[World]:
+    world = World(style=style)
     yield world
     world.close()
 
 
-@pytest.mark.parametrize("step", [step for step in STEPS if step != "create_mapping_set"])  # which has one field only
+# A mapping set has one field only.
+@pytest.mark.parametrize(("style", "step"), [one for one in EACH if one[1] != "create_mapping_set"])
 @pytest.mark.parametrize("how", ["rename", "edit"])
 def test_one_that_somebody_renames_or_describes_anew_while_it_is_in_doubt_is_not_made_twice(
     world: World, step: str, how: str
@@ -31,7 +39,7 @@ def test_one_that_somebody_renames_or_describes_anew_while_it_is_in_doubt_is_not
     """One of name and description is enough; of a unique title the description decides, and it is a conflict."""
     world.fates.append((step, Fate.ANSWER_LOST))
     done = world.sit(sitting=Sitting(call_actions={(step, Moment.COMMITTED): lambda: world.meddle(step, how)}))
-    if step in TITLED and how == "edit":
+    if CREATES[step].titled and how == "edit":
         assert isinstance(done.error, Conflict)
     else:
         assert done.report is not None
@@ -81,7 +89,7 @@ def test_after_another_boot_the_whole_window_is_waited_for_again(world: World, s
     assert WINDOW < sent_at[0] - began < WINDOW + 1
 
 
-@pytest.mark.parametrize("step", SILENT)
+@pytest.mark.parametrize(("style", "step"), SILENT)
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_of_several_hits_the_oldest_is_adopted_and_the_others_are_reported(
     world: World, step: str, newest_first: bool
@@ -98,7 +106,7 @@ def test_of_several_hits_the_oldest_is_adopted_and_the_others_are_reported(
     assert done.report.duplicates == (newer,)
 
 
-@pytest.mark.parametrize("step", [step for step in SILENT if step != "find_or_create_sink"])
+@pytest.mark.parametrize(("style", "step"), [one for one in SILENT if one[1] != "find_or_create_sink"])
 def test_a_namesake_that_belongs_to_something_else_does_not_hide_ours_that_lists_do_not_show_yet(
     world: World, step: str
 ) -> None:
@@ -112,7 +120,7 @@ def test_a_namesake_that_belongs_to_something_else_does_not_hide_ours_that_lists
     assert world.ledger().step(step).how == "adopted"
 
 
-@pytest.mark.parametrize("step", [step for step in SILENT if step != "find_or_create_sink"])
+@pytest.mark.parametrize(("style", "step"), [one for one in SILENT if one[1] != "find_or_create_sink"])
 def test_only_a_namesake_that_belongs_to_something_else_after_the_window_is_a_conflict(world: World, step: str) -> None:
     world.squats.append(step)
     world.fates.append((step, Fate.LOST))
@@ -122,7 +130,7 @@ def test_only_a_namesake_that_belongs_to_something_else_after_the_window_is_a_co
     assert len(world.ours(step)) == 1
 
 
-@pytest.mark.parametrize("step", TITLED)
+@pytest.mark.parametrize(("style", "step"), TITLED)
 def test_a_title_that_our_own_first_attempt_took_is_adopted_when_something_sent_it_twice(
     world: World, step: str
 ) -> None:
@@ -133,7 +141,7 @@ def test_a_title_that_our_own_first_attempt_took_is_adopted_when_something_sent_
     assert len(world.ours(step)) == 1
 
 
-@pytest.mark.parametrize("step", TITLED)
+@pytest.mark.parametrize(("style", "step"), TITLED)
 def test_a_title_that_a_stranger_took_between_two_attempts_is_a_conflict_on_the_second(world: World, step: str) -> None:
     world.fates.append((step, Fate.LOST))
 
@@ -160,7 +168,7 @@ def test_a_twin_that_comes_after_the_window_is_reported_by_a_last_look_that_outl
     assert done.report is not None
     known = world.ledger().step(step).outputs["id"]  # type: ignore[index] # it is done
     assert [id_of(item) for item in world.ours(step) if id_of(item) != known] == list(done.report.duplicates)
-    assert len(done.report.duplicates) == (0 if step in TITLED else 1)
+    assert len(done.report.duplicates) == (0 if CREATES[step].titled else 1)
 
 
 def test_in_doubt_longer_than_the_sitting_may_last_says_so_and_is_carried_on(world: World) -> None:
@@ -176,9 +184,14 @@ def test_in_doubt_longer_than_the_sitting_may_last_says_so_and_is_carried_on(wor
 
 
 @pytest.mark.parametrize(
-    ("step", "how"),
+    ("style", "step", "how"),
     # A mapping set has no description that could be edited.
-    [(step, how) for step in STEPS for how in ("rename", "edit", "delete") if (step, how) != (STEPS[9], "edit")],
+    [
+        (*one, how)
+        for one in EACH
+        for how in ("rename", "edit", "delete")
+        if (one[1], how) != ("create_mapping_set", "edit")
+    ],
 )
 def test_what_somebody_changed_between_two_sittings_is_drift_and_nothing_is_sent(
     world: World, step: str, how: str

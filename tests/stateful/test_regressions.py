@@ -8,19 +8,25 @@ import pytest
 
 from flowledger.errors import Conflict, Interrupted, NotPermitted
 from flowledger.steps.client.inprocess import Fate, Moment
-from tests.stateful.conftest import CREATES, STEPS, Sitting, World
+from tests.stateful.conftest import CREATES, EACH, Sitting, World
 
-TITLED = [step for step, create in CREATES.items() if create.titled]
+TITLED = [(style, step) for style, step in EACH if CREATES[step].titled]
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    world = World()
+def style() -> str:
+    """Of a test that is not for both."""
+    return "tutorial"
+
+
+@pytest.fixture
+def world(style: str) -> Iterator[World]:
+    world = World(style=style)
     yield world
     world.close()
 
 
-@pytest.mark.parametrize("step", TITLED)
+@pytest.mark.parametrize(("style", "step"), TITLED)
 def test_a_strangers_resource_of_our_title_is_never_taken_however_well_it_would_fit(world: World, step: str) -> None:
     """The marker in the title says nothing, because the title is what collided: it once was enough to be adopted."""
     world.squats.append(step)
@@ -30,7 +36,7 @@ def test_a_strangers_resource_of_our_title_is_never_taken_however_well_it_would_
 
 
 @pytest.mark.parametrize("shape", ["empty", "no_id"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("style", "step"), EACH)
 def test_a_read_by_id_that_shows_nothing_usable_does_not_prove_that_nothing_is_there(
     world: World, step: str, shape: str
 ) -> None:
