@@ -61,7 +61,7 @@ class ThreadCommitter:
     which is dropped can go.
     """
 
-    def __init__(self, *, in_loop: float = 0.001, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, *, in_loop: float = 0.005, clock: Callable[[], float] = time.perf_counter) -> None:
         """`in_loop`: 0 leaves all to the thread. `clock`: seconds."""
         self._signals: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None

@@ -32,6 +32,7 @@ _HEAD: Final = re.compile(
     rb'\{"crc":"([0-9a-f]{8})","prev":"([0-9a-f]{8})","seq":(0|[1-9][0-9]{0,18}),"synced":(0|[1-9][0-9]{0,18}),'
     rb'"t":("(?:[^"\\]|\\.)*+")(?:,"run":("(?:[^"\\]|\\.)*+"))?,"doc":(?=\{)'
 )
+_LONG_NUMBER: Final = re.compile(rb"[:,\[]-?[0-9]{19}")
 START: Final = b'{"crc":"'
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS
 
@@ -61,8 +62,10 @@ def encode_doc(doc: Mapping[str, Json]) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         reason = str(error.__cause__ or error)
         raise UsageError(f"this document cannot be journaled: {reason}") from error
-    # orjson writes NaN as null and takes integers up to 2**64, so numbers are looked at besides.
-    _check_numbers(doc)
+    # orjson writes NaN and infinities as null, and takes integers up to 2**64, which have 19 digits at least; only then
+    # need every number be looked at.
+    if b"null" in encoded or _LONG_NUMBER.search(encoded) is not None:
+        _check_numbers(doc)
     return encoded
 
 

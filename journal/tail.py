@@ -65,21 +65,20 @@ class Tail:
         active = Segment(directory=directory, name=name, file=file, header=header, index=index)
         self.view = View((*sealed, active))
 
-    def append(self, groups: Sequence[Sequence[Item]]) -> list[int]:
-        """Write and sync a batch; the number of the first record of each group.
+    def append(self, groups: Sequence[Sequence[Item]], size: int) -> list[int]:
+        """Write and sync a batch, whose bodies have `size` bytes; the number of the first record of each group.
 
         Raises DiskFull if there was no room and the batch is certainly not on disk; OSError: it is unknown.
         """
-        records = [item for group in groups for item in group]
-        size = sum(len(body) for _, _, body in records) + _AROUND * len(records)
+        records = groups[0] if len(groups) == 1 else [item for group in groups for item in group]
         if self.index.last_table == SEAL:
             self._begin_next()
-        elif self.index.count > 1 and self.index.end + size > self._segment_size:
+        elif self.index.count > 1 and self.index.end + size + _AROUND * len(records) > self._segment_size:
             self.seal()
             self._begin_next()
         marks = [] if self._header.gaps else self._checkpoint(closing=records[0][0] == CLOSE)
         first = self._header.first + self.index.next_seq + len(marks)
-        self._write([*marks, *records])
+        self._write([*marks, *records] if marks else records)
         firsts = []
         for group in groups:
             firsts.append(first)

@@ -128,7 +128,7 @@ class Writer:
     def _write(self, batch: list[Entry]) -> None:
         failure: FlowledgerError | None = None
         try:
-            firsts = self.tail.append([entry.items for entry in batch])
+            firsts = self.tail.append([entry.items for entry in batch], sum([entry.size for entry in batch]))
         except DiskFull as error:
             failure = error
         except OSError as error:

@@ -84,9 +84,9 @@ MUTATIONS: Final = (
         rule="1",
         edits=(
             Edit(
-                file="journal/writer.py",
-                old="        self._file.sync()\n        return None\n",
-                new="        return None\n",
+                file="journal/tail.py",
+                old="            raise self._full(error) from None\n        self._file.sync()\n",
+                new="            raise self._full(error) from None\n",
             ),
         ),
         tests=(f"{SLICE}[create_dataset]", "tests/journal/test_power_cuts.py"),
