@@ -229,9 +229,7 @@ class World:
                     "on_event": self._acknowledge,
                 }  # fmt: skip
                 self.options = how
-                if self._verb == "destroy":
-                    return await api.destroy(self.spec.name, **how)
-                return await api.apply(self.spec, **how)
+                return await self._drive(how)
             except FlowledgerError as error:
                 return error
 
@@ -248,6 +246,11 @@ class World:
                 runner.close()
                 if died_at is not None:
                     self.time.advance(died_at - self.time.monotonic())
+
+    async def _drive(self, how: dict[str, Any]) -> Report:
+        if self._verb == "destroy":
+            return await api.destroy(self.spec.name, **how)
+        return await api.apply(self.spec, **how)
 
     def _new_loop(self) -> VirtualTimeLoop:
         self._loop = VirtualTimeLoop(self.time)
