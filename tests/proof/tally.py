@@ -28,7 +28,7 @@ _CRASH: Final = Path(__file__).resolve().parents[1] / "crash"
 if str(_CRASH) not in sys.path:  # pytest has not read pyproject.toml's `pythonpath` yet
     sys.path.insert(0, str(_CRASH))
 
-from crashmatrix import living, verdict  # noqa: E402 - needs the path
+from crashmatrix import destroying, fleet, living, others, verdict  # noqa: E402 - needs the path
 from crashmatrix.cells import Cell  # noqa: E402 - needs the path
 from crashmatrix.machine import Died  # noqa: E402 - needs the path
 from crashmatrix.styles import EFFECTS, MADE_ONCE, TUTORIAL  # noqa: E402 - needs the path
@@ -222,7 +222,7 @@ def _watch_matrix() -> None:
         try:
             check(world, report, cell)
         finally:
-            if not any(world is other for other in begun):  # else `run_cell` counts it
+            if not any(world is other for other in begun):  # else what runs the cell counts it
                 count(world, cell, f"at a call: {cell}")
 
     @wraps(run_watched)
@@ -247,8 +247,69 @@ def _watch_matrix() -> None:
 
     living.run_cell, living.prepared, living.run_watched = counted_cell, prepared_and_kept, uncounted
     verdict.check = counted_check
+    _watch_scenes(count, begun)
     CrashWorld.sit = counted_sit  # type: ignore[method-assign] # the count stands between the tests and their world
     CrashWorld._fate = counted_fate  # type: ignore[method-assign] # as above
+
+
+def _watch_scenes(count: Callable[..., None], begun: list[CrashWorld]) -> None:
+    """What others do, destroy, and several runs at once: each has a way of its own to live through a cell."""
+    run_scene, run_waiting, run_destroy = others.run_scene, others.run_waiting, destroying.run_destroy_cell
+    check_fleet = fleet.check_fleet
+
+    def counted(run: Callable[[others.Scene], CrashWorld]) -> Callable[[others.Scene], CrashWorld]:
+        @wraps(run)
+        def counted_scene(scene: others.Scene) -> CrashWorld:
+            try:
+                return run(scene)
+            finally:
+                count(begun[0], scene.cell)
+
+        return counted_scene
+
+    @wraps(run_destroy)
+    def counted_destroy(cell: Cell, delete: Any) -> CrashWorld:
+        world = run_destroy(cell, delete)
+        now.add(f"destroy of {cell}; its delete: {delete.name}", look_at_destroyed(world), beyond=False)
+        return world
+
+    @wraps(check_fleet)
+    def counted_fleet(world: fleet.FleetWorld) -> None:
+        try:
+            check_fleet(world)
+        finally:
+            now.add(f"several runs {len(now.cells) + 1}", look_at_fleet(world), beyond=False)
+
+    others.run_scene = counted(run_scene)  # type: ignore[assignment] # the name of its argument is not in its type
+    others.run_waiting = counted(run_waiting)  # type: ignore[assignment] # as above
+    destroying.run_destroy_cell, fleet.check_fleet = counted_destroy, counted_fleet
+
+
+def look_at_destroyed(world: CrashWorld) -> Found:
+    """Of a run that was destroyed nothing may be there, now and later."""
+    world.time.advance(STILL_UNDER_WAY)
+    documents = on_the_medium(world)
+    ledger = Ledger(run=world.spec.name)
+    for number in sorted(documents):
+        ledger.fold(number, documents[number])
+    left = [
+        item
+        for kind in _KINDS
+        for item in world.emulator.objects(kind)
+        if any(nonce == ledger.nonce for nonce, _ in markers_of(item))
+    ]
+    return Found(orphans=len(left), lost=sum(number not in documents for number in world.acknowledged))
+
+
+def look_at_fleet(world: fleet.FleetWorld) -> Found:
+    """The end of a world with several runs."""
+    world.time.advance(STILL_UNDER_WAY)
+    found = look(world.emulator, world.ledgers())
+    made = sum(max(0, world.made[kind] - number) for kind, number in fleet.wanted(world.style).items())
+    found.duplicates = max(found.duplicates, made)
+    documents = on_the_medium(world)
+    found.lost = sum(number not in documents for number in world.acknowledged)
+    return found
 
 
 def _watch_faults() -> None:

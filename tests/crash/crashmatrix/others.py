@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import orjson
 
-from crashmatrix import verdict
+from crashmatrix import living, verdict
 from crashmatrix.cells import Cell, Of, can_happen, per_step_points, single_cells
 from crashmatrix.fates import FATES, REQUEST_FATES, SEND_WITHIN, WINDOW, Commits, LookUpFate
-from crashmatrix.living import prepared, to_the_end
+from crashmatrix.living import to_the_end
 from crashmatrix.machine import DIRECTORY
 from crashmatrix.points import Crash, Death
 from crashmatrix.styles import EFFECTS, MADE_ONCE
@@ -50,7 +50,7 @@ class Scene:
 
 def run_scene(scene: Scene) -> World:
     """Live through it, and check. AssertionError names the cell."""
-    world, cell = prepared(scene.cell), scene.cell
+    world, cell = living.prepared(scene.cell), scene.cell
     try:
         scene.arm(world)
         if scene.ends == "one":
@@ -271,7 +271,7 @@ def _waiting(of: Of, fate: str, *crashes: Crash) -> Cell:
 
 def run_waiting(scene: Scene) -> World:
     """The second process begins to wait before the first has done anything, and takes the lock when that is gone."""
-    world, cell = prepared(scene.cell), scene.cell
+    world, cell = living.prepared(scene.cell), scene.cell
     waited = 0
 
     def sleep(seconds: float) -> None:
