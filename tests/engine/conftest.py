@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from flowledger.engine.ledger import Ledger, ledger_of
 from flowledger.engine.report import Report
 from flowledger.engine.specfile import load_spec
 from flowledger.journal import InlineCommitter, Journal, SimulatedFileSystem
+from flowledger.journal.writer import tell
 from flowledger.steps.client.inprocess import Fate, InProcessPort, Moment
 from flowledger.steps.client.port import Request
 from flowledger.steps.spec import Spec
@@ -28,6 +30,19 @@ MADE_ONCE = {
 
 class Died(BaseException):
     """The process died here. Not an Exception: nothing may catch it and carry on."""
+
+
+class SlowCommitter:
+    """A disk that takes its time: what is queued is written so many seconds of virtual time later."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def queued(self, entry: Any) -> None:
+        asyncio.get_running_loop().call_later(self._seconds, lambda: tell(entry.writer.commit()))
+
+    def stop(self) -> None:
+        """Nothing of it is left: a loop that is closed writes nothing any more."""
 
 
 class Bench:
@@ -46,6 +61,7 @@ class Bench:
         self.on_event: Any = None
         self.client_secret = "local-secret"
         self.death = self.disk.kill
+        self.slow_disk = 0.0  # seconds that a write takes
 
     def _fate(self, request: Request) -> Fate:
         self.requests.append(request)
@@ -56,7 +72,13 @@ class Bench:
             await self.at(moment, request)
 
     def open_journal(self) -> Journal:
-        return Journal.open(Path("/journal"), fs=self.disk, committer=InlineCommitter(), wall=self.time.wall)
+        committer = SlowCommitter(self.slow_disk) if self.slow_disk else InlineCommitter()
+        return Journal.open(Path("/journal"), fs=self.disk, committer=committer, wall=self.time.wall)
+
+    def on_the_medium(self) -> bytes:
+        """What a power cut now would leave of the journal."""
+        names = self.disk._directories["/journal"].seen
+        return b"".join(bytes(names[name].durable) for name in sorted(names) if name.endswith(".jsonl"))
 
     def cut_power_at_death(self) -> None:
         """Let the machine die with the process: nothing that was not synced survives."""

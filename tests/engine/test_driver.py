@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,11 @@ from flowledger.engine.ledger import RunState
 from flowledger.engine.table import table_of
 from flowledger.errors import (
     Conflict,
-    DiskFull,
     Drifted,
     InDoubt,
     Interrupted,
-    JournalError,
     NotPermitted,
     SpecError,
-    TryLater,
     Unreachable,
     UsageError,
 )
@@ -154,83 +150,6 @@ def test_a_process_that_dies_in_a_call_leaves_exactly_one_of_everything_after_re
     assert bench.counts() == made_once
     committed = moment in (Moment.COMMITTED, Moment.PARTLY_READ)
     assert bench.ledger().step(step).how is (How.ADOPTED if committed else How.CREATED)
-
-
-@pytest.mark.parametrize("moment", [Moment.HANDED_OVER, Moment.COMMITTED])
-def test_nothing_is_sent_before_its_intent_is_on_the_medium(
-    bench: Any, made_once: dict[str, int], died: type[BaseException], moment: Moment
-) -> None:
-    async def die(here: Moment, request: Request) -> None:
-        if here is moment and request.effect:
-            raise died
-
-    bench.cut_power_at_death()
-    for _ in range(4):
-        bench.at = die
-        with pytest.raises(died):
-            bench.apply()
-        bench.at = None
-        assert bench.ledger().state is RunState.IN_DOUBT
-    assert bench.resume().state is RunState.PROVISIONED
-    assert bench.counts() == made_once
-
-
-def test_what_was_made_is_on_the_medium_before_it_is_used(
-    bench: Any, made_once: dict[str, int], died: type[BaseException]
-) -> None:
-    """The machine dies in the flow's call: all that the flow refers to is known after."""
-
-    async def die(here: Moment, request: Request) -> None:
-        if here is Moment.HANDED_OVER and is_effect_of(request, "/flows", ""):
-            raise died
-
-    bench.cut_power_at_death()
-    bench.at = die
-    with pytest.raises(died):
-        bench.apply()
-    bench.at = None
-    hows = {record.how for record in bench.ledger().steps.values() if record.done}
-    assert How.CREATED in hows
-    assert sum(record.done for record in bench.ledger().steps.values()) == len(bench.ledger().table.rows) - 2
-    assert bench.resume().state is RunState.PROVISIONED
-    assert bench.counts() == made_once
-
-
-def test_a_full_disk_ends_the_sitting_and_sends_nothing_more(bench: Any, made_once: dict[str, int]) -> None:
-    sent_after: list[Request] = []
-
-    async def fill(moment: Moment, request: Request) -> None:
-        if bench.disk.capacity is not None and moment is Moment.HANDED_OVER and request.effect:
-            sent_after.append(request)
-        if moment is Moment.COMMITTED and is_effect_of(request, "/tenant/schemas", "target-schema"):
-            bench.disk.capacity = 0
-
-    bench.at = fill
-    with pytest.raises(DiskFull) as failed:
-        bench.apply()
-    assert failed.value.exit_code == 75
-    bench.disk.capacity = None
-    bench.at = None
-    intents = [doc["call"]["path"] for doc in bench.documents() if doc["kind"] == "intent_recorded/1"]
-    # Only what had its intent on disk before the disk was full may still have gone out.
-    assert {request.path for request in sent_after} <= set(intents)
-    assert bench.emulator.count("dataSets") == 0
-    assert bench.resume().state is RunState.PROVISIONED
-    assert bench.counts() == made_once
-
-
-@pytest.mark.parametrize("done", [False, True])
-@pytest.mark.parametrize("call", range(0, 130, 3))
-def test_whichever_call_to_the_disk_fails_the_next_sitting_reads_what_is_there_and_carries_on(
-    bench: Any, made_once: dict[str, int], call: int, done: bool
-) -> None:
-    for _ in range(2):
-        bench.disk.fail(call, done=done)
-        with suppress(JournalError, TryLater):
-            bench.apply()
-    bench.disk.fail(1_000_000)  # the disk is well again
-    assert bench.apply().state is RunState.PROVISIONED
-    assert bench.counts() == made_once
 
 
 def test_a_run_killed_before_its_first_call_begins_again_under_the_same_nonce(
