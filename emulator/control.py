@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flowledger.emulator.core import Emulator
 
 BASE = "/_emulator/"
+MOST_AHEAD_MS = 10 * 366 * 86_400_000  # ten years at once
 COLLECTIONS = (
     "connections",
     "classes",
@@ -41,6 +42,7 @@ def answer(emulator: Emulator, request: Request) -> Response:
     | GET requests?limit=N | the latest calls |
     | GET counts?sandbox=S | how many objects of each kind exist |
     | POST runs · POST runs/ID | makes a run as its flow's schedule would; says what came of a run |
+    | POST advance `{"ms": N}` | moves the clock forward; runs that become due are executed |
     """
     name, _, rest = request.raw_path[len(BASE) :].strip("/").partition("/")
     if not _from_here(request):
@@ -72,6 +74,8 @@ def answer(emulator: Emulator, request: Request) -> Response:
             return json_response(200, {kind: emulator.count(kind, sandbox) for kind in COLLECTIONS})
         case ("POST", "runs", run_id):
             return put_run(emulator, request.body, run_id)
+        case ("POST", "advance", ""):
+            return _advance(emulator, request.body)
     return _not_understood(404, f"the emulator has no {request.method} {request.raw_path}")
 
 
@@ -82,6 +86,19 @@ def _from_here(request: Request) -> bool:
     named = host.rpartition(":")[0] or host
     known = named in ("", "localhost", "[::1]") or named.startswith("127.")
     return known and (not origin or origin == f"http://{host}")
+
+
+def _advance(emulator: Emulator, body: bytes) -> Response:
+    """What becomes due is executed before the next call is answered; see `Emulator.advance`."""
+    try:
+        wanted = orjson.loads(body)
+        ms = wanted.get("ms") if isinstance(wanted, dict) else None
+    except ValueError as problem:
+        return _not_understood(400, str(problem))
+    if type(ms) is not int or not 0 < ms <= MOST_AHEAD_MS:
+        return _not_understood(400, f"ms is a whole number from 1 to {MOST_AHEAD_MS}, not {ms!r}")
+    emulator.advance(ms)
+    return json_response(200, {"now_ms": emulator.now_ms()})
 
 
 def _document(emulator: Emulator) -> dict[str, Any]:
@@ -98,6 +115,7 @@ def _health(emulator: Emulator) -> dict[str, Any]:
         "requests": emulator.handled,
         "late_commits_waiting": len(emulator.late),
         "sandboxes": list(emulator.options.sandboxes),
+        **({"runs_executed": emulator.plane.execution.executed} if emulator.plane is not None else {}),
     }
 
 

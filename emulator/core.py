@@ -16,6 +16,7 @@ from flowledger.emulator import (
     catalog,
     control,
     conversion,
+    data_access,
     datasets,
     flow_service,
     flow_state,
@@ -28,6 +29,7 @@ from flowledger.emulator.faults import Fault, FaultKind, Faults, When
 from flowledger.emulator.flow_specs import catalogue_of
 from flowledger.emulator.late import LateCommit, LateCommits
 from flowledger.emulator.options import Options
+from flowledger.emulator.plane import Plane
 from flowledger.emulator.problem import with_chain, with_integer_code
 from flowledger.emulator.routing import Match, Router
 from flowledger.emulator.spoil import spoiled
@@ -41,11 +43,13 @@ ROUTES: list[Route] = [
     *sandboxes.ROUTES,
     *registry.ROUTES,
     *catalog.ROUTES,
+    *data_access.ROUTES,
     *conversion.ROUTES,
     *flow_service.ROUTES,
 ]
 
 STATE_FILE = "emulator.sqlite"
+AHEAD = "clock_ahead_ms"  # the note of how far the clock was moved
 LOG_LENGTH = 1000
 NO_ANSWER = Response(status=0, delivery=Delivery.DROPPED)
 
@@ -60,10 +64,13 @@ class Emulator:
         seed: int = 0,
         options: Options | None = None,
         state: Path | None = None,
+        sources: Path | None = None,
     ) -> None:
         """`clock` gives seconds since the epoch; `seed` decides the ids; `state` is a directory that outlives us.
 
-        Raises StateInUse when another emulator holds the directory, ValueError for options that cannot be meant.
+        With `sources`, a folder of CSV, JSON Lines and Parquet files, flows run over these tables.
+        Raises StateInUse when another emulator holds the directory, ValueError for options that cannot be meant,
+        DataPlaneMissing when there are sources and no pyarrow, OSError when a folder cannot be used.
         """
         self.options = options or Options()
         gateway.checks_of(self.options.gateway_order)
@@ -83,9 +90,12 @@ class Emulator:
         self._handled = 0
         self._seed = seed
         self._start = self._count_start()
+        self._time.ahead_ms = int(self._store.note(AHEAD) or 0)
+        self.plane = None if sources is None else Plane(self.world, self._time, sources=sources, state=state)
 
     def handle(self, request: Request) -> Response:
-        """Answer one call, after every late commit that is due has taken effect."""
+        """Answer one call, after every late commit and every run that is due has taken effect."""
+        self._run_due()
         with self._store.transaction():
             self._settle_late()
             if request.raw_path.startswith(control.BASE):
@@ -107,8 +117,13 @@ class Emulator:
         return list(self._log)
 
     def now_ms(self) -> int:
-        """Milliseconds since the epoch, by the injected clock."""
+        """Milliseconds since the epoch, by the injected clock and how far it was moved."""
         return self._time.now_ms()
+
+    def advance(self, ms: int) -> None:
+        """Move the clock forward by so many milliseconds; what becomes due happens before the next call."""
+        self._time.ahead_ms += ms
+        self._store.write_note(AHEAD, self._time.ahead_ms)
 
     @property
     def handled(self) -> int:
@@ -124,11 +139,27 @@ class Emulator:
         self.world.bucket.fill()
         self._log.clear()
         self._handled = 0
+        self._time.ahead_ms = 0
         self._start = self._count_start()
+        if self.plane is not None:
+            self.plane.forget()
 
     def close(self) -> None:
         """Let go of the state directory."""
+        if self.plane is not None:
+            self.plane.close()
         self._store.close()
+
+    def _run_due(self) -> None:
+        """Execute the runs that are due, each before what takes effect after it (unless a server does)."""
+        if self.plane is None or not self.plane.execution.inline:
+            return
+        now_ms = self.now_ms()
+        while (due_ms := self.late.next_due_ms) is not None and due_ms <= now_ms:
+            self.plane.execution.run_due(due_ms)
+            with self._store.transaction():
+                self._settle_late(due_ms)
+        self.plane.execution.run_due(now_ms)
 
     def _serve(self, request: Request) -> Response:
         self._handled += 1
@@ -216,8 +247,8 @@ class Emulator:
             )
         return NO_ANSWER
 
-    def _settle_late(self) -> None:
-        for commit in self.late.take_due(self.now_ms()):
+    def _settle_late(self, until_ms: int | None = None) -> None:
+        for commit in self.late.take_due(self.now_ms() if until_ms is None else until_ms):
             found = self._router.find(commit.request.method, commit.request.raw_path)
             if not isinstance(found, Match):
                 continue  # an older emulator's state: the route is gone
@@ -242,6 +273,7 @@ class Emulator:
             return refused.response
 
     def _settle_late_alone(self) -> None:
+        self._run_due()
         with self._store.transaction():
             self._settle_late()
 

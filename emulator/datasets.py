@@ -42,6 +42,10 @@ SERVERS_OWN: Final = (  # whatever a body says of these, the server says again
     "viewId",
     "files",
     "dataSourceId",
+    "lastBatchId",
+    "lastBatchStatus",
+    "lastSuccessfulBatch",
+    "statsCache",
 )
 
 

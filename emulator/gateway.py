@@ -28,6 +28,7 @@ FLOW_SERVICE = "/data/foundation/flowservice/"
 CONVERSION = "/data/foundation/conversion/"
 REGISTRY = "/data/foundation/schemaregistry/"
 CATALOG = "/data/foundation/catalog"  # without a slash: `POST /` is a call of its own
+EXPORT = "/data/foundation/export/"
 SANDBOX_MANAGEMENT = "/data/foundation/sandbox-management"
 IMS = "/ims/"
 
@@ -243,7 +244,7 @@ def _check_content_type(asked: Asked) -> None:
 
 
 def _service_name(template: str) -> str:
-    names = {REGISTRY: "XDM", CATALOG: "CATALOG", CONVERSION: "MAPPER"}
+    names = {REGISTRY: "XDM", CATALOG: "CATALOG", CONVERSION: "MAPPER", EXPORT: "EXPORT"}
     return next((name for base, name in names.items() if template.startswith(base)), "GATEWAY")
 
 

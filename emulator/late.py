@@ -41,6 +41,11 @@ class LateCommits:
         self._waiting.sort(key=lambda waiting: waiting.due_ms)
         self._keep()
 
+    @property
+    def next_due_ms(self) -> int | None:
+        """When the next one takes effect; None when none waits."""
+        return self._waiting[0].due_ms if self._waiting else None
+
     def take_due(self, now_ms: int) -> list[LateCommit]:
         """Those whose time has come, earliest first; they are remembered no longer."""
         if not self._waiting or self._waiting[0].due_ms > now_ms:

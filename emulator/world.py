@@ -6,12 +6,16 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowledger.emulator.options import Options
 from flowledger.emulator.rate_limit import TokenBucket
 from flowledger.emulator.store import Store
 from flowledger.emulator.wire import Request, Response
+
+if TYPE_CHECKING:
+    from flowledger.emulator.data.landing import Lake
+    from flowledger.emulator.data.tables import SourceFolder
 
 DRAWN = "drawn"  # the note of how many ids may have been drawn
 BLOCK = 1000  # ids are written down as drawn in blocks, before the first of a block is used: one write for many
@@ -24,10 +28,11 @@ class PlatformTime:
         """`clock` gives seconds since the epoch."""
         self._clock = clock
         self._moment: int | None = None
+        self.ahead_ms = 0  # how far the clock was moved
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch."""
-        return round(self._clock() * 1000) if self._moment is None else self._moment
+        return round(self._clock() * 1000) + self.ahead_ms if self._moment is None else self._moment
 
     @contextmanager
     def as_of(self, moment_ms: int) -> Iterator[None]:
@@ -49,6 +54,8 @@ class World:
         self.store = store
         self.options = options
         self.bucket = TokenBucket()
+        self.sources: SourceFolder | None = None  # the tables of the user's own, with `--sources`
+        self.lake: Lake | None = None  # where batches land, with `--sources`
         self._time = time
         self._seed = seed
         self._lag_ms = lag_ms

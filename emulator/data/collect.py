@@ -1,0 +1,200 @@
+"""One run's work away from the store: rows of a window read, mapped and landed as a batch on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import orjson
+
+from flowledger.emulator.data.landing import BatchWriter, Lake, Landed
+from flowledger.emulator.row_filters import RowFilter
+
+Json = dict[str, Any]
+
+FAULTY: Final = "CONNECTOR-2001-500"  # the code that §11's example of a run shows
+TOLD: Final = 20  # how many rows' reasons the run record and the samples name
+FAILED_ROWS: Final = "failed/part-0.json"
+CONVERSION: Final = "row_errors/conversion_errors_0.json"
+PARSING: Final = "row_errors/parsing_errors_0.json"
+SAMPLES: Final = "row_error_samples.json"
+INPUT_FILES: Final = "input_files/fileMetaData1.json"
+
+
+class Source(Protocol):
+    """The tables that can be read: `flowledger.emulator.data.tables.SourceFolder`."""
+
+    def names(self) -> list[str]:
+        """The tables that are there."""
+
+    def batches(
+        self, name: str, *, delta: str | None, start_ms: int | None, end_ms: int | None, rows: int = ...
+    ) -> Iterator[Any]:
+        """The rows of a window, many at a time."""
+
+
+MapperOf = Callable[[Sequence[Mapping[str, Any]], Any], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Everything that a run needs to know while nobody looks into the store."""
+
+    run: str
+    sandbox: str
+    moment_ms: int  # when the run is, by the emulator's clock
+    table: str
+    delta: str | None
+    start_ms: int | None
+    end_ms: int | None  # as the run tells it
+    reach_ms: int | None  # where reading stops, exclusive: the end, or just behind it (U25)
+    passes: RowFilter | None
+    mappings: tuple[Mapping[str, Any], ...]
+    target: Any  # the schema, resolved
+    data_set: str
+    batch: str
+    percent: float | None  # of rows that may fail; None: none may
+    diagnostics: bool
+    told_to_row: int = 0  # rows up to that one that cannot be read failed an earlier run, and fail no other
+    impossible: str = ""  # why there is no work to do: the run fails with it
+
+
+@dataclass(slots=True, kw_only=True)
+class Collected:
+    """What came of it."""
+
+    input_records: int = 0
+    input_bytes: int = 0
+    output_records: int = 0
+    failed_records: int = 0
+    broken_row: int = 0  # the last row that could not be read
+    told: list[str] = field(default_factory=list)  # the first reasons, each with its row
+    failure: str = ""  # why the run failed; "" when it did not
+    landed: Landed | None = None
+
+    @property
+    def errors(self) -> tuple[Json, ...]:
+        """As a run record lists them."""
+        more = self.failed_records - len(self.told)
+        texts = [*([self.failure] if self.failure else []), *self.told]
+        texts += [f"and {more} more rows"] if more > 0 else []
+        return tuple({"code": FAULTY, "message": text} for text in texts)
+
+
+def collect(work: Work, source: Source, mapper_of: MapperOf, lake: Lake) -> Collected:
+    """Read, map and land. Never raises for what a file, a mapping or a disk does: that is the run's failure."""
+    done = Collected()
+    if work.impossible:
+        done.failure = work.impossible
+        return done
+    writer: BatchWriter | None = None
+    try:
+        writer = lake.open_batch(work.data_set, work.batch)
+        _read_all(work, source, mapper_of, writer, done)
+        done.failure = _too_many(work, done)
+        if done.failure:
+            writer.drop_rows()
+            done.output_records = 0
+        if done.failed_records and work.diagnostics:
+            entry = {"path": work.table, "records": done.input_records, "failed": done.failed_records}
+            writer.note(INPUT_FILES, orjson.dumps(entry))
+        if done.output_records or done.failed_records:
+            done.landed = writer.finish()
+        else:
+            writer.abandon()  # an empty window makes no batch
+    except Exception as problem:  # noqa: BLE001 - a file, a mapping or a disk fails its run, never the emulator
+        done.failure = f"{work.table}: {reason_of(problem)}"
+        done.landed, done.output_records = None, 0
+        _give_up(writer, done)
+    return done
+
+
+def reason_of(problem: Exception) -> str:
+    """What went wrong, in one line."""
+    text = str(problem).strip().splitlines()
+    return text[0] if text else type(problem).__name__
+
+
+def _give_up(writer: BatchWriter | None, done: Collected) -> None:
+    try:
+        if writer is not None:
+            writer.abandon()
+    except OSError as problem:  # the next start removes what is left
+        done.told.append(f"what was written could not be removed: {reason_of(problem)}")
+
+
+def _read_all(work: Work, source: Source, mapper_of: MapperOf, writer: BatchWriter, done: Collected) -> None:
+    mapper = mapper_of(work.mappings, work.target)
+    for batch in source.batches(work.table, delta=work.delta, start_ms=work.start_ms, end_ms=work.reach_ms):
+        table = getattr(batch, "table", None)
+        if table is None:
+            if batch.row <= work.told_to_row:
+                continue  # an earlier run of the schedule has told of it
+            done.input_records += 1
+            done.broken_row = max(done.broken_row, batch.row)
+            _fail_row(work, writer, done, PARSING, {"row": batch.row, "reason": batch.reason}, {})
+            continue
+        if work.passes is not None:
+            batch = _filtered(batch, work.passes)
+            table = batch.table
+        done.input_records += table.num_rows
+        done.input_bytes += table.nbytes
+        mapped = mapper.map(batch)
+        if mapped.table.num_rows:
+            writer.write(mapped.table)
+            done.output_records += mapped.table.num_rows
+        for rejected in mapped.rejected:
+            told = {
+                "row": rejected.row,
+                "column": rejected.column,
+                "expression": rejected.expression,
+                "reason": rejected.reason,
+            }
+            _fail_row(work, writer, done, CONVERSION, told, _row_of(batch, rejected.row))
+
+
+def _filtered(batch: Any, passes: RowFilter) -> Any:
+    """The batch without the rows that the source connection's filter leaves out."""
+    import pyarrow as pa
+
+    kept = pa.array([passes(row) for row in batch.table.to_pylist()], type=pa.bool_())
+    return type(batch)(table=batch.table.filter(kept), first_row=batch.first_row, numbers=batch.numbers.filter(kept))
+
+
+def _row_of(batch: Any, row: int) -> Json:
+    import pyarrow.compute as pc
+
+    at = pc.index(batch.numbers, row).as_py()
+    if at < 0:
+        return {}
+    found: Json = batch.table.slice(at, 1).to_pylist()[0]
+    return found
+
+
+def _fail_row(work: Work, writer: BatchWriter, done: Collected, name: str, told: Json, row: Json) -> None:
+    done.failed_records += 1
+    places = (key for key in ("row", "column", "expression") if told.get(key) not in (None, ""))
+    where = ", ".join(f"{key} {told[key]}" for key in places)
+    error = {"code": FAULTY, "message": f"{where}: {told['reason']}", **told}
+    line = orjson.dumps({**row, "_errors": [error], "_filename": work.table}, default=str)
+    writer.note(FAILED_ROWS, line)
+    if len(done.told) < TOLD:
+        done.told.append(f"{work.table}, {where}: {told['reason']}")
+        if work.diagnostics:
+            writer.note(SAMPLES, line)
+    if work.diagnostics:
+        writer.note(name, line)
+
+
+def _too_many(work: Work, done: Collected) -> str:
+    """Why so many failed rows fail the run; "" when they do not (partial ingestion, platform-api.md §4.7, §11)."""
+    failed, all_rows = done.failed_records, done.input_records
+    if not failed:
+        return ""
+    if work.percent is None:
+        return f"{failed} of {all_rows} rows failed, and the flow has no partialIngestionPercent"
+    share = 100 * failed / all_rows
+    if share > work.percent:
+        return f"{failed} of {all_rows} rows failed: {share:.4g}% is more than partialIngestionPercent {work.percent:g}"
+    return ""

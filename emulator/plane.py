@@ -1,0 +1,58 @@
+"""The data plane of an emulator that has sources: made only then, because only it needs pyarrow."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowledger.emulator.world import PlatformTime, World
+
+if TYPE_CHECKING:
+    from flowledger.emulator.data.execute import Execution
+
+
+class DataPlaneMissing(Exception):
+    """What executing flows needs is not installed; the text says what to install."""
+
+
+class Plane:
+    """The tables, the lake and what runs flows from the ones into the other."""
+
+    execution: Execution
+
+    def __init__(self, world: World, time: PlatformTime, *, sources: Path, state: Path | None) -> None:
+        """`sources` is the folder of tables; batches land in `state`, or in a folder of our own that goes with us.
+
+        Raises DataPlaneMissing without pyarrow, OSError when a folder cannot be used.
+        """
+        try:
+            import pyarrow  # noqa: F401 - asked for here, where its absence can be told in plain words
+        except ImportError as error:
+            raise DataPlaneMissing("sources need pyarrow: pip install 'flowledger[data]'") from error
+        from flowledger.emulator.data.columns import Mapper
+        from flowledger.emulator.data.execute import Execution
+        from flowledger.emulator.data.landing import Lake
+        from flowledger.emulator.data.tables import SourceFolder
+
+        if not sources.is_dir():
+            raise NotADirectoryError(f"{sources} is no folder")
+        self._own = None if state is not None else Path(tempfile.mkdtemp(prefix="flowledger-lake-"))
+        self._world = world
+        world.sources = SourceFolder(sources)
+        world.lake = Lake(state if state is not None else self._own_folder())
+        self.execution = Execution(world, time, source=world.sources, mapper_of=Mapper, lake=world.lake)
+
+    def forget(self) -> None:
+        """Forget what was executed: the batches' files go, as the emulator's objects have."""
+        self.execution.recover()
+
+    def close(self) -> None:
+        """Let go of a lake of our own."""
+        if self._own is not None:
+            shutil.rmtree(self._own, ignore_errors=True)
+
+    def _own_folder(self) -> Path:
+        assert self._own is not None
+        return self._own
