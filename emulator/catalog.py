@@ -78,7 +78,7 @@ def _checked(body: Any) -> list[Json]:
         keys = ("id", "resource", "method")
         if not isinstance(part, dict) or not all(isinstance(part.get(key), str) for key in keys):
             bad(f"Call {number} needs id, resource and method as strings")
-        headers = part.get("headers") or {}
+        headers = {} if part.get("headers") is None else part["headers"]
         if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
             bad(f"Call {number}: headers must be an object of strings")
         if too_deep(part.get("body")):

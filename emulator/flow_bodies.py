@@ -73,6 +73,8 @@ def whole_number(value: Any, *, strings: bool = True) -> int | None:
         return None
     if isinstance(value, int):
         return value
+    if isinstance(value, float) and value.is_integer():  # 30.0 is whole too, in JSON
+        return int(value)
     if strings and isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value, re.ASCII):
         return int(value)
     return None

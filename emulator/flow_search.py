@@ -47,6 +47,7 @@ def _asked_for(call: Call, asked: dict[str, Any]) -> tuple[int, str | None, bool
     """Limit, order, whether to count, and the fields to show (None: all). Raises Refused with 1452."""
     limit, orderby = asked.get("limit", call.world.options.page_size), asked.get("orderby")
     counted, fields = asked.get("count", False), asked.get("projectionFields")
+    limit = int(limit) if isinstance(limit, float) and limit.is_integer() else limit  # 20.0 is whole too, in JSON
     if type(limit) is not int or not 1 <= limit <= MOST:
         fault(400, "FLOW-1452", f"limit is a number from 1 to {MOST}, not {limit!r}")
     if not isinstance(orderby, str | None):

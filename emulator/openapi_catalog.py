@@ -8,6 +8,7 @@ from flowledger.emulator.catalog_query import LARGEST_LIMIT
 from flowledger.emulator.datasets import BASE, JSON_PATCH, KIND
 from flowledger.emulator.openapi_parts import (
     ANY_OBJECT,
+    CONDITION,
     COUNT,
     ETAG,
     FILLED,
@@ -129,7 +130,7 @@ def _listing(common: list[Json]) -> list[Json]:
         query("start", {**COUNT, "maximum": 10**15 - 1}),
         query("properties", TEXT, says="Names with commas between them: what to show."),
         query("name", array(TEXT), says="V1,V2 any of them, !V none of them, * a wildcard."),
-        query("property", array(FILLED), says="A condition, like name==N; all must hold."),
+        query("property", array(CONDITION), says="A condition, like name==N; all must hold."),
         query("tags", array({"type": "string", "pattern": "^([^:,]+:[^,]*)?$"}), says="name:value, * a wildcard."),
         query("orderBy", array({"type": "string", "pattern": "^((asc:|desc:)?[^:, ]+)?$"})),
         *common,

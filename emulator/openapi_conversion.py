@@ -12,6 +12,7 @@ from flowledger.emulator.openapi_parts import (
     FILLED,
     LINKS,
     TEXT,
+    TEXT_OR_NULL,
     TRUTH,
     WHOLE,
     Json,
@@ -31,14 +32,20 @@ from flowledger.emulator.options import Options
 
 HEX32: Final = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 SOURCE_TYPE: Final = {"type": "string", "enum": sorted(SOURCE_TYPES)}
+CONTENT_TYPE: Final = {"contentType": TEXT_OR_NULL}
 SCHEMA_OF_SET: Final = {
     "type": ["object", "null"],
-    "properties": {"schemaRef": {"type": ["object", "null"], "properties": {"contentType": TEXT}}},
+    "properties": {"schemaRef": {"type": ["object", "null"], "properties": CONTENT_TYPE}},
 }
 SET_FIELDS: Final[Json] = {
     "mappings": array(ref("MappingBody"), minItems=1),
     "inputSchema": SCHEMA_OF_SET,
     "outputSchema": SCHEMA_OF_SET,
+}
+FILTER: Final = {
+    "type": "string",
+    "pattern": "^(!?(xdmSchema|status)|(xdmSchema|status)(==|!=|<=|>=|<|>)[^~]*|(xdmSchema|status)~[A-Za-z0-9 ]*)$",
+    "description": "A condition; after ~ any regular expression (the pattern here knows plain ones).",
 }
 DATES: Final = {"createdDate": WHOLE, "modifiedDate": WHOLE, "createdBy": FILLED, "modifiedBy": FILLED}
 
@@ -62,7 +69,9 @@ SCHEMAS: dict[str, Json] = {
             "mappings outputSchema",
             {
                 **SET_FIELDS,
-                "outputSchema": shape("schemaRef", {"schemaRef": shape("id", {"id": FILLED, "contentType": TEXT})}),
+                "outputSchema": shape(
+                    "schemaRef", {"schemaRef": shape("id", {"id": FILLED, "contentType": TEXT_OR_NULL})}
+                ),
             },
         )
         | {"not": {"required": ["xdmSchema"]}},
@@ -182,7 +191,7 @@ def operations(options: Options) -> Operations:
                 query("limit", {"type": "integer", "minimum": 1, "maximum": 10**15 - 1}, required=True),
                 query("start", {**COUNT, "maximum": 10**15 - 1}, required=True),
                 query("name", TEXT),
-                query("property", array({"type": "string", "pattern": "^!?(xdmSchema|status)(==|!=|$)"})),
+                query("property", array(FILTER)),
                 query("orderBy", {"type": "string", "pattern": f"^([+-]?({order})(,[+-]?({order}))*)?$"}),
                 EXPAND,
                 *common,

@@ -117,10 +117,11 @@ def _body_of(kind: str, options: Options) -> Json:
 def _condition(kind: str) -> Json:
     """What `property` may say of a kind: a known field, or a path that begins with one, an operator, a value."""
     known = "|".join(sorted(FIELDS[kind]))
+    ranges = "|(createdAt|updatedAt)[<>]=?[0-9]+" if "createdAt" in FIELDS[kind] else ""
     path_there = f"({known})(\\.[A-Za-z0-9_-]+)*"
     return {
         "type": "string",
-        "pattern": f"^({path_there}(=={VALUE}(,{VALUE})*|!={VALUE})|(createdAt|updatedAt)[<>]=?[0-9]+)$",
+        "pattern": f"^({path_there}(=={VALUE}(,{VALUE})*|!={VALUE}){ranges})$",
         "description": "A field, an operator, a value in quotes or without; several values with == mean any of them.",
     }
 

@@ -19,6 +19,11 @@ TRUTH: Final[Json] = {"type": "boolean"}
 ANY_OBJECT: Final[Json] = {"type": "object"}
 UUID: Final[Json] = {"type": "string", "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}$"}
 ETAG: Final[Json] = {"type": "string", "pattern": '^".+"$'}
+CONDITION: Final[Json] = {
+    "type": "string",
+    "pattern": "^([^!=<>~][^~]*|![^~]+|=[^=~][^~]*|[A-Za-z:]+~[A-Za-z0-9 ]*)$",
+    "description": "F==V, !=, <, <=, >, >=, F~regex (any; the pattern here knows plain ones), or bare F and !F.",
+}
 LINKS: Final[Json] = {
     "type": "object",
     "properties": {"next": {"type": "object", "required": ["href"], "properties": {"href": TEXT}}},

@@ -8,6 +8,7 @@ from flowledger.emulator.accept import DESCRIPTOR_FORMS, LIST_FORMS, PREFIX, VIE
 from flowledger.emulator.descriptors import TYPES
 from flowledger.emulator.openapi_parts import (
     ANY_OBJECT,
+    CONDITION,
     COUNT,
     FILLED,
     TEXT,
@@ -205,7 +206,7 @@ def operations(options: Options) -> Operations:
 
 def _listing(common: list[Json]) -> list[Json]:
     return [
-        query("property", array({"type": "string", "minLength": 1}), says="A condition, like title==T; all must hold."),
+        query("property", array(CONDITION), says="A condition, like title==T; all must hold."),
         query("orderby", TEXT, says="Fields with commas between them; one that begins with - the other way round."),
         query("limit", {"type": "integer", "minimum": 0, "maximum": LARGEST_LIMIT}, says="Counts with orderby only."),
         query("start", TEXT, says="The `_page.next` of the page before."),
