@@ -7,6 +7,7 @@ from typing import Any, Final
 from flowledger.emulator import (
     openapi_catalog,
     openapi_conversion,
+    openapi_export,
     openapi_flow,
     openapi_parts,
     openapi_platform,
@@ -15,8 +16,8 @@ from flowledger.emulator import (
 from flowledger.emulator.options import Options
 
 TITLE: Final = (
-    "flowledger's emulator of IMS, Schema Registry, Catalog, Flow Service and Conversion of Adobe Experience Platform, "
-    "built from Adobe's documents; not Adobe's own document"
+    "flowledger's emulator of IMS, Schema Registry, Catalog, Flow Service, Conversion and Data Access of Adobe "
+    "Experience Platform, built from Adobe's documents; not Adobe's own document"
 )
 DESCRIPTION: Final = (
     "What this emulator answers with its default options. Adobe publishes documents of its own, which say less and in "
@@ -30,8 +31,9 @@ TAGS: Final = {
     "/data/foundation/catalog": "Catalog",
     "/data/foundation/conversion/": "Conversion",
     "/data/foundation/flowservice/": "Flow Service",
+    "/data/foundation/export/": "Data Access",
 }
-PARTS: Final = (openapi_platform, openapi_registry, openapi_catalog, openapi_conversion, openapi_flow)
+PARTS: Final = (openapi_platform, openapi_registry, openapi_catalog, openapi_conversion, openapi_flow, openapi_export)
 
 
 def document(options: Options | None = None) -> dict[str, Any]:

@@ -169,7 +169,7 @@ FAULTS: Final[dict[str, Json]] = {
     "ServiceProblem": shape(
         "type title status detail",
         {
-            "type": problem_type("http", "(XDM|CATALOG|MAPPER|SMS|GATEWAY)-[0-9]{3}"),
+            "type": problem_type("http", "(XDM|CATALOG|MAPPER|EXPORT|SMS|GATEWAY)-[0-9]{3}"),
             "title": FILLED,
             "status": WHOLE,
             "detail": FILLED,
