@@ -90,7 +90,8 @@ def _run(copy: Path, tests: Sequence[str], *, limit: float) -> Outcome:
     began = time.monotonic()
     report = copy.parent / "report.xml"
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"--junitxml={report}", *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=native", "-p", "no:cacheprovider"]
+    command += [f"--junitxml={report}", *tests]
     try:
         ended = subprocess.run(
             command, cwd=copy, env=_environment(copy), stdin=subprocess.DEVNULL, capture_output=True, text=True,

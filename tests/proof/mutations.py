@@ -16,6 +16,9 @@ SLICE: Final = f"{SINGLE}::test_after_a_death_anywhere_the_next_start_ends_with_
 THREE: Final = "tests/crash/test_more_deaths.py::test_three_sends_that_each_end_in_a_death_make_exactly_one"
 LOOK_UPS: Final = "tests/crash/test_look_ups.py::test_a_lost_answer_is_settled_whatever_the_look_ups_show"
 DRIVER: Final = "tests/engine/test_driver.py"
+DURABLE: Final = "tests/engine/test_durable.py"
+OPEN: Final = "tests/crash/test_destroy.py::test_a_run_that_died_anywhere_is_destroyed_and_nothing_is_left"
+DESTROYED: Final = "tests/crash/test_destroy.py::test_a_destroy_that_died_is_carried_on_by_the_next_and_nothing_is_left"
 RECONCILIATION: Final = "tests/stateful/test_reconciliation.py"
 ONCE: Final = "tests/client/test_http_once.py"
 
@@ -77,7 +80,7 @@ MUTATIONS: Final = (
                 new="    run.note(\n        IntentRecorded(",
             ),
         ),
-        tests=(f"{DRIVER}::test_nothing_is_sent_before_its_intent_is_on_the_medium", f"{SLICE}[create_dataset]"),
+        tests=(f"{DURABLE}::test_nothing_is_sent_before_its_intent_is_on_the_medium", f"{SLICE}[create_dataset]"),
     ),
     Mutation(
         name="acknowledged before the sync",
@@ -102,8 +105,8 @@ MUTATIONS: Final = (
             ),
         ),
         tests=(
-            f"{DRIVER}::test_a_full_disk_ends_the_sitting_and_sends_nothing_more",
-            f"{DRIVER}::test_whichever_call_to_the_disk_fails_the_next_sitting_reads_what_is_there_and_carries_on",
+            f"{DURABLE}::test_a_full_disk_ends_the_sitting_and_sends_nothing_more",
+            f"{DURABLE}::test_whichever_call_to_the_disk_fails_the_next_sitting_reads_what_is_there_and_carries_on",
         ),
     ),
     Mutation(
@@ -317,7 +320,7 @@ MUTATIONS: Final = (
                 new="            if False:\n",
             ),
         ),
-        tests=(f"{DRIVER}::test_a_twin_that_shows_up_after_the_window_is_reported_by_the_last_look",),
+        tests=(f"{NO_DEATH}[create_dataset]",),
     ),
     Mutation(
         name="an outcome is used before it is written",
@@ -332,7 +335,7 @@ MUTATIONS: Final = (
                 "    put_off(\n        OutcomeRecorded(",
             ),
         ),
-        tests=(f"{DRIVER}::test_what_was_made_is_on_the_medium_before_it_is_used", f"{SLICE}[create_dataset]"),
+        tests=(f"{DURABLE}::test_what_was_made_is_on_the_medium_before_it_is_used", f"{SLICE}[create_dataset]"),
     ),
     Mutation(
         name="a title is judged by the attempt's number",
@@ -348,6 +351,66 @@ MUTATIONS: Final = (
             f"{RECONCILIATION}::test_a_title_that_our_own_first_attempt_took_is_adopted_when_something_sent_it_twice",
             f"{RECONCILIATION}::test_a_title_that_a_stranger_took_between_two_attempts_is_a_conflict_on_the_second",
         ),
+    ),
+    Mutation(
+        name="destroyed before the windows of its creates are over",
+        rule="15",
+        edits=(
+            Edit(
+                file="engine/destroy.py",
+                old="    doubtful = [step for step in steps if run.ledger.step(step.name).unanswered]\n",
+                new="    doubtful: list[Step] = []\n",
+            ),
+        ),
+        tests=(f"{OPEN}[create_base_connection]",),  # what it refers to is there until the end
+    ),
+    Mutation(
+        name="destroy is not journaled first",
+        rule="15",
+        edits=(
+            Edit(
+                file="engine/sitting.py",
+                old="            if not ledger.destroying or (keep_dataset and not ledger.keep_dataset):\n",
+                new="            if False:\n",
+            ),
+        ),
+        tests=(f"{DESTROYED}[create_base_connection]",),
+    ),
+    Mutation(
+        name="a delete is sent without its intent",
+        rule="15",
+        edits=(
+            Edit(
+                file="engine/undo.py",
+                old="        await run.keep(\n            DeleteIntended(",
+                new="        (\n            DeleteIntended(",
+            ),
+        ),
+        tests=(f"{DESTROYED}[create_base_connection]",),
+    ),
+    Mutation(
+        name="of twins all but the oldest go, the journal's too",
+        rule="9",
+        edits=(
+            Edit(
+                file="engine/driftcheck.py",
+                old="for id, there in live.items() if id != _id(run, row)]\n",
+                new="for id, there in list(live.items())[1:]]\n",
+            ),
+        ),
+        tests=("tests/destroy/test_drift.py",),
+    ),
+    Mutation(
+        name="what is shared is made by every run at once",
+        rule="shared",
+        edits=(
+            Edit(
+                file="engine/share.py",
+                old="        if self._taken:\n            future:",
+                new="        if False:\n            future:",
+            ),
+        ),
+        tests=("tests/crash/test_fleet.py::test_several_runs_end_with_one_of_what_they_share",),
     ),
     Mutation(
         name="markers of the run's name, not its nonce",
