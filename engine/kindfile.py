@@ -40,6 +40,13 @@ def kind_from_mapping(data: Mapping[Any, Any]) -> SourceKind:
     return SourceKind.model_validate(_NewKind.model_validate(data).model_dump())
 
 
+def kind_schema() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The JSON Schema of a kind's definition, and the definitions to which it refers as `#/$defs/...`."""
+    schema = SourceKind.model_json_schema()
+    definitions = schema.pop("$defs")
+    return schema | {"title": "A kind of source", "description": _WHERE_TO_READ}, definitions
+
+
 def kind_faults(error: ValidationError) -> list[tuple[KeyPath, str]]:
     """What is wrong with a kind, in our words: key paths and texts."""
     found: list[tuple[KeyPath, str]] = []

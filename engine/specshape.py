@@ -34,10 +34,10 @@ from flowledger.steps.sources import SOURCES, AuthSpec, SourceKind
 from flowledger.steps.spec import FieldType, Retry, Schedule, Settle, Spec
 from flowledger.steps.xdm_paths import NAMESPACE, PROFILE, RESOURCES, ResourceKind, short_forms
 
-_RELATIVE: Final = re.compile(r"\+[0-9]{1,9}[smhd]")
-_RUN_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
-_ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_URI: Final = re.compile(re.escape(NAMESPACE) + r"[A-Za-z0-9_.~/-]+")
+RELATIVE: Final = re.compile(r"\+[0-9]{1,9}[smhd]")
+RUN_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
+ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+URI: Final = re.compile(re.escape(NAMESPACE) + r"[A-Za-z0-9_.~/-]+")
 _DEEPEST_FIELD: Final = 12  # levels of own fields
 
 
@@ -70,7 +70,7 @@ class _Shaper(Values):
 
     def run_name(self, value: Any) -> str:
         name = self.text(value, ("name",), "unnamed")
-        if not _RUN_NAME.fullmatch(name):
+        if not RUN_NAME.fullmatch(name):
             tidy = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:48].strip("-")
             self.findings.fault(
                 ("name",),
@@ -214,7 +214,7 @@ class _Shaper(Values):
         return {place: found}
 
     def env_name(self, value: Any, path: KeyPath) -> str | None:
-        if isinstance(value, str) and _ENV_NAME.fullmatch(value):
+        if isinstance(value, str) and ENV_NAME.fullmatch(value):
             return value
         self.findings.fault(path, "is not the name of an environment variable", "for example PAYPAL_CLIENT_SECRET")
         return None
@@ -292,7 +292,7 @@ class _Shaper(Values):
         if text in RESOURCES and RESOURCES[text].kind != kind:
             self.findings.fault(path, f"{text} is a {RESOURCES[text].kind}, not a {kind}")
             return foreign
-        if _URI.fullmatch(text):
+        if URI.fullmatch(text):
             return text
         near = nearest(text.removeprefix("https://").removeprefix("ns.adobe.com/"), [*forms, *RESOURCES])
         self.findings.fault(
@@ -395,7 +395,7 @@ class _Shaper(Values):
             value = value.isoformat()
         if isinstance(value, str):
             text = value.strip()
-            if _RELATIVE.fullmatch(text):
+            if RELATIVE.fullmatch(text):
                 return text
             if DIGITS.fullmatch(text):
                 return int(text)

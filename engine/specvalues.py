@@ -42,7 +42,7 @@ _MISSING: Final[Mapping[KeyPath, str]] = {
     ("source", "table"): "name the table, like `table: PayPal.Catalog_Products`",
     ("source", "delta", "column"): "name the column that tells new rows from old ones, like `column: Create_Time`",
 }
-_DURATION: Final = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d)?\s*")
+DURATION: Final = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d)?\s*")
 _UNITS: Final[Mapping[str | None, float]] = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 DIGITS: Final = re.compile(r"[-+]?[0-9]{1,18}")
 ABSENT: Final = object()
@@ -157,7 +157,7 @@ class Values:
         """Seconds, from a number or from text like `90s`, `15m` or `1.5h`."""
         if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST:
             return float(value)
-        if isinstance(value, str) and (found := _DURATION.fullmatch(value)):
+        if isinstance(value, str) and (found := DURATION.fullmatch(value)):
             return float(found[1]) * _UNITS[found[2]]
         self.findings.fault(path, f"{echo(value)} is not a duration", "write 90s, 15m, 1h, or a number of seconds")
         return None

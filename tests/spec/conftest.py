@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from flowledger.engine.specfile import load_spec, spec_from_mapping
+from flowledger.engine.specschema import spec_schema
 from flowledger.errors import SpecError
 
 GOOD: dict[str, Any] = {
@@ -97,3 +99,11 @@ def refused(write: Callable[[str | bytes], Path]) -> Callable[[str | bytes], Spe
         return caught.value
 
     return refuse
+
+
+@pytest.fixture(scope="session")
+def schema() -> Draft202012Validator:
+    """The JSON Schema of a spec file."""
+    document = spec_schema()
+    Draft202012Validator.check_schema(document)
+    return Draft202012Validator(document)
