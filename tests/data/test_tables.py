@@ -1,0 +1,331 @@
+"""Source files as tables: columns, previews, windows, and what is broken in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from flowledger.emulator.data.tables import Batch, Broken, SourceFolder, SourceUnreadable, TableUnknown
+
+
+def everything(
+    sources: SourceFolder, name: str, delta: str | None = None, start_ms: int | None = None, end_ms: int | None = None
+) -> tuple[list[dict[str, Any]], list[Broken]]:
+    """All rows of a table in the window, and all that is broken."""
+    return parted(sources.batches(name, delta=delta, start_ms=start_ms, end_ms=end_ms))
+
+
+def parted(found: Iterable[Batch | Broken]) -> tuple[list[dict[str, Any]], list[Broken]]:
+    rows: list[dict[str, Any]] = []
+    broken: list[Broken] = []
+    for part in found:
+        if isinstance(part, Broken):
+            broken.append(part)
+        else:
+            rows += part.table.to_pylist()
+    return rows, broken
+
+
+def types(sources: SourceFolder, name: str) -> dict[str, str]:
+    return {column.name: column.type for column in sources.columns(name)}
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def test_a_file_is_a_table_of_its_name_without_the_ending(folder: Path, sources: SourceFolder) -> None:
+    (folder / "PayPal.Catalog_Products.csv").write_text("a\n1\n")
+    (folder / "orders.jsonl").write_text('{"a": 1}\n')
+    (folder / "notes.txt").write_text("no table")
+    pq.write_table(pa.table({"a": [1]}), folder / "payouts.parquet")
+
+    assert sources.names() == ["PayPal.Catalog_Products", "orders", "payouts"]
+
+
+def test_two_files_of_one_name_are_refused_and_named(folder: Path, sources: SourceFolder) -> None:
+    (folder / "orders.csv").write_text("a\n1\n")
+    (folder / "orders.jsonl").write_text('{"a": 1}\n')
+
+    with pytest.raises(SourceUnreadable, match="orders\\.csv and orders\\.jsonl"):
+        sources.columns("orders")
+
+
+def test_a_table_that_is_not_there_is_told_with_those_that_are(folder: Path, sources: SourceFolder) -> None:
+    (folder / "orders.csv").write_text("a\n1\n")
+
+    with pytest.raises(TableUnknown, match=r"'order'.*orders"):
+        sources.preview("order", 5)
+
+
+def test_types_come_from_the_values_and_numbers_as_text_stay_text(folder: Path, sources: SourceFolder) -> None:
+    (folder / "t.csv").write_text(
+        "id,price,zip,card,at,day,ok,name,empty,plus,odd\n"
+        "1,2.50,00501,12345678901234567890,2024-05-01 10:00:00,2024-05-01,true,Ünïcode 茶,,+1,2024-02-30\n"
+        "2,,75001,2,2024-05-01T10:00:00+02:00,2024-05-02,FALSE,,,2,2024-02-28\n"
+    )
+
+    assert types(sources, "t") == {
+        "id": "integer",
+        "price": "number",
+        "zip": "string",
+        "card": "string",
+        "at": "date-time",
+        "day": "date",
+        "ok": "boolean",
+        "name": "string",
+        "empty": "string",
+        "plus": "string",
+        "odd": "string",
+    }
+    first, second = sources.preview("t", 5)
+    assert first["zip"] == "00501"
+    assert first["card"] == "12345678901234567890"
+    assert first["name"] == "Ünïcode 茶"
+    assert first["at"] == "2024-05-01 10:00:00"
+    assert second["price"] is None
+    assert second["ok"] is False
+
+
+def test_quotes_hold_line_ends_and_an_empty_quoted_value_is_no_null(folder: Path, sources: SourceFolder) -> None:
+    (folder / "t.csv").write_bytes(b'\xef\xbb\xbfa,"odd, name"\r\n1,"x\r\ny"\r\n2,""\r\n3,\r\n')
+
+    rows, broken = everything(sources, "t")
+
+    assert [row["odd, name"] for row in rows] == ["x\r\ny", "", None]
+    assert broken == []
+
+
+def test_a_broken_line_is_reported_with_its_row_and_the_others_are_read(folder: Path, sources: SourceFolder) -> None:
+    (folder / "t.csv").write_bytes(b"a,b\n1,x\n2\n3,y,z\n4,\xff\n5,w\n")
+
+    rows, broken = everything(sources, "t")
+
+    assert [row["a"] for row in rows] == [1, 5]
+    assert [one.row for one in broken] == [2, 3, 4]
+    assert "1 values in a table of 2 columns: '2'" in broken[0].reason
+    assert "column b: no UTF-8" in broken[2].reason
+
+
+def test_rows_keep_their_numbers_behind_broken_lines(folder: Path, sources: SourceFolder) -> None:
+    lines = [f"{n},v{n}" if n % 7 else f"{n}" for n in range(1, 101)]
+    (folder / "t.csv").write_text("a,b\n" + "\n".join(lines) + "\n")
+
+    found = list(sources.batches("t", delta=None, start_ms=None, end_ms=None, rows=10))
+
+    for batch in found:
+        if isinstance(batch, Batch):
+            assert batch.table.column("a").to_pylist() == batch.numbers.to_pylist()
+            assert batch.first_row == batch.numbers[0].as_py()
+    assert [one.row for one in found if isinstance(one, Broken)] == list(range(7, 101, 7))
+
+
+def test_a_value_that_does_not_fit_its_column_rejects_its_row_only(folder: Path, sources: SourceFolder) -> None:
+    path = folder / "t.csv"
+    path.write_text("a,b,c\n1,1.5,true\n")
+    assert types(sources, "t") == {"a": "integer", "b": "number", "c": "boolean"}
+    with path.open("a") as file:
+        file.write("two,2.5,false\n3,inf,1\n4,4,false\n")
+
+    rows, broken = everything(sources, "t")
+
+    assert [row["a"] for row in rows] == [1, 4]
+    assert broken[0] == Broken(2, "column a: 'two' is no integer, as the column's earlier values are")
+    assert broken[1].row == 3
+    assert "'inf' is no number" in broken[1].reason
+    assert "'1' is no boolean" in broken[1].reason
+
+
+def test_types_stay_while_a_file_grows_and_new_columns_join(folder: Path, sources: SourceFolder) -> None:
+    path = folder / "t.csv"
+    path.write_text("a,b\n1,x\n")
+    assert types(sources, "t") == {"a": "integer", "b": "string"}
+
+    path.write_text("a,c\n1.5,7\n2,8\n")
+
+    assert types(sources, "t") == {"a": "integer", "c": "integer"}
+    rows, broken = everything(sources, "t")
+    assert rows == [{"a": 2, "c": 8}]
+    assert broken[0].row == 1
+
+
+def test_what_is_appended_during_a_reading_is_for_the_next_one(folder: Path, sources: SourceFolder) -> None:
+    path = folder / "t.jsonl"
+    path.write_text('{"a": 1}\n{"a": 2}\n')
+    found = sources.batches("t", delta=None, start_ms=None, end_ms=None, rows=1)
+    first = next(found)
+    with path.open("a") as file:
+        file.write('{"a": 3}\n')
+
+    rows, _ = parted([first, *found])
+
+    assert [row["a"] for row in rows] == [1, 2]
+    assert [row["a"] for row in everything(sources, "t")[0]] == [1, 2, 3]
+
+
+def test_json_lines_nest_and_name_each_broken_line(folder: Path, sources: SourceFolder) -> None:
+    (folder / "t.jsonl").write_text(
+        '{"n": 1, "text": "12", "who": {"name": "Ann", "tags": ["a"]}, "at": "2024-05-01T10:00:00Z"}\n'
+        '[1]\n{"n": 2, "who": null}\n\n{bad\n{"n": "x", "who": {"name": "Bo"}}\n{"n": 4, "who": {"name": "Cy"}}\n'
+    )
+
+    assert types(sources, "t") == {"n": "string", "text": "string", "who": "object", "at": "date-time"}
+    rows, broken = everything(sources, "t")
+    assert [row["n"] for row in rows] == ["1", "2", "x", "4"]
+    assert rows[0]["who"] == {"name": "Ann", "tags": ["a"]}
+    assert [one.row for one in broken] == [2, 4]
+    assert "no JSON object" in broken[0].reason
+
+
+def test_parquet_shows_moments_as_texts_and_decimals_as_numbers(folder: Path, sources: SourceFolder) -> None:
+    moment = datetime(2024, 5, 1, 10, 0, 0, 250000, tzinfo=UTC)
+    table = pa.table(
+        {
+            "at": pa.array([moment, moment.replace(microsecond=0), None], pa.timestamp("ms", tz="UTC")),
+            "day": pa.array([moment.date(), None, None]),
+            "n": pa.array([1, 2, 3], pa.int16()),
+            "name": pa.array(["a", "b", "a"]).dictionary_encode(),
+        }
+    )
+    pq.write_table(table, folder / "t.parquet")
+
+    assert types(sources, "t") == {"at": "date-time", "day": "date", "n": "integer", "name": "string"}
+    assert sources.preview("t", 2) == [
+        {"at": "2024-05-01T10:00:00.250Z", "day": "2024-05-01", "n": 1, "name": "a"},
+        {"at": "2024-05-01T10:00:00Z", "day": None, "n": 2, "name": "b"},
+    ]
+
+
+def test_a_parquet_file_cut_short_says_so(folder: Path, sources: SourceFolder) -> None:
+    path = folder / "t.parquet"
+    pq.write_table(pa.table({"a": list(range(1000))}), path)
+    path.write_bytes(path.read_bytes()[:-100])
+
+    with pytest.raises(SourceUnreadable, match=r"t\.parquet is no whole Parquet file: cut short"):
+        everything(sources, "t")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [("", "is empty"), ("a,a\n1,2\n", "two columns are called 'a'"), ("a,\n1,2\n", "column 2 has no printable name")],
+)
+def test_a_csv_without_usable_names_is_refused(folder: Path, sources: SourceFolder, written: str, said: str) -> None:
+    (folder / "t.csv").write_text(written)
+
+    with pytest.raises(SourceUnreadable, match=said):
+        sources.columns("t")
+
+
+def test_a_csv_of_names_only_is_a_table_without_rows(folder: Path, sources: SourceFolder) -> None:
+    (folder / "t.csv").write_text("a,b\n")
+
+    assert types(sources, "t") == {"a": "string", "b": "string"}
+    assert everything(sources, "t") == ([], [])
+
+
+def test_a_window_holds_its_start_and_not_its_end(folder: Path, sources: SourceFolder) -> None:
+    moments = ["2024-05-01 09:59:59", "2024-05-01 10:00:00", "2024-05-01 10:00:00", "2024-05-01 11:00:00"]
+    (folder / "t.csv").write_text("n,at\n" + "".join(f"{n},{at}\n" for n, at in enumerate(moments)))
+
+    rows, broken = everything(sources, "t", "at", ms("2024-05-01T10:00:00"), ms("2024-05-01T11:00:00"))
+
+    assert [row["n"] for row in rows] == [1, 2]
+    assert broken == []
+
+
+def test_windows_side_by_side_take_every_row_once(folder: Path, sources: SourceFolder) -> None:
+    start = ms("2024-05-01T00:00:00")
+    texts = [
+        "2024-05-01 00:00:00",
+        "2024-05-01T00:00:00.999Z",
+        "2024-05-01T00:00:01+00:00",
+        "2024-05-01T02:00:01+02:00",
+        "2024-05-01",
+        "2024-05-01 00:00:02.5",
+    ]
+    (folder / "t.csv").write_text("n,at\n" + "".join(f"{n},{at}\n" for n, at in enumerate(texts)))
+
+    taken: list[int] = []
+    for second in range(4):
+        rows, broken = everything(sources, "t", "at", start + second * 1000, start + (second + 1) * 1000)
+        taken += [row["n"] for row in rows]
+        assert broken == []
+
+    assert sorted(taken) == list(range(len(texts)))
+    assert taken[:3] == [0, 1, 4]
+
+
+def test_rows_without_a_date_in_the_delta_column_are_reported(folder: Path, sources: SourceFolder) -> None:
+    (folder / "t.csv").write_text("n,at\n1,2024-05-01 00:00:00\n2,\n3,yesterday\n4,2024-05-02 00:00:00\n")
+
+    rows, broken = everything(sources, "t", "at", ms("2024-05-01T00:00:00"), ms("2024-05-02T00:00:00"))
+
+    assert [row["n"] for row in rows] == [1]
+    assert broken == [
+        Broken(2, "the delta column at is empty"),
+        Broken(3, "the delta column at is no date: 'yesterday'"),
+    ]
+
+
+def test_milliseconds_are_a_delta_column_too(folder: Path, sources: SourceFolder) -> None:
+    (folder / "t.csv").write_text("n,at\n1,999\n2,1000\n3,2000\n")
+
+    assert [row["n"] for row in everything(sources, "t", "at", 1000, 2000)[0]] == [2]
+
+
+def test_a_delta_column_that_is_gone_is_named(folder: Path, sources: SourceFolder) -> None:
+    (folder / "t.csv").write_text("n\n1\n")
+
+    with pytest.raises(SourceUnreadable, match=r"t\.csv has no column 'at'"):
+        sources.batches("t", delta="at", start_ms=None, end_ms=None)
+
+
+def test_batches_are_no_larger_than_asked_for(folder: Path, sources: SourceFolder) -> None:
+    for name, lines in (("c.csv", "a\n" + "1\n" * 1000), ("j.jsonl", '{"a": 1}\n' * 1000)):
+        (folder / name).write_text(lines)
+    pq.write_table(pa.table({"a": [1] * 1000}), folder / "p.parquet")
+
+    for name in ("c", "j", "p"):
+        sizes = [
+            len(batch.table)
+            for batch in sources.batches(name, delta=None, start_ms=None, end_ms=None, rows=300)
+            if isinstance(batch, Batch)
+        ]
+        assert sizes == [300, 300, 300, 100], name
+
+
+def test_a_thousand_columns_and_a_long_cell_are_read(folder: Path, sources: SourceFolder) -> None:
+    names = [f"c{n}" for n in range(1000)]
+    (folder / "t.csv").write_text(",".join(names) + "\n" + ",".join(["x" * 10 * 2**20, *names[1:]]) + "\n")
+
+    rows, broken = everything(sources, "t")
+
+    assert len(rows[0]["c0"]) == 10 * 2**20
+    assert rows[0]["c999"] == "c999"
+    assert broken == []
+
+
+def test_a_quote_that_is_never_closed_is_told_with_its_row(folder: Path, sources: SourceFolder) -> None:
+    (folder / "t.csv").write_text('a,b\n1,x\n2,"open\n3,y\n4,z\n')
+
+    rows, broken = everything(sources, "t")
+
+    assert rows == [{"a": 1, "b": "x"}]
+    assert [one.row for one in broken] == [2]
+    assert "a quote is never closed" in broken[0].reason
+
+
+def test_a_row_longer_than_a_block_is_told_with_the_row_before(
+    folder: Path, sources: SourceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowledger.emulator.data.readers.BLOCK", 2**20)
+    (folder / "t.csv").write_text("a,b\n1,x\n2," + "y" * 3 * 2**20 + "\n")
+
+    with pytest.raises(SourceUnreadable, match=r"after row 1: a row is longer than 1 MB"):
+        everything(sources, "t")
