@@ -16,6 +16,7 @@ from flowledger.engine.report import Report, report_of
 from flowledger.engine.run import OnEvent
 from flowledger.engine.sitting import JournalLike, Sitting
 from flowledger.engine.specfile import judge, load_spec, spec_diff, spec_from_mapping
+from flowledger.engine.watch import EVERY, OnFlowRun, Until, WatchReport
 from flowledger.errors import (
     NotThere,
     SpecError,
@@ -155,6 +156,32 @@ async def drift(
         return await sitting.compare(book, place, ledger, remove_twins=remove_twins)
 
 
+async def watch(
+    run: str,
+    *,
+    journal: JournalLike = DEFAULT_JOURNAL,
+    platform: Platform | None = None,
+    until: Until | None = None,
+    every: float = EVERY,
+    on_run: OnFlowRun | None = None,
+    halt: Halt | None = None,
+    lock_timeout: float = 10.0,
+    clock: Clock | None = None,
+    chance: random.Random | None = None,
+) -> WatchReport:
+    """Follow the runs of a run's dataflow until `until`, or until `halt` asks for the end.
+
+    `on_run(event)` is called with each flow run that is new or not as it was when it was last seen, and each is written
+    into the journal, whose lock is held only for that; an earlier watch's are not told again. `every`: seconds between
+    two looks, longer while nothing is under way. `lock_timeout`: seconds that it waits for the lock at its end; before
+    that it tries again at the next look. Otherwise as `apply`. A failed flow run is reported, not raised: look at the
+    report's `exit_code`. Raises NotThere if the journal knows no such run, or it has no dataflow.
+    """
+    sitting = Sitting(journal, platform, None, halt, lock_timeout, clock, chance)
+    ledger, place = read_ledger(run, journal)
+    return await sitting.watch(ledger, place, until=until or Until(), every=every, on_run=on_run)
+
+
 async def status(run: str, *, journal: JournalLike = DEFAULT_JOURNAL) -> Report:
     """What the journal says of a run, without a lock and without a network. Raises NotThere."""
     return await asyncio.to_thread(read_status, run, journal)
@@ -203,6 +230,11 @@ def destroy_sync(run: str, **options: Any) -> Report:
 def drift_sync(run: str, **options: Any) -> DriftReport:
     """`drift` for programs without a loop of their own; same arguments."""
     return asyncio.run(drift(run, **options))
+
+
+def watch_sync(run: str, **options: Any) -> WatchReport:
+    """`watch` for programs without a loop of their own; same arguments."""
+    return asyncio.run(watch(run, **options))
 
 
 def status_sync(run: str, *, journal: JournalLike = DEFAULT_JOURNAL) -> Report:

@@ -272,12 +272,30 @@ class DriftChecked(Event):
     twins: Mapping[str, list[str]]  # step to ids of further objects with its marker
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowRunSeen(Event):
+    """A run of the dataflow was read, and is not as it was when it was last seen. Our run stands as it stood."""
+
+    kind = "flow_run_seen/1"
+    id: str
+    status: str  # in the platform's word
+    came: str  # "under_way", "success", "partial" or "failed"
+    rows_in: int | None
+    rows_out: int | None
+    rows_failed: int | None
+    created_ms: int
+    started_ms: int | None
+    completed_ms: int | None
+    errors: Sequence[Sequence[str]]  # code and message
+    batches: Sequence[str]
+
+
 KINDS: Mapping[str, type[Event]] = {
     event.kind: event
     for event in (
         RunStarted, RunTakenUp, TokenFetched, ReadAnswered, IntentRecorded, OutcomeRecorded, LookedUp, StepAdopted,
         StepSettled, WaitStarted, LastLookTaken, DriftSeen, RunStopped, RunProvisioned, DestroyBegun, DeleteIntended,
-        DeleteAnswered, ObjectGone, ObjectLeft, RunDestroyed, DriftBegun, DriftChecked,
+        DeleteAnswered, ObjectGone, ObjectLeft, RunDestroyed, DriftBegun, DriftChecked, FlowRunSeen,
     )
 }  # fmt: skip
 

@@ -47,7 +47,7 @@ def explain(run: str, documents: Sequence[Any], clock: Clock) -> Explanation:
     ledger, entries = ledger_of(run, documents), history_of(documents)
     assert ledger.spec is not None
     if ledger.state is RunState.PROVISIONED:
-        return _provisioned(ledger)
+        return _provisioned(ledger, entries)
     if ledger.destroying:
         return _destroying(ledger)
     step = _step_of(ledger, entries)
@@ -64,8 +64,14 @@ def explain(run: str, documents: Sequence[Any], clock: Clock) -> Explanation:
     )
 
 
-def _provisioned(ledger: Ledger) -> Explanation:
-    known = [f"{len(ledger.duplicates)} duplicates carry this run's marker: {', '.join(ledger.duplicates)}"]
+def _provisioned(ledger: Ledger, entries: Sequence[Entry]) -> Explanation:
+    known = []
+    if ledger.duplicates:
+        known.append(f"{len(ledger.duplicates)} duplicates carry this run's marker: {', '.join(ledger.duplicates)}")
+    seen = next((entry for entry in reversed(entries) if entry.kind == "flow_run_seen"), None)
+    if seen is not None:
+        known.append(f"when it was last watched, {seen.text}")
+        known += [" ".join(map(str, error)).strip() for error in seen.doc.get("errors") or ()]
     return Explanation(
         run=ledger.run,
         state=ledger.state,
@@ -73,7 +79,7 @@ def _provisioned(ledger: Ledger) -> Explanation:
         step="",
         sent=None,
         came_back=None,
-        known=tuple(known) if ledger.duplicates else (),
+        known=tuple(known),
         next=f"flowledger status {ledger.run}",
     )
 

@@ -32,7 +32,7 @@ from flowledger.steps.spec import Spec
 
 SCHEMA_VERSION: Final = 1
 DEFAULT_PARALLEL: Final = 50  # runs at once: with two or three calls each, as many calls as there are connections
-WORST_FIRST: Final = (9, 1, 4, 7, 8, 5, 3, 2, 6, 75, 0)  # of several exit codes the first of these is the fleet's
+WORST_FIRST: Final = (9, 1, 4, 7, 8, 10, 5, 3, 2, 6, 75, 0)  # of several exit codes the first of these is the fleet's
 
 _AT_AN_END: Final = (RunState.PROVISIONED, RunState.DESTROYING, RunState.DESTROYED)  # nothing to carry on
 

@@ -182,6 +182,14 @@ def _text(doc: Doc, pair: Doc | None) -> str:
         case "drift_checked":
             twins = [id for ids in (doc.get("twins") or {}).values() for id in ids]
             return f"compared: drift at {_count(doc.get('drifted'), 'step')}, {_count(twins, 'twin')}"
+        case "flow_run_seen":
+            rows = ", ".join(
+                f"{doc[name]} rows {word}"
+                for name, word in (("rows_in", "read"), ("rows_out", "arrived"), ("rows_failed", "rejected"))
+                if doc.get(name) is not None
+            )
+            said = str(doc.get("came")).replace("_", " ")
+            return f"flow run {doc.get('id')} is {said}" + (f": {rows}" if rows else "")
         case "run_provisioned":
             return "provisioned" + (f", {_count(doc.get('duplicates'), 'duplicate')}" if doc.get("duplicates") else "")
     return "an event of a kind that this version does not know"

@@ -124,6 +124,7 @@ class Ledger:
     removals: dict[tuple[str, str], Removal] = field(default_factory=dict)  # by step and id
     left: list[dict[str, str]] = field(default_factory=list)  # once destroyed: step, id, why
     shares: bool = False  # base connection and sink with the journal's other runs
+    flow_runs: dict[str, ev.FlowRunSeen] = field(default_factory=dict)  # by id, as last seen; the first one first
 
     @property
     def table(self) -> Table:
@@ -250,6 +251,8 @@ class Ledger:
                 self.left = [{name: str(value) for name, value in one.items()} for one in event.left]
             case ev.DriftBegun():
                 self.boot_id, self.taken_up_at = event.boot_id, mono
+            case ev.FlowRunSeen():
+                self.flow_runs[event.id] = event
             case ev.DriftChecked():
                 for record in self.steps.values():
                     if record.name not in event.drifted:

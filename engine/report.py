@@ -45,6 +45,18 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeenFlowRun:
+    """A run of the dataflow as it was last seen. Counts are None where the platform does not tell them."""
+
+    id: str
+    state: str  # "under_way", "success", "partial" or "failed"
+    rows_in: int | None
+    rows_out: int | None
+    rows_failed: int | None
+    errors: tuple[str, ...]  # code and message of each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """One run as its journal tells it."""
 
@@ -61,6 +73,7 @@ class Report:
     stopped: Stop | None
     destroyed: tuple[Resource, ...] = ()  # what `destroy` has deleted, or found gone
     left: tuple[Left, ...] = ()  # what it has not, once it is through
+    flow_run: SeenFlowRun | None = None  # the latest run of the dataflow that was seen
 
     @property
     def exit_code(self) -> int:
@@ -100,6 +113,21 @@ def report_of(ledger: Ledger, journal: str) -> Report:
         left=tuple(
             Left(step=one["step"], kind=_kind(ledger, one["step"]), id=one["id"], why=one["why"]) for one in ledger.left
         ),
+        flow_run=_latest(ledger),
+    )
+
+
+def _latest(ledger: Ledger) -> SeenFlowRun | None:
+    seen = max(ledger.flow_runs.values(), key=lambda event: (event.created_ms, event.id), default=None)
+    if seen is None:
+        return None
+    return SeenFlowRun(
+        id=seen.id,
+        state=seen.came,
+        rows_in=seen.rows_in,
+        rows_out=seen.rows_out,
+        rows_failed=seen.rows_failed,
+        errors=tuple(" ".join(part for part in error if part) for error in seen.errors),
     )
 
 

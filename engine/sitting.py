@@ -7,7 +7,7 @@ import os
 import random
 import socket
 import string
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -18,13 +18,23 @@ from flowledger.engine.destroy import destroy_run
 from flowledger.engine.discretion import without_secrets
 from flowledger.engine.driftcheck import DriftReport, check_drift
 from flowledger.engine.driver import Driver
-from flowledger.engine.events import DestroyBegun, DriftBegun, Event, RunStarted, RunStopped, RunTakenUp
+from flowledger.engine.events import (
+    DestroyBegun,
+    DriftBegun,
+    Event,
+    FlowRunSeen,
+    RunStarted,
+    RunStopped,
+    RunTakenUp,
+)
 from flowledger.engine.halt import Halt
-from flowledger.engine.ledger import Ledger, RunState, refuse_destroyed
+from flowledger.engine.ledger import Ledger, RunState, ledger_of, refuse_destroyed
 from flowledger.engine.log import logger_of
+from flowledger.engine.reader import Reader
 from flowledger.engine.report import Report, report_of
 from flowledger.engine.run import OnEvent, Run
 from flowledger.engine.share import share_of
+from flowledger.engine.watch import OnFlowRun, Until, WatchReport, flow_of, watch_flow
 from flowledger.errors import (
     FlowledgerError,
     InDoubt,
@@ -38,7 +48,7 @@ from flowledger.journal import Journal
 from flowledger.steps.client.clock import Clock, SystemClock, fresh_random
 from flowledger.steps.client.config import platform_from_env
 from flowledger.steps.client.platform import Platform
-from flowledger.steps.spec import Spec
+from flowledger.steps.spec import Retry, Spec
 
 T = TypeVar("T")
 JournalLike = Journal | Path | str
@@ -112,7 +122,7 @@ class Sitting:
                         shares=self._share,
                     ),
                 )
-            _refuse_another_place(ledger, platform)
+            refuse_another_place(ledger, platform)
             await self._keep(book, ledger, RunTakenUp(**self._who, start=start, shares=self._share))
 
         async def drive_on(run: Run) -> None:
@@ -127,7 +137,7 @@ class Sitting:
             return report_of(ledger, place)
 
         async def opening(platform: Platform) -> None:
-            _refuse_another_place(ledger, platform)
+            refuse_another_place(ledger, platform)
             if not ledger.destroying or (keep_dataset and not ledger.keep_dataset):
                 await self._keep(book, ledger, DestroyBegun(keep_dataset=keep_dataset))
             await self._keep(book, ledger, RunTakenUp(**self._who))
@@ -140,13 +150,44 @@ class Sitting:
         refuse_destroyed(ledger)
 
         async def opening(platform: Platform) -> None:
-            _refuse_another_place(ledger, platform)
+            refuse_another_place(ledger, platform)
             await self._keep(book, ledger, DriftBegun(**self._who))
 
         async def compare(run: Run) -> DriftReport:
             return await check_drift(run, remove_twins=remove_twins, journal=place)
 
         return await self._held(book, ledger, opening, compare, verb="drift", ends=False)
+
+    async def watch(
+        self, ledger: Ledger, place: str, *, until: Until, every: float, on_run: OnFlowRun | None
+    ) -> WatchReport:
+        """Follow the runs of a run's dataflow; the lock is held only while something is written."""
+        flow_of(ledger)
+        platform = self._platform or platform_from_env(os.environ, clock=self._clock)
+
+        async def keep(events: Sequence[FlowRunSeen], patient: bool) -> None:
+            async with opened(self._journal, lock_timeout=self._lock_timeout if patient else 0.0) as book:
+                known = ledger_of(ledger.run, book.events(ledger.run)).flow_runs
+                for event in events:
+                    if known.get(event.id) != event:  # another watch may have seen it first
+                        doc = event.doc(at=self._clock.wall(), mono=self._clock.monotonic())
+                        await book.append(ledger.run, platform.redactor.without_long_secrets(doc))
+
+        try:
+            refuse_another_place(ledger, platform)
+            retry = ledger.spec.retry if ledger.spec is not None else Retry()
+            reader = Reader(platform, retry=retry, clock=self._clock, chance=self._chance, halt=self._halt)
+            with reader:
+                return await watch_flow(
+                    ledger, reader, platform.redactor, keep, until=until, every=every, on_run=on_run, place=place
+                )
+        except FlowledgerError as error:
+            error.hint = error.hint.replace("flowledger resume", "flowledger watch")
+            without_secrets(error, platform.redactor)
+            raise
+        finally:
+            if self._platform is None:
+                await platform.close()
 
     @property
     def _who(self) -> dict[str, Any]:
@@ -265,7 +306,7 @@ def draw_nonce(chance: random.Random) -> str:
     return "".join(chance.choice(string.ascii_lowercase + string.digits) for _ in range(10))
 
 
-def _refuse_another_place(ledger: Ledger, platform: Platform) -> None:
+def refuse_another_place(ledger: Ledger, platform: Platform) -> None:
     """Ids of one sandbox mean nothing in another (platform-api.md §12 T22). A local emulator may change its port."""
     here = (platform.org, platform.sandbox)
     moved = ledger.base_url != platform.base_url and not (

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         resume_sync,
         status,
         status_sync,
+        watch,
+        watch_sync,
     )
     from flowledger.engine.driftcheck import Drift, DriftReport, Twin
     from flowledger.engine.fleet import (
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from flowledger.engine.ledger import RunState
     from flowledger.engine.report import Left, Report, Resource, Stop
     from flowledger.engine.specfile import load_spec
+    from flowledger.engine.watch import Until, WatchReport
     from flowledger.errors import (
         AppendOnlyError,
         Conflict,
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
         NotPermitted,
         NotThere,
         Rejected,
+        RowsMissing,
         SpecError,
         StepError,
         TryLater,
@@ -86,6 +90,7 @@ __all__ = [
     "Rejected",
     "Report",
     "Resource",
+    "RowsMissing",
     "RunOutcome",
     "RunState",
     "Spec",
@@ -95,7 +100,9 @@ __all__ = [
     "TryLater",
     "Twin",
     "Unreachable",
+    "Until",
     "UsageError",
+    "WatchReport",
     "__version__",
     "apply",
     "apply_many",
@@ -113,6 +120,8 @@ __all__ = [
     "resume_sync",
     "status",
     "status_sync",
+    "watch",
+    "watch_sync",
 ]
 
 _HOMES: Final = {
@@ -127,6 +136,8 @@ _HOMES: Final = {
         "resume_sync",
         "status",
         "status_sync",
+        "watch",
+        "watch_sync",
     ),
     "flowledger.engine.fleet": (
         "FleetReport",
@@ -141,6 +152,7 @@ _HOMES: Final = {
     "flowledger.engine.ledger": ("RunState",),
     "flowledger.engine.report": ("Left", "Report", "Resource", "Stop"),
     "flowledger.engine.specfile": ("load_spec",),
+    "flowledger.engine.watch": ("Until", "WatchReport"),
     "flowledger.errors": (
         "AppendOnlyError",
         "Conflict",
@@ -156,6 +168,7 @@ _HOMES: Final = {
         "NotPermitted",
         "NotThere",
         "Rejected",
+        "RowsMissing",
         "SpecError",
         "StepError",
         "TryLater",

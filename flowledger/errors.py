@@ -96,6 +96,12 @@ class StepError(FlowledgerError):
         return f"{where}: {self.message}{asked}" if where else f"{self.message}{asked}"
 
 
+class RowsMissing(StepError):
+    """The dataflow stands and ran, and its rows did not arrive as the spec wants them to."""
+
+    exit_code = 10
+
+
 class Rejected(StepError):
     """The platform said no; repeating the call cannot help."""
 

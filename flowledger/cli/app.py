@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from flowledger.cli import completion, config, demo, destroy, doctor, drift, emulator, journal, look, provision, specs
+from flowledger.cli import (
+    completion,
+    config,
+    demo,
+    destroy,
+    doctor,
+    drift,
+    emulator,
+    journal,
+    look,
+    provision,
+    schema,
+    specs,
+    watch,
+)
 from flowledger.cli.command import guarded
 
 EPILOG = """\b
@@ -36,6 +50,7 @@ Exit codes:
   3   spec invalid or changed  9   journal damaged
   4   credentials, permission  75  try resume later: interrupted, in doubt,
   5   not found                    disk full, unreachable
+  10  a flow run failed, or its rows did not arrive
   130, 143  ended at once by a second SIGINT, SIGTERM
 
 Data goes to stdout; logs, progress and errors go to stderr. With --json a verb prints one
@@ -112,6 +127,7 @@ def _use_profile(ctx: typer.Context, name: str | None) -> None:
 specs.register(app)
 provision.register(app)
 look.register(app)
+watch.register(app)
 drift.register(app)
 destroy.register(app)
 doctor.register(app)
@@ -119,4 +135,5 @@ app.add_typer(journal.app, name="journal", short_help="Query, verify, export and
 app.add_typer(config.app, name="config", short_help="Show which settings hold.")
 app.add_typer(emulator.app, name="emulator", short_help="Start, reset and trouble a local platform.")
 demo.register(app)
+schema.register(app)
 completion.register(app)

@@ -170,5 +170,17 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
     if report.get("left"):
         lines += ["", "  left:"]
         lines += table(((left["step"], left["id"], left["why"]) for left in report["left"]), indent=4)
+    if report.get("flow_run"):
+        lines += ["", f"  {flow_run_text(report['flow_run'])}", *(f"    {one}" for one in report["flow_run"]["errors"])]
     lines.append("")
     return lines
+
+
+def flow_run_text(seen: Mapping[str, Any]) -> str:
+    """The latest run of a dataflow in a few words."""
+    rows = ", ".join(
+        f"{seen[name]} {word}"
+        for name, word in (("rows_out", "rows arrived"), ("rows_failed", "rejected"))
+        if seen[name] is not None
+    )
+    return f"latest flow run: {str(seen['state']).replace('_', ' ')}" + (f", {rows}" if rows else "")

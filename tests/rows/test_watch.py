@@ -1,0 +1,175 @@
+"""Watching the runs of a dataflow: what is told, what is kept, when it ends, and with what."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from flowledger.engine import api
+from flowledger.engine.ledger import RunState
+from flowledger.errors import NotPermitted, NotThere, Unreachable, UsageError
+from flowledger.steps.client.inprocess import Fate
+
+GOOD = {"status": "success", "input_records": 715, "output_records": 715, "batches": ["01EF"]}
+PARTIAL = {
+    "status": "success",
+    "input_records": 715,
+    "output_records": 712,
+    "failed_records": 3,
+    "errors": [{"code": "INGEST-1212-400", "message": "a required field is missing"}],
+}
+FAILED = {"status": "failed", "errors": [{"code": "CONNECTOR-1001-500", "message": "copy failed"}]}
+
+
+def test_each_change_of_a_flow_run_is_told_and_kept(provisioned: Any) -> None:
+    bench = provisioned
+    told: list[Any] = []
+    runs: list[str] = []
+    bench.before_look[2] = lambda: runs.append(bench.put_run())
+    bench.before_look[4] = lambda: bench.put_run(runs[0], status="inProgress")
+    bench.before_look[5] = lambda: bench.put_run(runs[0], **GOOD)
+
+    report = bench.watch(told, runs=1)
+
+    assert [(seen.came, seen.status, seen.rows_out) for seen in told] == [
+        ("under_way", "scheduled", None),
+        ("under_way", "inProgress", None),
+        ("success", "success", 715),
+    ]
+    assert (report.ended, report.exit_code, report.failed) == ("enough", 0, ())
+    assert [seen.batches for seen in told] == [[], [], ["01EF"]]
+    ledger = bench.ledger()
+    assert ledger.flow_runs == {runs[0]: told[-1]}
+    assert ledger.state is RunState.PROVISIONED
+    assert bench.kinds_of_events()[-3:] == ["flow_run_seen/1"] * 3
+
+
+def test_what_was_seen_is_not_told_again_after_a_restart(provisioned: Any) -> None:
+    bench = provisioned
+    first = bench.put_run(**GOOD)
+    bench.watch(runs=1)
+    told: list[Any] = []
+    bench.before_look[3] = lambda: bench.put_run(**PARTIAL)
+
+    report = bench.watch(told, runs=2)
+
+    assert [seen.came for seen in told] == ["partial"]
+    assert report.flow_runs[0].id == first
+    assert bench.watch(told, runs=2).exit_code == 0
+    assert len(told) == 1
+
+
+def test_a_failed_run_ends_with_a_code_of_its_own_also_when_an_earlier_watch_saw_it(provisioned: Any) -> None:
+    failed = provisioned.put_run(**FAILED)
+    told: list[Any] = []
+
+    report = provisioned.watch(told, runs=1)
+
+    assert (report.exit_code, report.failed) == (10, (failed,))
+    assert (told[0].rows_in, told[0].completed_ms) == (0, None)
+    assert told[0].errors == [["CONNECTOR-1001-500", "copy failed"]]
+    assert provisioned.watch(runs=1).exit_code == 10
+
+
+def test_success_with_rejected_rows_is_partial_and_no_failure(provisioned: Any) -> None:
+    told: list[Any] = []
+    provisioned.put_run(**PARTIAL)
+    assert provisioned.watch(told, runs=1).exit_code == 0
+    assert (told[0].came, told[0].rows_failed) == ("partial", 3)
+
+
+def test_both_spellings_and_statuses_that_nobody_knows_are_read(provisioned: Any) -> None:
+    provisioned.emulator.options.run_reference_spelling = True
+    run = provisioned.put_run(**GOOD)
+    told: list[Any] = []
+    provisioned.watch(told, runs=1)
+    assert told[0].batches == ["01EF"]
+    store = provisioned.emulator.world.store
+    record = store.get("runs", "prod", run)
+    record["metrics"]["statusSummary"]["status"] = "pondering"
+    store.put("runs", "prod", run, record)
+    assert provisioned.watch(told, seconds=1).exit_code == 0
+    assert (told[1].came, told[1].status) == ("under_way", "pondering")
+
+
+def test_looks_are_patient_and_more_so_while_nothing_happens(provisioned: Any) -> None:
+    provisioned.watch(seconds=600, every=30)
+    looks = provisioned.looks
+    assert [round(after - before) for before, after in pairwise(looks)] == [60, 90, 120, 120, 120, 90]
+
+
+def test_looks_are_as_often_as_asked_while_a_run_is_under_way(provisioned: Any) -> None:
+    provisioned.put_run()
+    provisioned.watch(seconds=100, every=30)
+    looks = provisioned.looks
+    assert [round(after - before) for before, after in pairwise(looks)] == [30, 30, 30, 10]
+
+
+def test_a_time_ends_it_with_0_unless_runs_were_waited_for(provisioned: Any) -> None:
+    alone, both = provisioned.watch(seconds=60), provisioned.watch(seconds=60, runs=1)
+    assert (alone.ended, alone.exit_code) == ("time", 0)
+    assert (both.ended, both.exit_code) == ("time", 75)
+
+
+def test_a_halt_ends_it_at_once_and_what_was_seen_is_kept(provisioned: Any) -> None:
+    bench = provisioned
+    bench.put_run(**GOOD)
+    bench.before_look[3] = lambda: bench.halt.request("SIGINT")
+    told: list[Any] = []
+
+    report = bench.watch(told)
+
+    assert (report.ended, report.exit_code) == ("stopped", 0)
+    assert len(bench.looks) == 3
+    assert list(bench.ledger().flow_runs) == [told[0].id]
+
+
+def test_a_platform_that_is_away_for_a_while_is_waited_for(provisioned: Any) -> None:
+    bench = provisioned
+    bench.fate = lambda request: Fate.LOST if 1 < len(bench.looks) < 20 else Fate.ANSWERED
+    bench.before_look[21] = lambda: bench.put_run(**GOOD)
+    assert bench.watch(runs=1).ended == "enough"
+
+
+def test_a_platform_that_stays_away_ends_it(provisioned: Any) -> None:
+    bench = provisioned
+    bench.fate = lambda request: Fate.LOST if request.path.endswith("/runs") else Fate.ANSWERED
+    with pytest.raises(Unreachable, match="gave no usable answer"):
+        bench.watch()
+    assert bench.looks[-1] - bench.looks[0] > bench.spec.retry.deadline
+
+
+def test_retry_after_is_obeyed(provisioned: Any) -> None:
+    bench = provisioned
+    bench.emulator.faults.add(route="GET /runs", kind="answer", status=429, retry_after=20, times=1)
+    bench.put_run(**GOOD)
+    bench.watch(runs=1)
+    assert bench.looks[1] - bench.looks[0] >= 20
+
+
+def test_a_run_without_a_dataflow_a_dataflow_that_is_gone_and_a_destroyed_run_are_refused(bench: Any) -> None:
+    bench.fate = lambda request: Fate.LOST if request.method == "POST" and "/flows" in request.path else Fate.ANSWERED
+    with pytest.raises(Exception, match=r"would outlast|times without success"):
+        bench.apply()
+    with pytest.raises(NotThere, match="has no dataflow yet"):
+        bench.watch()
+    bench.fate = lambda request: Fate.ANSWERED
+    bench.apply()
+    bench.emulator.world.store.delete("flows", "prod", bench.flow_id)
+    with pytest.raises(NotThere, match="FLOW-1439-404"):
+        bench.watch()
+    bench.sit(api.destroy, bench.spec.name)
+    with pytest.raises(UsageError, match="is destroyed"):
+        bench.watch()
+
+
+def test_a_revoked_token_is_renewed_once_and_a_missing_right_is_told(provisioned: Any) -> None:
+    bench = provisioned
+    bench.put_run(**GOOD)
+    bench.emulator.faults.add(route="GET /runs", kind="answer", status=401, times=1)
+    assert bench.watch(runs=1).ended == "enough"
+    bench.emulator.faults.add(route="GET /runs", kind="answer", status=403, times=5)
+    with pytest.raises(NotPermitted):
+        bench.watch(runs=2)
