@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from crashmatrix.cells import EACH, PAIR_FATES, Cell, Of, triple_cells
+from crashmatrix.cells import EACH, Cell, Of, pair_fates, triple_cells
 from crashmatrix.fates import FATES, RequestFate
 from crashmatrix.living import pair_cells, prepared, to_the_end
 from crashmatrix.points import Crash
@@ -24,8 +24,14 @@ def test_a_second_death_anywhere_is_mended_like_the_first(all_hold: Run) -> None
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("fate", [FATES[name] for name in PAIR_FATES], ids=lambda fate: fate.name.replace(" ", "_"))
-@pytest.mark.parametrize("of", EACH, ids=str)
+@pytest.mark.parametrize(
+    ("of", "fate"),
+    [
+        pytest.param(of, FATES[name], id=f"{of}-{name.replace(' ', '_')}")
+        for of in EACH
+        for name in pair_fates(of)
+    ],
+)  # fmt: skip
 def test_after_every_pair_of_deaths_there_is_exactly_one(of: Of, fate: RequestFate, all_hold: Run) -> None:
     """For mapping sets the platform keeps no name here: the weakest of all finders."""
     all_hold(pair_cells(of, fate, echo_names=of.step != "create_mapping_set"))

@@ -72,8 +72,8 @@ def test_after_the_machine_died_the_window_begins_again_and_ends_with_exactly_on
     cells = list(reboot_cells(of, point))
     if cells:
         all_hold(cells)
-    else:
-        assert Death.KILLED not in point.deaths, "something is unsynced there: those cells are singles"
+    else:  # something is unsynced there: those cells are singles; or no fate of the kinds that are taken passes it
+        assert Death.KILLED not in point.deaths
 
 
 @pytest.mark.long

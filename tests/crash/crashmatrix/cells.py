@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from crashmatrix.fates import FATES, LOOK_UP_FATES, REQUEST_FATES, Commits, Knows, LookUpFate, RequestFate
 from crashmatrix.points import POINTS, Crash, CrashPoint, Death
 from crashmatrix.styles import EACH as _EACH
-from crashmatrix.styles import EFFECTS, TUTORIAL, called
+from crashmatrix.styles import EFFECTS, STEPS_OF, TUTORIAL, called, row_of
 
 
 class Of(NamedTuple):
@@ -149,8 +149,22 @@ def per_step_points() -> list[CrashPoint]:
     return [point for point in POINTS if point.per_step and point.number != 3 and not point.of_destroy]
 
 
+def is_shared(of: Of) -> bool:
+    """Whether a step of another style is the very class that the tutorial takes, in the same frame."""
+    if of.style == TUTORIAL or of.step not in STEPS_OF[TUTORIAL]:
+        return False
+    return type(row_of(of.style, of.step).step) is type(row_of(TUTORIAL, of.step).step)
+
+
+def pair_fates(of: Of) -> tuple[str, ...]:
+    """The fates whose pairs are run for this step: of a class that is the tutorial's too, the one with most."""
+    return PAIR_FATES[:1] if is_shared(of) else PAIR_FATES
+
+
 def reboot_cells(of: Of, point: CrashPoint) -> Iterator[Cell]:
-    """The cells in which the machine, not only the process, dies at a place where nothing is unsynced."""
+    """The cells in which the machine, not only the process, dies at a place where nothing is unsynced: every fate for
+    one step of each kind, and one fate of each kind for every step."""
+    every = of.style == TUTORIAL and of.step in ONE_OF_EACH_KIND
     for cell in single_cells(of, point):
-        if cell.crashes[0].death is Death.KILLED:
+        if cell.crashes[0].death is Death.KILLED and (every or cell.fate.name in PAIR_FATES):
             yield replace(cell, crashes=(replace(cell.crashes[0], death=Death.REBOOTED),))

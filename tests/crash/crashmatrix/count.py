@@ -11,10 +11,10 @@ from typing import Any
 
 from crashmatrix.cells import (
     EACH,
-    PAIR_FATES,
     Cell,
     Of,
     look_up_cells,
+    pair_fates,
     per_step_points,
     reboot_cells,
     single_cells,
@@ -74,7 +74,7 @@ def dry_counts() -> Iterator[tuple[str, int]]:
     yield "a death during look-ups", _length(deaths)
     for of in EACH:
         named = of.step != "create_mapping_set"
-        pairs = (cell for name in PAIR_FATES for cell in pair_cells(of, FATES[name], echo_names=named))
+        pairs = (cell for name in pair_fates(of) for cell in pair_cells(of, FATES[name], echo_names=named))
         yield f"pairs of {of}", _length(pairs)
 
 

@@ -90,7 +90,7 @@ def _destroy_to_the_end(world: World, crashes: list[Crash], delete: RequestFate)
     for _ in range(len(left) + SPARE_SITTINGS + 1):
         hits = len(world.hits)
         world.lost_delete = delete.name in ("lost before commit", "stranger's 4xx before commit", "5xx before commit")
-        outcome = world.sit(left[0] if left else None, destroy=True)
+        outcome = world.sit(left[0] if left else None, verb="destroy")
         if len(world.hits) > hits:
             crash = left.pop(0)
             if crash.death in (Death.KEPT, Death.FAILED_KEPT, Death.KILLED) and crash.point != 23:
@@ -124,7 +124,7 @@ def check_destroyed(world: World, report: Report, theirs: dict[str, Any]) -> Non
         world.time.advance(STILL_UNDER_WAY)
     check_acknowledged(world, world.read())
     requests = len(world.requests)
-    again = world.sit(destroy=True)
+    again = world.sit(verb="destroy")
     assert isinstance(again, Report), f"destroying once more: {again!r}"
     assert len(world.requests) == requests, "destroying once more called somebody"
     _only_destroy(world)

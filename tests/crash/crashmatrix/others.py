@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from crashmatrix import living, verdict
-from crashmatrix.cells import Cell, Of, can_happen, per_step_points, single_cells
+from crashmatrix.cells import ONE_OF_EACH_KIND, Cell, Of, can_happen, per_step_points, single_cells
 from crashmatrix.fates import FATES, REQUEST_FATES, SEND_WITHIN, WINDOW, Commits, LookUpFate
 from crashmatrix.living import to_the_end
 from crashmatrix.machine import DIRECTORY
@@ -183,7 +183,8 @@ def _stop(step: str, at: Moment, seconds: float) -> Callable[[World], None]:
 def clock_scenes(of: Of) -> Iterator[Scene]:
     """The wall clock is set, forward and back, at the start, before the call is sent, or after it."""
     names = ("lost before commit", "committed, answer lost", "commits at exactly G", "429 with Retry-After")
-    for seconds in (-1_000_000.0, -700.0, 700.0, 1_000_000.0):
+    every = (-1_000_000.0, -700.0, 700.0, 1_000_000.0)
+    for seconds in every if of.step in ONE_OF_EACH_KIND else every[1::2]:
         for moment in (None, Moment.CONNECTED, Moment.HANDED_OVER):
             for fate in map(FATES.__getitem__, names):
                 dies = 14 if fate.waits else 9 if fate.commits is Commits.LATE else 12

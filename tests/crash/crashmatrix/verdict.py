@@ -9,6 +9,7 @@ from crashmatrix.cells import Cell
 from crashmatrix.holds import check_next_process, check_not_late, check_windows
 from crashmatrix.styles import EFFECTS, MADE_ONCE, STEPS_OF
 from crashmatrix.world import World
+from flowledger.engine.driftcheck import DriftReport
 from flowledger.engine.ledger import Ledger, ledger_of
 from flowledger.engine.report import Report
 
@@ -24,7 +25,7 @@ def check(world: World, report: Report, cell: Cell) -> None:
     ledger = ledger_of(world.spec.name, documents)
     ids = {resource.step: resource.id for resource in report.resources}
     assert set(ids) == set(STEPS_OF[cell.style]), f"the report names {sorted(ids)}"
-    _check_objects(world, ledger, cell, ids, report)
+    extras = _check_objects(world, ledger, cell, ids, report)
     _check_references(world, ids)
     check_acknowledged(world, documents)
     _check_look_ups(world, ledger, cell)
@@ -33,9 +34,19 @@ def check(world: World, report: Report, cell: Cell) -> None:
         (crash,) = cell.crashes
         check_next_process(world, crash, cell.fate)
         check_not_late(world, crash, cell.fate, ledger)
+    if cell.limit or cell.fate.unseen:
+        _check_drift(world, extras)
 
 
-def _check_objects(world: World, ledger: Ledger, cell: Cell, ids: dict[str, str], report: Report) -> None:
+def _check_drift(world: World, extras: list[str]) -> None:
+    """`drift` looks up every marker, also where nothing was ever in doubt: it tells of each twin (rule 9)."""
+    told = world.sit(verb="drift")
+    assert isinstance(told, DriftReport), f"drift ended with {told!r}"
+    assert {twin.id for twin in told.twins} == set(extras), f"twins {extras}, and drift tells of {told.twins}"
+    assert told.exit_code == (8 if extras else 0)
+
+
+def _check_objects(world: World, ledger: Ledger, cell: Cell, ids: dict[str, str], report: Report) -> list[str]:
     extras: list[str] = []
     for step, id in ids.items():
         ours = of_ours(world, ledger.nonce, step, echo_names=cell.echo_names)
@@ -47,7 +58,7 @@ def _check_objects(world: World, ledger: Ledger, cell: Cell, ids: dict[str, str]
         assert told, f"extra hits {extras} and reported {reported} differ"
         assert ids[cell.step] not in world.ids_of_others, "somebody else's was taken for the step's object"
         assert world.original in ("", ids[cell.step]), "a later copy was taken for the step's object"
-        return
+        return extras
     if cell.limit:
         assert set(extras) == reported, f"twins {extras} and reported {reported} differ"
         assert not (extras and cell.unique_names), f"{extras}: the platform takes no second one"
@@ -60,6 +71,7 @@ def _check_objects(world: World, ledger: Ledger, cell: Cell, ids: dict[str, str]
         assert not reported, f"reported although there are none: {reported}"
         made = {kind: world.made[kind] - world.made_by_others[kind] for kind in MADE_ONCE[cell.style]}
         assert made == MADE_ONCE[cell.style], f"created, in all: {made}"
+    return extras
 
 
 def of_ours(world: World, nonce: str, step: str, *, echo_names: bool = True) -> list[str]:

@@ -159,13 +159,13 @@ class World:
     # -- processes ---------------------------------------------------------------------------------------------
 
     def sit(
-        self, crash: Crash | None = None, *, meanwhile: Callable[[], None] | None = None, destroy: bool = False
+        self, crash: Crash | None = None, *, meanwhile: Callable[[], None] | None = None, verb: str = "apply"
     ) -> Report | BaseException:
         """One process: `flowledger apply`, until it ends or dies. Returns its report, its error, or Died.
 
-        `meanwhile` is called once it has the journal, and nothing else. `destroy`: it is `flowledger destroy`.
+        `meanwhile` is called once it has the journal, and nothing else. `verb`: "apply", "destroy" or "drift".
         """
-        self._verb = "destroy" if destroy else "apply"
+        self._verb = verb
         self._trap = Trap(crash) if crash else None
         if self._trap is not None:
             self._trap.lost = self.lost_delete
@@ -218,11 +218,11 @@ class World:
             self.disk.kill()
         return outcome
 
-    def _run(self, journal: Journal) -> Report | BaseException:
+    def _run(self, journal: Journal) -> Any:
         port = InProcessPort(self._handle, self.time, fate=self._fate, at=self._at)
         platform = platform_in_process(self.emulator, self.time, port=port)
 
-        async def main() -> Report | BaseException:
+        async def main() -> Any:
             try:
                 how: dict[str, Any] = {
                     "journal": journal, "platform": platform, "clock": self.time, "chance": self.chance,
@@ -247,9 +247,11 @@ class World:
                 if died_at is not None:
                     self.time.advance(died_at - self.time.monotonic())
 
-    async def _drive(self, how: dict[str, Any]) -> Report:
+    async def _drive(self, how: dict[str, Any]) -> Any:
         if self._verb == "destroy":
             return await api.destroy(self.spec.name, **how)
+        if self._verb == "drift":
+            return await api.drift(self.spec.name, **how)
         return await api.apply(self.spec, **how)
 
     def _new_loop(self) -> VirtualTimeLoop:
