@@ -115,7 +115,7 @@ def _health(emulator: Emulator) -> dict[str, Any]:
         "requests": emulator.handled,
         "late_commits_waiting": len(emulator.late),
         "sandboxes": list(emulator.options.sandboxes),
-        **({"runs_executed": emulator.plane.execution.executed} if emulator.plane is not None else {}),
+        **(emulator.plane.health(emulator.now_ms()) if emulator.plane is not None else {}),
     }
 
 

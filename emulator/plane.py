@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowledger.emulator.world import PlatformTime, World
 
@@ -43,6 +43,10 @@ class Plane:
         world.sources = SourceFolder(sources)
         world.lake = Lake(state if state is not None else self._own_folder())
         self.execution = Execution(world, time, source=world.sources, mapper_of=Mapper, lake=world.lake)
+
+    def health(self, now_ms: int) -> dict[str, Any]:
+        """How many runs were executed since this start, and whether any is due or under way."""
+        return {"runs_executed": self.execution.executed, "runs_waiting": self.execution.is_busy(now_ms)}
 
     def forget(self) -> None:
         """Forget what was executed: the batches' files go, as the emulator's objects have."""

@@ -10,19 +10,28 @@ from urllib.parse import parse_qsl, urlsplit
 from aiohttp import web
 
 from flowledger.emulator.core import Emulator
+from flowledger.emulator.run_worker import Worker
 from flowledger.emulator.wire import Delivery, Request, Response
+
+ADVANCE = "/_emulator/advance"
+ADVANCE_PATIENCE_S = 5.0  # how long it waits for what became due; more goes on behind it, and health tells when it ends
+
+LONGEST_LINE = 1 << 20  # bytes of a request line or a header: whether it is too long is the gateway's to say
 
 
 class Server:
     """An emulator being served. `url` has no trailing slash."""
 
-    def __init__(self, runner: web.ServerRunner, url: str) -> None:
+    def __init__(self, runner: web.ServerRunner, url: str, worker: Worker | None) -> None:
         self._runner = runner
+        self._worker = worker
         self.url = url
 
     async def close(self) -> None:
         """Stop serving, at once: calls being delayed get no answer. The emulator stays open."""
         await self._runner.cleanup()
+        if self._worker is not None:
+            await self._worker.close()
 
 
 async def serve(emulator: Emulator, *, port: int = 0, host: str = "127.0.0.1") -> Server:
@@ -33,16 +42,20 @@ async def serve(emulator: Emulator, *, port: int = 0, host: str = "127.0.0.1") -
     """
     if not _is_loopback(host):
         raise ValueError(f"the emulator serves on loopback only, not on {host}")
-    runner = web.ServerRunner(web.Server(_handler(emulator)), shutdown_timeout=0.1)
+    worker = None if emulator.plane is None else Worker(emulator)
+    server = web.Server(_handler(emulator, worker), max_line_size=LONGEST_LINE, max_field_size=LONGEST_LINE)
+    runner = web.ServerRunner(server, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, backlog=1024).start()
     except OSError:
         await runner.cleanup()
+        if worker is not None:
+            await worker.close()
         raise
     address = runner.addresses[0]
     shown_host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    return Server(runner, f"http://{shown_host}:{address[1]}")
+    return Server(runner, f"http://{shown_host}:{address[1]}", worker)
 
 
 async def run_server(
@@ -74,11 +87,17 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _handler(emulator: Emulator) -> Callable[[web.BaseRequest], asyncio.Future[web.StreamResponse]]:
+def _handler(
+    emulator: Emulator, worker: Worker | None
+) -> Callable[[web.BaseRequest], asyncio.Future[web.StreamResponse]]:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         body = await request.content.read()
+        if worker is not None:
+            await worker.catch_up()
         # No await between here and the answer: a client that goes away cannot stop the call half-way.
         response = emulator.handle(_as_seen_by_core(request, body))
+        if worker is not None and request.path == ADVANCE:
+            await worker.catch_up(patience=ADVANCE_PATIENCE_S)
         if response.delay > 0:
             await asyncio.sleep(response.delay)
         return await _delivered(request, response)

@@ -86,8 +86,19 @@ class Execution:
         due = self._earliest(until_ms)
         if due is None:
             return None
+        if due.run is not None:
+            self._waiting.remove(due)
         with self._world.store.transaction(), self._time.as_of(due.moment_ms):
             return self._begin(due)
+
+    def is_due(self, until_ms: int) -> bool:
+        """Whether anything is due by then."""
+        return self._earliest(until_ms) is not None
+
+    def is_busy(self, until_ms: int) -> bool:
+        """Whether anything is due by then, or begun and not settled."""
+        under_way = any(self._world.store.count(EXECUTIONS, sandbox) for sandbox in self._world.options.sandboxes)
+        return under_way or self.is_due(until_ms)
 
     def work_on(self, work: Work) -> Collected:
         """Read, map and land, without the store."""
@@ -132,16 +143,16 @@ class Execution:
         self._look_for_records()
         found = [due for due in self._waiting if due.moment_ms <= until_ms]
         for sandbox in self._world.options.sandboxes:
+            begun = {one["flow"] for one in self._world.store.all(EXECUTIONS, sandbox) if one["scheduled"]}
             for flow in self._world.store.all("flows", sandbox):
+                if flow["id"] in begun:
+                    continue  # a run of the schedule is being worked on; the next one begins where it ends
                 moment = self._next_of(sandbox, flow)
                 if moment is not None and moment <= until_ms:
                     found.append(_Due(moment_ms=moment, sandbox=sandbox, flow=flow))
         if not found:
             return None
-        due = min(found, key=lambda one: one.moment_ms)
-        if due.run is not None:
-            self._waiting.remove(due)
-        return due
+        return min(found, key=lambda one: one.moment_ms)
 
     def _look_for_records(self) -> None:
         """Runs on demand and re-triggered ones wait as records that are scheduled."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowledger.cli import background, faults
+from flowledger.cli import advance, background, emulator_document, faults
 from flowledger.cli.command import Voice, command, run_async
+from flowledger.cli.emulator_options import DEFAULTS
 
 if TYPE_CHECKING:
     from flowledger.emulator.options import Options
@@ -22,7 +23,16 @@ app = typer.Typer(
 
 
 # What has an option of its own, or (the secret) is never taken from a flag.
-OWN = ("extra_sources", "latency_ms", "flow_ready_ms", "tenant", "org", "token_lifetime_s", "client_secret")
+OWN = (
+    "extra_sources",
+    "latency_ms",
+    "flow_ready_ms",
+    "tenant",
+    "org",
+    "token_lifetime_s",
+    "client_secret",
+    "sandboxes",
+)
 
 
 def start(
@@ -58,6 +68,14 @@ def start(
         list[Path] | None,
         typer.Option("--kinds", metavar="FILE", help="A source kind of your own, or a folder of them; repeat it."),
     ] = None,
+    sources: Annotated[
+        Path | None,
+        typer.Option(
+            "--sources",
+            metavar="DIR",
+            help="Tables that flows read: NAME.csv, NAME.jsonl, NAME.parquet in DIR. Needs flowledger[data].",
+        ),
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="Any other choice of the emulator (see below); repeat it."),
@@ -90,10 +108,11 @@ def start(
         said = ["--port", str(port), "--latency", str(latency), "--list-lag", str(list_lag)]
         said += ["--flow-ready", str(flow_ready), "--tenant", tenant, "--org", org]
         said += ["--token-lifetime", str(token_lifetime), "--seed", str(seed)]
+        said += ["--sources", str(sources)] if sources else []
         for name, values in (("--sandbox", sandbox), ("--kinds", kinds), ("--option", option)):
             said += [word for value in values or [] for word in (name, str(value))]
         return background.start_apart(said, state=state or background.PLACE, quiet=voice.quiet)
-    return run_async(_serve(options, port=port, state=state, seed=seed))
+    return run_async(_serve(options, port=port, state=state, seed=seed, sources=sources))
 
 
 def further_options(wanted: list[str]) -> dict[str, Any]:
@@ -104,7 +123,7 @@ def further_options(wanted: list[str]) -> dict[str, Any]:
     from flowledger.errors import UsageError
 
     defaults = {field.name: getattr(Options(), field.name) for field in fields(Options) if field.name not in OWN}
-    plain = {name: type(value) for name, value in defaults.items() if isinstance(value, (bool, int, str))}
+    plain = {name: type(value) for name, value in defaults.items() if isinstance(value, (bool, int, str, tuple))}
     chosen: dict[str, Any] = {}
     for text in wanted:
         name, equals, value = text.partition("=")
@@ -116,17 +135,20 @@ def further_options(wanted: list[str]) -> dict[str, Any]:
             )
         if (kind is bool and value not in values) or (kind is int and not value.isdecimal()):
             raise UsageError(f"{name} is not {value!r}", hint="true or false" if kind is bool else "a whole number")
+        if kind is tuple:
+            chosen[name] = tuple(part.strip() for part in value.split(",") if part.strip())
+            continue
         chosen[name] = values[value] if kind is bool else kind(value)
     return chosen
 
 
-async def _serve(options: Options, *, port: int, state: Path | None, seed: int) -> int:
+async def _serve(options: Options, *, port: int, state: Path | None, seed: int, sources: Path | None) -> int:
     from flowledger.cli.local import open_emulator
     from flowledger.cli.signals import first_signal
     from flowledger.emulator.server import serve
     from flowledger.errors import UsageError
 
-    emulator = open_emulator(state, options=options, seed=seed)
+    emulator = open_emulator(state, options=options, seed=seed, sources=sources)
     try:
         try:
             server = await serve(emulator, port=port)
@@ -146,22 +168,21 @@ async def _serve(options: Options, *, port: int, state: Path | None, seed: int) 
     return 0
 
 
-NOTES = """\b
---option takes what has no option of its own, among it
-  strict_sandbox=true          every service wants x-sandbox-name
-  unique_flow_names=true       a second object of one name is refused
-  lax_delete=true              what is in use may be deleted
-  connection_test_result=false the source's credentials do not work
-  flow_fails=TEXT              a new flow ends as failed, with this reason
-  page_size=N, page_maximum=N  how many objects a list shows"""
+NOTES = f"""\b
+--option takes what has no option of its own; here with its default, and the number
+that docs/emulator.md has of the point that Adobe leaves open. A list has commas.
+{DEFAULTS}"""
 
 command(
     app,
     "start",
     notes=NOTES,
     summary="Serve until SIGTERM or SIGINT.",
-    example="flowledger emulator start --port 8480 --state .flowledger/emulator\nflowledger emulator start -d",
+    example="flowledger emulator start --port 8480 --state .flowledger/emulator\n"
+    "flowledger emulator start -d --sources tables",
     exit_codes="0 stopped by a signal, 2 the port is taken, 6 the state is in use.",
 )(start)
 background.register(app)
+advance.register(app)
 faults.register(app)
+emulator_document.register(app)

@@ -34,13 +34,15 @@ def state_beside(journal: Path) -> Path:
 
 
 def open_emulator(state: Path | None, **choices: Any) -> Emulator:
-    """An emulator with these choices (`options`, `seed`), its state kept in `state`.
+    """An emulator with these choices (`options`, `seed`, `sources`), its state kept in `state`.
 
-    Raises JournalHeld when another emulator has that state, UsageError when it cannot be kept there.
+    Raises JournalHeld when another emulator has that state, UsageError when it cannot be kept there, when there is no
+    folder of sources or when what they need is not installed.
     """
     import sqlite3
 
     from flowledger.emulator.core import Emulator
+    from flowledger.emulator.plane import DataPlaneMissing
     from flowledger.emulator.store import StateInUse
     from flowledger.errors import JournalHeld, UsageError
 
@@ -53,6 +55,10 @@ def open_emulator(state: Path | None, **choices: Any) -> Emulator:
             f"another process runs an emulator on {state}: {error}",
             hint="stop it; or point FLOWLEDGER_BASE_URL at it, and leave --local out",
         ) from error
+    except DataPlaneMissing as error:
+        raise UsageError(str(error), hint="pip install 'flowledger[data]', or leave --sources out") from error
+    except NotADirectoryError as error:
+        raise UsageError(str(error), hint="--sources names a folder of CSV, JSON Lines or Parquet files") from error
     except (OSError, sqlite3.Error) as error:
         raise UsageError(f"an emulator cannot keep its state in {state}: {error}", hint="give another place") from error
 
