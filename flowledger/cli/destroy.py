@@ -34,7 +34,9 @@ def destroy(
     journal: JournalOption = DEFAULT_JOURNAL,
     plan: Annotated[
         bool,
-        typer.Option("--plan", help="Print what would be deleted, from the journal only; send and write nothing."),
+        typer.Option(
+            "--plan", "--dry-run", help="Print what would be deleted, from the journal only; send and write nothing."
+        ),
     ] = False,
     keep_dataset: Annotated[
         bool,

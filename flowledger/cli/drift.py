@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -37,6 +40,10 @@ def drift(
             help="Delete further objects with the run's markers that nothing refers to; what the journal names stays.",
         ),
     ] = False,
+    dry: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Compare and say which twins would go; delete nothing, write nothing."),
+    ] = False,
     yes: YesOption = False,
     local: LocalOption = False,
     lock_timeout: LockOption = "0s",
@@ -55,15 +62,15 @@ def drift(
 
     seconds = seconds_of(lock_timeout)
     ledger, _ = api.read_ledger(run, journal)
-    if remove_twins and not yes:
+    if remove_twins and not yes and not dry:
         _need_a_terminal(run)
     labels = {row.step.name: row.step.label for row in ledger.table.rows}
 
-    def compared(*, remove: bool) -> DriftReport:
+    def compared(*, remove: bool, book: Path = journal) -> DriftReport:
         def drive(platform: Platform | None, on_event: OnEvent, halt: Halt) -> Coroutine[Any, Any, DriftReport]:
             return api.drift(
                 run,
-                journal=journal,
+                journal=book,
                 platform=platform,
                 remove_twins=remove,
                 on_event=on_event,
@@ -77,8 +84,12 @@ def drift(
             error.hint = error.hint.replace("`flowledger drift`", f"flowledger drift {run}")
             raise
 
-    report = compared(remove=remove_twins and yes)
-    if remove_twins and not yes and report.removable:
+    if dry:
+        with _copy_of(journal) as copy:
+            report = replace(compared(remove=False, book=copy), journal=str(journal))
+    else:
+        report = compared(remove=remove_twins and yes)
+    if remove_twins and not yes and not dry and report.removable:
         for line in drift_lines(report, labels):
             typer.echo(line, err=True)
         sure(f"Delete {len(report.removable)} twins that nothing refers to?", yes=False, otherwise=_goes_ahead(run))
@@ -87,7 +98,19 @@ def drift(
         print_json(report.to_json())
     else:
         print_lines(drift_lines(report, labels))
+        if dry:
+            print("Dry run: nothing was changed and nothing was written.")
     return report.exit_code
+
+
+@contextmanager
+def _copy_of(journal: Path) -> Iterator[Path]:
+    """A copy of the journal that a comparison may write into: what it saw is to be forgotten."""
+    import shutil
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="flowledger-") as folder:
+        yield Path(shutil.copytree(journal, Path(folder) / "journal"))
 
 
 def _need_a_terminal(run: str) -> None:

@@ -24,14 +24,15 @@ ParallelOption = Annotated[
     int,
     typer.Option("--parallel", metavar="N", min=1, help="How many runs at a time, where there are several."),
 ]
-SUFFIXES = (".yaml", ".yml")
+SUFFIXES = (".yaml", ".yml", ".toml")
+NO_SPECS = ("flowledger.toml", "pyproject.toml")  # which may lie in a folder of specs
 TOLD = 10  # failures that are told in full
 NAME_WIDTH = 26
 Drive = Callable[..., Coroutine[Any, Any, "FleetReport"]]
 
 
 def spec_files(given: Sequence[Path]) -> list[Path]:
-    """The spec files that are meant: files as they are, folders as their *.yaml and *.yml, in order of name.
+    """The spec files that are meant: files as they are, folders as their *.yaml, *.yml and *.toml, by name.
 
     Raises UsageError for a folder without any.
     """
@@ -40,9 +41,13 @@ def spec_files(given: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             files.append(path)
             continue
-        inside = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
+        inside = sorted(
+            file for file in path.iterdir() if file.suffix in SUFFIXES and file.name not in NO_SPECS and file.is_file()
+        )
         if not inside:
-            raise UsageError(f"there is no *.yaml or *.yml in {path}", hint="flowledger init paypal writes a spec")
+            raise UsageError(
+                f"there is no *.yaml, *.yml or *.toml in {path}", hint="flowledger init paypal writes a spec"
+            )
         files += inside
     return files
 

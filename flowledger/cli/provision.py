@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from flowledger.engine.run import OnEvent
     from flowledger.steps.client.platform import Platform
 
-SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec: a YAML file, as `init` writes one.")]
+SpecArgument = Annotated[
+    Path, typer.Argument(metavar="SPEC", help="The spec: a YAML file, as `init` writes one, or TOML.")
+]
 SpecsArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="SPEC...", help="Specs: YAML files, as `init` writes one, or folders of them."),
+    typer.Argument(metavar="SPEC...", help="Specs: YAML or TOML files, or folders of them."),
 ]
 LocalOption = Annotated[
     bool,
@@ -62,6 +64,9 @@ def apply(
     local: LocalOption = False,
     parallel: ParallelOption = DEFAULT_PARALLEL,
     lock_timeout: LockOption = "0s",
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done now, as `plan` does; change and write nothing.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accepted for scripts; apply asks nothing.")] = False,  # noqa: ARG001 - see its help
     as_json: JsonOption = False,
     voice: Voice = Voice(),
@@ -80,6 +85,10 @@ def apply(
 
     seconds = seconds_of(lock_timeout)
     files = spec_files(specs)
+    if dry:
+        from flowledger.cli.planning import dry_run
+
+        return dry_run(files, journal=journal, local=local, as_json=as_json, quiet=voice.quiet)
     if len(files) > 1:
         return apply_files(
             files, journal=journal, local=local, parallel=parallel, patience=seconds,
@@ -110,7 +119,9 @@ def resume(
     plan: Annotated[
         bool,
         typer.Option(
-            "--plan", help="Print what would be asked, adopted and sent, from the journal only; send nothing."
+            "--plan",
+            "--dry-run",
+            help="Print what would be asked, adopted and sent, from the journal only; send nothing.",
         ),
     ] = False,
     start: Annotated[
@@ -166,6 +177,7 @@ def register(app: typer.Typer) -> None:
         "apply",
         summary="Provision a spec, or carry on with its run.",
         example="flowledger apply paypal-products.yaml --local\n"
+        "flowledger apply paypal-products.yaml --dry-run\n"
         "flowledger apply paypal-products.yaml --json | jq .state\n"
         "flowledger apply flows/ --parallel 20",
         exit_codes="0 provisioned, 3 spec invalid or changed, 4 credentials, 5 not there, 6 journal held, "

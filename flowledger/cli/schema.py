@@ -56,7 +56,7 @@ def schema_of(name: str) -> dict[str, Any]:
 
         return spec_schema()
     own: dict[str, Any] = {}
-    document = _bundled(orjson.loads((_folder() / f"{name}.json").read_bytes()), own)
+    document: dict[str, Any] = _bundled(orjson.loads((_folder() / f"{name}.json").read_bytes()), own)
     return document | ({"$defs": own} if own else {})
 
 

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, JsonOption, command, run_async
 from flowledger.cli.logs import warn
 from flowledger.cli.provision import LocalOption, SpecArgument, aimed_at, known_ledger
-
-if TYPE_CHECKING:
-    from flowledger.engine.ledger import Ledger
-    from flowledger.engine.plan import Plan
-    from flowledger.steps.spec import Spec
 
 
 def init(
@@ -176,6 +170,8 @@ def plan(
 
     Reads the journal, and (unless --offline) asks the platform for what would be shared; changes nothing anywhere.
     """
+    from flowledger.cli.local import state_beside
+    from flowledger.cli.planning import planned, refuse_changed
     from flowledger.cli.show import print_json
     from flowledger.cli.showplan import plan_lines
     from flowledger.engine.ledger import RunState
@@ -184,56 +180,19 @@ def plan(
 
     loaded = load_spec(spec, base_url=aimed_at(local=local))
     ledger = known_ledger(loaded.spec.name, journal)
-    if ledger is not None:
-        _refuse_changed(loaded.spec, ledger)
+    refuse_changed(loaded.spec, ledger)
     for warning in loaded.warnings:
         warn(warning, run=loaded.spec.name)
     if offline or (ledger is not None and ledger.state is RunState.PROVISIONED):
-        planned = plan_of(loaded.spec, ledger)
+        found = plan_of(loaded.spec, ledger)
     else:
-        planned = run_async(_planned(loaded.spec, ledger, journal=journal, local=local))
+        state = state_beside(journal) if local else None
+        (found,) = run_async(planned([(loaded.spec, ledger)], local=state))
     if as_json:
-        print_json({**planned.to_json(), "journal": str(journal)})
+        print_json({**found.to_json(), "journal": str(journal)})
     else:
-        print("\n".join(plan_lines(planned)))
-    return 2 if detailed_exitcode and planned.changes else 0
-
-
-async def _planned(spec: Spec, ledger: Ledger | None, *, journal: Path, local: bool) -> Plan:
-    from flowledger.cli.kinds import remember
-    from flowledger.cli.local import local_platform, state_beside
-    from flowledger.engine.plan import plan_of
-    from flowledger.engine.planreads import existing
-    from flowledger.errors import NotPermitted
-    from flowledger.steps.client.config import platform_from_env
-
-    async with AsyncExitStack() as stack:
-        if local:
-            remember(state_beside(journal), [spec])
-            platform = await stack.enter_async_context(local_platform(state_beside(journal), os.environ))
-        else:
-            try:
-                platform = platform_from_env(os.environ)
-            except NotPermitted as error:
-                raise NotPermitted(
-                    error.message, hint=f"{error.hint}; or plan without asking the platform: --offline"
-                ) from error
-            stack.push_async_callback(platform.close)
-        return plan_of(spec, ledger, await existing(spec, ledger, platform))
-
-
-def _refuse_changed(spec: Spec, ledger: Ledger) -> None:
-    from flowledger.engine.specfile import spec_diff
-    from flowledger.errors import SpecError
-
-    assert ledger.spec_as_written is not None
-    differences = spec_diff(ledger.spec_as_written, spec)
-    if differences:
-        raise SpecError(
-            f"the spec of run {spec.name} has changed since the run began, and apply would refuse it",
-            faults=tuple(differences),
-            hint=f"restore the spec, or give it a new name; flowledger resume {spec.name} --plan needs no file",
-        )
+        print("\n".join(plan_lines(found)))
+    return 2 if detailed_exitcode and found.changes else 0
 
 
 def graph(
