@@ -17,7 +17,7 @@ VERBS = [
     "destroy", "schema",
     "doctor", "config show", "completion",
     "journal query", "journal verify", "journal export", "journal repair", "journal stats", "journal prune",
-    "emulator start", "emulator status", "emulator wait", "emulator logs", "emulator stop", "emulator advance", "emulator reset", "emulator faults add", "emulator faults list", "emulator faults clear",
+    "emulator start", "emulator status", "emulator wait", "emulator logs", "emulator stop", "emulator advance", "emulator reset", "emulator openapi", "emulator faults add", "emulator faults list", "emulator faults clear",
     "demo",
 ]  # fmt: skip
 

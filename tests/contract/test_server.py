@@ -215,3 +215,14 @@ async def test_it_serves_until_it_is_told_to_stop(emulator: Emulator) -> None:
     with pytest.raises(aiohttp.ClientConnectorError):
         async with aiohttp.ClientSession() as session, session.get(f"{urls[0]}/_emulator/health"):
             pass
+
+
+@pytest.mark.parametrize("length", [9_000, 100_000])
+async def test_a_url_that_is_far_too_long_is_the_gateways_to_refuse(served: Server, length: int) -> None:
+    """§1.3: 414 in the gateway's words, not the shell's, however long the request line."""
+    async with aiohttp.ClientSession() as session:
+        headers = await headers_from(session, served.url)
+        url = f"{served.url}{PATH}?property=name=={'x' * length}"
+        async with session.get(URL(url, encoded=True), headers=headers) as answer:
+            assert answer.status == 414
+            assert (await answer.json())["error_code"] == "414000"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import schemathesis
 from schemathesis.core.failures import Failure
 from schemathesis.generation.meta import CoveragePhaseData, CoverageScenario
@@ -19,7 +21,7 @@ REFUSED_WITH = {
 
 @schemathesis.check
 def a_missing_header_is_refused(
-    ctx: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case
+    ctx: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case[Any]
 ) -> bool | None:
     """A required header that is left out is refused with the documented status; an unknown id may come first."""
     phase = case.meta.phase.data if case.meta else None
