@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from flowledger.engine.context import StepContext
-from flowledger.engine.destroy import MADE, STAGES, sit_out_windows
+from flowledger.engine.destroy import STAGES, sit_out_windows
 from flowledger.engine.driver import CHECKED, Driver
 from flowledger.engine.events import DriftChecked
 from flowledger.engine.ledger import RunState
@@ -102,9 +102,10 @@ async def check_drift(run: Run, *, remove_twins: bool, journal: str) -> DriftRep
         for row, found in zip(checked, differences, strict=True)
         if found
     )
-    made = [row for row in done if run.ledger.step(row.step.name).how in MADE]
-    await sit_out_windows(run, [row.step for row in made])
-    looked = await driver.together([_extras_of(run, row) for row in made])
+    # Also of a step that was settled with what another run made: what it had sent itself may have taken effect since.
+    sent = [row for row in done if run.ledger.step(row.step.name).attempts]
+    await sit_out_windows(run, [row.step for row in sent])
+    looked = await driver.together([_extras_of(run, row) for row in sent])
     extras = [extra for some in looked for extra in some]
     twins: list[Twin] = []
     refused: list[Rejected] = []

@@ -68,7 +68,8 @@ class _Seat:
             self._waiting.append(future)
             try:
                 await run.until(future)
-            except asyncio.CancelledError:
+            except BaseException:  # stopped, perhaps before it waited at all: a turn would end with it
+                future.cancel()
                 if held(future):
                     self._pass_on()
                 raise

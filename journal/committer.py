@@ -79,7 +79,8 @@ class ThreadCommitter:
 
     def _commit_here(self, loop: asyncio.AbstractEventLoop, entry: Entry) -> None:
         self._due_in = None
-        if entry.done:
+        # Not "is this entry done": the thread may have taken it along, and not what was queued behind it in this tick.
+        if not entry.writer.waiting:
             return
         if entry.writer.waiting > 1 or entry.writer.committing:
             self._hand_over(entry)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from flowledger.engine import api
 from flowledger.engine.ledger import RunState
 from flowledger.steps.client.inprocess import Fate, Moment
 from flowledger.steps.client.port import Request
@@ -157,6 +158,20 @@ def test_a_follower_takes_over_when_the_dead_leader_made_nothing_and_the_leader_
     assert (record.how, record.shared_from) == (How.FOUND, follower)
     yard.resume_all()
     check(yard, shared_by(3), 3)
+    twin = late_twin(yard, leader, record.outputs["id"])
+    assert [(one.id, one.why) for one in yard.sit(api.drift, leader).twins] == [(twin, "")]
+    assert yard.ledger(leader).duplicates == [twin]
+    assert [one.removed for one in yard.sit(api.drift, leader, remove_twins=True).twins] == [True]
+    check(yard, shared_by(3), 3)
+
+
+def late_twin(yard: Any, leader: str, shared: str) -> str:
+    """What the leader gave up for lost takes effect after all, later than any window."""
+    store, marker = yard.emulator.world.store, f"fl-{yard.ledger(leader).nonce}-base-connection"
+    twin = store.get("connections", "prod", shared)
+    twin.update(id="0" * 36, name=f"late {marker}", description=marker)
+    store.put("connections", "prod", twin["id"], twin)
+    return str(twin["id"])
 
 
 def test_when_the_leader_is_refused_the_next_one_makes_it_and_only_the_first_fails(yard: Any) -> None:

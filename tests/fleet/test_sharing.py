@@ -10,7 +10,9 @@ import pytest
 
 from flowledger.engine import api
 from flowledger.engine.fleet import apply_many
-from flowledger.engine.ledger import RunState
+from flowledger.engine.ledger import Ledger, RunState
+from flowledger.engine.share import share_of
+from flowledger.errors import Interrupted
 from flowledger.steps.client.inprocess import Fate
 from flowledger.steps.client.port import Request
 from flowledger.steps.step import How
@@ -168,3 +170,36 @@ def test_a_long_lived_program_shares_what_a_run_alone_has_made_in_between(yard: 
 
     yard.sit(story)
     assert found_from(yard, "run-02", "create_base_connection") == (How.FOUND, "run-01")
+
+
+def test_a_run_that_is_stopped_before_it_takes_its_place_in_the_queue_holds_up_nobody(yard: Any) -> None:
+    """What it would have shared was gone, and it was stopped while it asked for it."""
+
+    async def story(**options: Any) -> None:
+        share = share_of(options["journal"])
+        runs = [_Waiting(), _Waiting(stopping=True), _Waiting()]
+        seat = share._seat(Ledger(run="any"), "key")
+        order: list[int] = []
+
+        async def take(number: int) -> None:
+            async with seat.turn(runs[number]):  # type: ignore[arg-type]  # what a turn asks of a run
+                order.append(number)
+                await asyncio.sleep(0)
+
+        ended = await asyncio.gather(*(take(number) for number in range(3)), return_exceptions=True)
+        assert order == [0, 2]
+        assert [type(one) for one in ended] == [type(None), Interrupted, type(None)]
+
+    yard.sit(story)
+
+
+class _Waiting:
+    """As much of a run as waits for its turn."""
+
+    def __init__(self, *, stopping: bool = False) -> None:
+        self.stopping = stopping
+
+    async def until(self, future: asyncio.Future[None]) -> None:
+        if self.stopping:
+            raise Interrupted("stopped")
+        await future

@@ -12,7 +12,7 @@ import pytest
 from flowledger.journal import Journal, OsFileSystem, ThreadCommitter
 from flowledger.journal.committer import _SURE
 from flowledger.journal.filesystem import Access, OsFile
-from flowledger.journal.writer import Entry
+from flowledger.journal.writer import Entry, tell
 
 
 class _Watched(OsFileSystem):
@@ -154,3 +154,20 @@ async def test_the_thread_alone_can_be_asked_for(disk: _Watched, directory: Path
         disk.in_loop.clear()
         await _appended(journal, 3 * _SURE)
         assert not any(disk.in_loop)
+
+
+async def test_an_append_behind_one_that_the_thread_took_along_is_not_left_lying(
+    disk: _Watched, opened: Callable[[], Journal]
+) -> None:
+    with opened() as journal:
+        await _appended(journal, _SURE)
+        writer = journal.db.storage.log  # type: ignore[attr-defined]  # the journal's own storage
+        first, second = journal.append("a", {"n": 100}), journal.append("a", {"n": 101})
+        # In one tick: an append, the last round of a thread that was still at work, and another append.
+        first.send(None)
+        tell(writer.commit())
+        waiting = second.send(None)
+        await asyncio.wait_for(waiting, 5)
+        first.close()
+        second.close()
+        assert [document["n"] for document in journal.events("a")] == [*range(_SURE), 100, 101]
