@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ from flowledger.emulator.flow_specs import catalogue_of
 from flowledger.emulator.flow_state import read
 from flowledger.emulator.gateway import FLOW_SERVICE
 from flowledger.emulator.row_filters import FilterInvalid, filter_of_text
-from flowledger.emulator.source_kinds import PREVIEW_ROWS, SourceKind
+from flowledger.emulator.source_kinds import PREVIEW_ROWS, Column, SourceKind
 from flowledger.emulator.wire import Response, json_response
 from flowledger.emulator.world import Call, Route
 
@@ -42,7 +43,7 @@ def explore(call: Call) -> Response:
         fault(400, "CONNECTOR-1337", f"objectType {object_type!r} is not supported by this connection")
     match object_type:
         case "root":
-            return json_response(200, _tables(kind) if "table" in kind.explores else _folder(kind, ""))
+            return json_response(200, _tables(call, kind) if "table" in kind.explores else _folder(kind, ""))
         case "folder":
             return json_response(200, _folder_asked_for(call, kind))
         case "rest":
@@ -50,12 +51,34 @@ def explore(call: Call) -> Response:
     return json_response(200, _columns(call, kind, object_type))
 
 
-def _tables(kind: SourceKind) -> list[dict[str, Any]]:
-    """A bare array of everything that the source holds."""
+def _tables(call: Call, kind: SourceKind) -> list[dict[str, Any]]:
+    """A bare array of everything that the source holds; with `--sources` these are the user's own tables."""
+    own = call.world.sources
     return [
         {"type": "table", "name": path, "path": path, "canPreview": True, "canFetchSchema": True}
-        for path in kind.tables
+        for path in (kind.tables if own is None else own.names())
     ]
+
+
+def _known_columns(call: Call, kind: SourceKind, path: str, object_type: str) -> Iterable[Column]:
+    """The columns of a table. Raises Refused when there is none, or when its file cannot be read."""
+    own = call.world.sources
+    if own is not None and object_type == "table":
+        from flowledger.emulator.data.tables import SourceUnreadable, TableUnknown
+
+        try:
+            return [Column(name=column.name, type=column.type) for column in own.columns(path)]
+        except (SourceUnreadable, TableUnknown) as problem:
+            fault(400, "CONNECTOR-1330", f"There is no table {path!r} to be read: {problem}")
+    columns = kind.tables.get(path)
+    if columns is None:
+        fault(400, "CONNECTOR-1330", f"There is no {object_type} {path!r}")
+    return columns
+
+
+def _first_rows(call: Call, kind: SourceKind, path: str, object_type: str, count: int) -> list[dict[str, Any]]:
+    own = call.world.sources
+    return kind.rows(path, count) if own is None or object_type != "table" else own.preview(path, count)
 
 
 def _columns(call: Call, kind: SourceKind, object_type: str) -> dict[str, Any]:
@@ -66,32 +89,31 @@ def _columns(call: Call, kind: SourceKind, object_type: str) -> dict[str, Any]:
         file_type = call.request.first("fileType")
         if file_type is not None and file_type.lower() not in FILE_TYPES:
             fault(400, "CONNECTOR-1327", f"fileType {file_type!r} is not supported")
-    columns = kind.tables.get(path)
-    if columns is None:
-        fault(400, "CONNECTOR-1330", f"There is no {object_type} {path!r}")
+    columns = _known_columns(call, kind, path, object_type)
     with_xdm = not call.world.options.columns_without_xdm
     answer: dict[str, Any] = {
         "format": "flat",
         "schema": {"columns": [column.described(with_xdm=with_xdm) for column in columns]},
     }
-    rows = _rows(call, kind, path)
+    rows = _rows(call, kind, path, object_type)
     if _wants_preview(call):
         answer["data"] = rows
     return answer
 
 
-def _rows(call: Call, kind: SourceKind, path: str) -> list[dict[str, Any]]:
+def _rows(call: Call, kind: SourceKind, path: str, object_type: str) -> list[dict[str, Any]]:
     """The first rows, those that pass the filter when there is one."""
     text = call.request.first("filters")
     if not text:
-        return kind.rows(path) if _wants_preview(call) else []
+        return _first_rows(call, kind, path, object_type, PREVIEW_ROWS) if _wants_preview(call) else []
     if not kind.row_filters:
         fault(400, "CONNECTOR-1353", f"{kind.label} does not support row filters")
     try:
         passes = filter_of_text(text)
     except FilterInvalid as problem:
         fault(400, "CONNECTOR-1000", f"filters: {problem}")
-    return [row for row in kind.rows(path, ROWS_LOOKED_AT) if passes(row)][:PREVIEW_ROWS]
+    rows = _first_rows(call, kind, path, object_type, ROWS_LOOKED_AT)
+    return [row for row in rows if passes(row)][:PREVIEW_ROWS]
 
 
 def _folder_asked_for(call: Call, kind: SourceKind) -> list[dict[str, Any]]:

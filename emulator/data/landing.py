@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -65,7 +64,7 @@ class Lake:
     def __init__(self, folder: Path, *, disk: Disk | None = None) -> None:
         """`folder` is that of the emulator's state; nothing is made before something lands."""
         self.folder = folder / LAKE
-        self._disk = disk or Disk()
+        self.disk = disk or Disk()
 
     def batch_folder(self, data_set: str, batch: str) -> Path:
         """Where a batch's files are."""
@@ -74,13 +73,13 @@ class Lake:
     def open_batch(self, data_set: str, batch: str) -> BatchWriter:
         """Begin to write a batch: whatever an unfinished attempt left of it is removed."""
         folder = self.batch_folder(data_set, batch)
-        self._disk.remove(folder)
-        self._disk.make_folder(folder)
-        return BatchWriter(folder, self._disk)
+        self.disk.remove(folder)
+        self.disk.make_folder(folder)
+        return BatchWriter(folder, self.disk)
 
     def remove_batch(self, data_set: str, batch: str) -> None:
         """Remove what is there of a batch."""
-        self._disk.remove(self.batch_folder(data_set, batch))
+        self.disk.remove(self.batch_folder(data_set, batch))
 
     def batches(self) -> Iterator[tuple[str, str]]:
         """Data set and id of every batch that has a folder, finished or not, in order of path."""
@@ -156,13 +155,3 @@ class BatchWriter:
                     file.close()
         finally:
             self._disk.remove(self._folder)
-
-
-@contextmanager
-def abandoned_on_error(writer: BatchWriter) -> Iterator[BatchWriter]:
-    """Give the batch up when what is done inside fails; a process that dies leaves it for the next start."""
-    try:
-        yield writer
-    except Exception:
-        writer.abandon()
-        raise
