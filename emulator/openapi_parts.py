@@ -112,7 +112,8 @@ def gateway_headers(options: Options, *, sandboxed: bool, sandbox_required: bool
         active = [name for name in options.sandboxes if name not in options.inactive_sandboxes]
         says = "The sandbox that the call is about."
         if not sandbox_required:
-            says += " Without it: the default one."
+            says += " Without it, or empty: the default one."
+            active.append("")
         wanted.append(
             header("x-sandbox-name", {"type": "string", "enum": active}, required=sandbox_required, says=says)
         )

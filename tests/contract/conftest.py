@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flowledger.emulator.caller import CATALOG, CONVERSION, FLOW, REGISTRY, Caller
 from flowledger.emulator.core import Emulator
-from flowledger.emulator.server import Server, serve
+from flowledger.emulator.server import Server, run_server, serve
+from tests.contract.plain import Plain
 
 START = 1_700_000_000.0
 PAYPAL = "221c7626-58f6-4eec-8ee2-042b0226f03b"
@@ -178,3 +183,38 @@ def a_pass(prod: Caller, clock: HandClock) -> Pass:
 @pytest.fixture
 def pass_of(clock: HandClock) -> Callable[[Caller], Pass]:
     return lambda caller: Pass(caller, clock)
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[Plain]:
+    """A client that is not ours, connected to an emulator that serves a folder with one table."""
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    rows = ["Product_Id,Product_Name,Create_Time", "P-1,Tea,2020-01-01T00:00:00Z", "P-2,Cup,2020-01-02T00:00:00Z"]
+    (sources / "PayPal.Catalog_Products.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    with _served_from_a_thread(Emulator(sources=sources)) as url:
+        client = Plain(url)
+        yield client
+        client.close()
+
+
+@contextmanager
+def _served_from_a_thread(emulator: Emulator) -> Iterator[str]:
+    """The URL of the emulator while it is served; a thread, because a plain client waits for its answers."""
+    loop, stop, ready, urls = asyncio.new_event_loop(), asyncio.Event(), threading.Event(), list[str]()
+
+    def began(url: str) -> None:
+        urls.append(url)
+        ready.set()
+
+    thread = threading.Thread(
+        target=lambda: loop.run_until_complete(run_server(emulator, stop=stop, ready=began)), daemon=True
+    )
+    thread.start()
+    assert ready.wait(30)
+    try:
+        yield urls[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(30)
+        loop.close()
