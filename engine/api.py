@@ -15,6 +15,7 @@ from flowledger.engine.log import logger_of
 from flowledger.engine.report import Report, report_of
 from flowledger.engine.run import OnEvent
 from flowledger.engine.sitting import JournalLike, Sitting
+from flowledger.engine.specfault import nearest
 from flowledger.engine.specfile import judge, load_spec, spec_diff, spec_from_mapping
 from flowledger.engine.watch import EVERY, OnFlowRun, Until, WatchReport
 from flowledger.errors import (
@@ -261,5 +262,6 @@ def _must_exist(journal: JournalLike, run: str) -> None:
 
 
 def _no_such_run(run: str, runs: list[str], place: str) -> NotThere:
-    known = ", ".join(runs[-5:]) or "none"
-    return NotThere(f"the journal at {place} has no run {run!r}; it has: {known}", hint="flowledger runs")
+    near = nearest(run, runs)
+    known = f"did you mean {near!r}?" if near else f"it has: {', '.join(runs[-5:]) or 'none'}"
+    return NotThere(f"the journal at {place} has no run {run!r}; {known}", hint="flowledger runs")

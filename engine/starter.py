@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from flowledger.engine.kindfile import kinds_from, load_kind, unknown_kind
-from flowledger.engine.specfault import nearest, one_of
+from flowledger.engine.specfault import did_you_mean, nearest, one_of
 from flowledger.engine.table import TABLES
 from flowledger.errors import UsageError
 from flowledger.steps.source_kind import AuthSpec, Param, SampleTable, SourceKind
@@ -105,11 +105,12 @@ def starter(
     """
     known = _kind(kind, kind_file, os.environ if environ is None else environ)
     if style not in TABLES:
-        raise UsageError(f"there is no style {style!r}: it is one of {one_of(TABLES)}", hint="--style current, say")
+        right = did_you_mean(style, tuple(TABLES))
+        raise UsageError(f"there is no style {style!r}: {right}", hint="--style current, say")
     names = tuple(way.name for way in known.auths)
     if auth is not None and auth not in names:
         raise UsageError(
-            f"{auth!r} is not a way to authenticate at {known.label}: there is {one_of(names)}",
+            f"{auth!r} is not a way to authenticate at {known.label}: {did_you_mean(auth, names)}",
             hint=f'flowledger init {known.kind} --auth "{nearest(auth, names) or names[0]}"',
         )
     written = _Starter(kind=known, auth=known.auth(auth), table=known.tables[0], style=style)

@@ -20,10 +20,13 @@ def completion(
     """Print the script that makes a shell complete verbs, options and names of runs."""
     from typer.completion import get_completion_script  # type: ignore[attr-defined]  # its public home is there
 
+    from flowledger.engine.specfault import did_you_mean
     from flowledger.errors import UsageError
 
     if shell not in SHELLS:
-        raise UsageError(f"there is no completion for {shell!r}", hint=f"one of {', '.join(SHELLS)}")
+        raise UsageError(
+            f"there is no completion for {shell!r}: {did_you_mean(shell, SHELLS)}", hint=f"one of {', '.join(SHELLS)}"
+        )
     print(get_completion_script(prog_name="flowledger", complete_var=VARIABLE, shell=shell).strip())
     return 0
 

@@ -120,6 +120,7 @@ def further_options(wanted: list[str]) -> dict[str, Any]:
     from dataclasses import fields
 
     from flowledger.emulator.options import Options
+    from flowledger.engine.specfault import nearest
     from flowledger.errors import UsageError
 
     defaults = {field.name: getattr(Options(), field.name) for field in fields(Options) if field.name not in OWN}
@@ -130,8 +131,10 @@ def further_options(wanted: list[str]) -> dict[str, Any]:
         kind = plain.get(name)
         values = {"true": True, "false": False}
         if not equals or kind is None:
+            near = nearest(name, sorted(plain))
+            meant = f": did you mean {near}?" if near and name not in plain else ""
             raise UsageError(
-                f"{text!r} is no option of the emulator", hint=f"NAME is one of {', '.join(sorted(plain))}"
+                f"{text!r} is no option of the emulator{meant}", hint=f"NAME is one of {', '.join(sorted(plain))}"
             )
         if (kind is bool and value not in values) or (kind is int and not value.isdecimal()):
             raise UsageError(f"{name} is not {value!r}", hint="true or false" if kind is bool else "a whole number")

@@ -65,6 +65,14 @@ def add(
     ] = None,
 ) -> int:
     """Add a fault to the end of its route's queue, and print its number."""
+    from flowledger.emulator.faults import FaultKind
+    from flowledger.engine.specfault import did_you_mean
+
+    kinds = [*map(str, FaultKind), "latency", "list_lag"]
+    if kind not in kinds:
+        raise UsageError(
+            f"there is no fault {kind!r}: {did_you_mean(kind, kinds)}", hint="flowledger emulator faults add --help"
+        )
     fault: dict[str, Any] = {"kind": kind}
     if kind in ("latency", "list_lag"):
         if ms is None:
@@ -182,6 +190,7 @@ def _aim(route: str | None, step: str | None) -> dict[str, str]:
         )
     if route is not None:
         return {"route": route}
+    from flowledger.engine.specfault import did_you_mean
     from flowledger.engine.table import TABLES
 
     # A step has the same route and the same marker in every style that takes it.
@@ -197,7 +206,8 @@ def _aim(route: str | None, step: str | None) -> dict[str, str]:
             if row.step.kind:
                 return {"route": f"POST {made}", "where": f"-{row.step.slug}"}
     making = ", ".join(row.step.name for row in rows.values() if row.step.kind)
-    raise UsageError(f"{step!r} is no step that makes something", hint=f"the steps are {making}")
+    meant = did_you_mean(str(step), [row.step.name for row in rows.values() if row.step.kind])
+    raise UsageError(f"{step!r} is no step that makes something: {meant}", hint=f"the steps are {making}")
 
 
 def _base(url: str) -> str:

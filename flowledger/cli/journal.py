@@ -58,8 +58,29 @@ def query(
         for document in found:
             print_json_line({"number": document.doc_id, **document})
         return 0
-    print("\n".join(history_lines(history_of(shown_documents(found)))) if found else "No such events.")
+    if found:
+        print("\n".join(history_lines(history_of(shown_documents(found)))))
+    else:
+        print(" ".join(["No such events.", *_meant(journal, run=run, kind=kind, step=step)]))
     return 0
+
+
+def _meant(journal: Path, *, run: str | None, kind: str | None, step: str | None) -> list[str]:
+    """What was probably meant by names that nothing has."""
+    from flowledger.engine.events import KINDS
+    from flowledger.engine.specfault import nearest
+    from flowledger.engine.table import TABLES
+    from flowledger.journal import JournalReader
+
+    with JournalReader.open(journal) as reader:
+        runs = reader.runs()
+    kinds = [known for full in KINDS for known in (full.partition("/")[0], full)]
+    steps = list(dict.fromkeys(row.step.name for table in TABLES.values() for row in table.rows))
+    told = []
+    for option, word, known in (("--run", run, runs), ("--kind", kind, kinds), ("--step", step, steps)):
+        near = nearest(word, known) if word is not None and word not in known else None
+        told += [f"Did you mean {option} {near}?"] if near else []
+    return told
 
 
 def query_of(*, run: str | None, kind: str | None, step: str | None, where: list[str]) -> QueryLike | None:
@@ -160,12 +181,15 @@ def export(
 
     from flowledger.cli.files import write_new
     from flowledger.cli.printable import printable_json
+    from flowledger.engine.specfault import nearest
     from flowledger.errors import NotThere
     from flowledger.journal import JournalReader
 
     with JournalReader.open(journal) as reader:
         if run is not None and run not in reader.runs():
-            raise NotThere(f"the journal at {journal} has no run {run!r}", hint="flowledger runs")
+            near = nearest(run, reader.runs())
+            meant = f"; did you mean {near!r}?" if near else ""
+            raise NotThere(f"the journal at {journal} has no run {run!r}{meant}", hint="flowledger runs")
         documents = reader.events(run) if run is not None else reader.all()
         lines = [printable_json(orjson.dumps({"number": doc.doc_id, **doc})).decode() for doc in documents]
     text = "".join(f"{line}\n" for line in lines)

@@ -12,6 +12,8 @@ from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, JsonOption, R
 if TYPE_CHECKING:
     from tinydb.table import Document
 
+    from flowledger.engine.history import Entry
+
 
 def status(run: RunArgument, journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) -> int:
     """Show what the journal says of a run: its state, each resource with its id, and why it stopped.
@@ -90,6 +92,7 @@ def history(
     event: Annotated[
         int | None, typer.Option("--event", metavar="N", help="Show one event whole: its request and its response.")
     ] = None,
+    step: Annotated[str | None, typer.Option("--step", metavar="STEP", help="Only the events of this step.")] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Show the numbered events of a run: when, branch, step, attempt, what happened, how long it took."""
@@ -99,7 +102,7 @@ def history(
 
     documents, place = _documents(run, journal, as_text=not as_json)
     if event is None:
-        entries = history_of(documents)
+        entries = _of_step(history_of(documents), step)
         if as_json:
             print_json(
                 {"schema_version": 1, "run": run, "journal": place, "events": [entry.to_json() for entry in entries]}
@@ -113,6 +116,20 @@ def history(
     else:
         print("\n".join(entry_lines(entry)))
     return 0
+
+
+def _of_step(entries: list[Entry], step: str | None) -> list[Entry]:
+    """The entries of one step, or all. Raises UsageError for what is no step of any run."""
+    from flowledger.engine.specfault import did_you_mean
+    from flowledger.engine.table import TABLES
+    from flowledger.errors import UsageError
+
+    if step is None:
+        return entries
+    known = list(dict.fromkeys(row.step.name for table in TABLES.values() for row in table.rows))
+    if step not in known:
+        raise UsageError(f"there is no step {step!r}: {did_you_mean(step, known)}", hint="flowledger graph draws them")
+    return [entry for entry in entries if entry.step == step]
 
 
 def explain(run: RunArgument, journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) -> int:
@@ -169,8 +186,9 @@ def register(app: typer.Typer) -> None:
         app,
         "history",
         summary="Show a run's numbered events.",
-        example="flowledger history paypal-products\nflowledger history paypal-products --event 12",
-        exit_codes="0 shown, 5 no such run or event, 9 journal damaged.",
+        example="flowledger history paypal-products\nflowledger history paypal-products --step create_flow\n"
+        "flowledger history paypal-products --event 12",
+        exit_codes="0 shown, 2 no such step, 5 no such run or event, 9 journal damaged.",
     )(history)
     command(
         app,

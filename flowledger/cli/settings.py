@@ -89,10 +89,10 @@ def profile_of(environ: Mapping[str, str], folder: Path, name: str | None = None
         if chosen in profiles:
             return profiles[chosen]
         if not wanted and default:
-            raise UsageError(f"{file}: default_profile: there is no profile {default!r}", hint=_known(known))
+            raise UsageError(f"{file}: default_profile: there is no profile {default!r}", hint=_known(known, default))
     if wanted:
         places = " and ".join(str(file) for file in files)
-        raise UsageError(f"there is no profile {wanted!r} in {places}", hint=_known(known))
+        raise UsageError(f"there is no profile {wanted!r} in {places}", hint=_known(known, wanted))
     return None
 
 
@@ -198,8 +198,12 @@ def _fault(file: Path, place: str, what: str, right: list[str], key: str) -> Usa
     )
 
 
-def _known(names: list[str]) -> str:
-    return f"there are: {', '.join(sorted(names))}" if names else "docs/commands.md shows a file of profiles"
+def _known(names: list[str], word: str) -> str:
+    from flowledger.engine.specfault import nearest
+
+    near = nearest(word, names)
+    meant = f"did you mean {near!r}? " if near else ""
+    return f"{meant}there are: {', '.join(sorted(names))}" if names else "docs/commands.md shows a file of profiles"
 
 
 def current_folder() -> Path:

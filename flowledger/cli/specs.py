@@ -200,19 +200,29 @@ def graph(
         str, typer.Option("--format", metavar="FORMAT", help="mermaid, table (Markdown) or svg.")
     ] = "mermaid",
     style: Annotated[str, typer.Option("--style", metavar="STYLE", help="Whose machine: a spec's style.")] = "tutorial",
+    verify_rows: Annotated[
+        bool, typer.Option("--verify-rows", help="With the steps of a spec that has verify_rows.")
+    ] = False,
 ) -> int:
     """Draw the state machine that a run walks, from the table that runs it."""
     from flowledger.engine.drawing import svg
     from flowledger.engine.graph import mermaid, table
-    from flowledger.engine.table import TABLES
+    from flowledger.engine.specfault import did_you_mean
+    from flowledger.engine.table import TABLES, TABLES_WITH_ROWS
     from flowledger.errors import UsageError
 
     drawings = {"mermaid": mermaid, "table": table, "svg": svg}
     if form not in drawings:
-        raise UsageError(f"there is no format {form!r}", hint=" or ".join(f"--format {one}" for one in drawings))
+        raise UsageError(
+            f"there is no format {form!r}: {did_you_mean(form, tuple(drawings))}",
+            hint=" or ".join(f"--format {one}" for one in drawings),
+        )
     if style not in TABLES:
-        raise UsageError(f"there is no style {style!r}", hint=" or ".join(f"--style {known}" for known in TABLES))
-    print(drawings[form](TABLES[style]), end="")
+        raise UsageError(
+            f"there is no style {style!r}: {did_you_mean(style, tuple(TABLES))}",
+            hint=" or ".join(f"--style {known}" for known in TABLES),
+        )
+    print(drawings[form]((TABLES_WITH_ROWS if verify_rows else TABLES)[style]), end="")
     return 0
 
 

@@ -228,3 +228,4 @@ def test_what_the_emulators_verbs_print_is_what_their_schemas_say(connected: Any
     emulator.ask("POST", "faults", {"kind": "list_lag", "ms": 100, "collection": "connections"})
     check("emulator-faults-list", connected("emulator", "faults", "list", "--json").json)
     check("emulator-status", connected("emulator", "status", "--url", emulator.url, "--json").json)
+    check("emulator-advance", connected("emulator", "advance", "1s", "--url", emulator.url, "--json").json)
