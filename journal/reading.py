@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 
 from flowledger.errors import AppendOnlyError, JournalCorrupt, JournalError, NotThere
 from flowledger.journal.chain import Chain, open_chain
@@ -18,16 +18,25 @@ from flowledger.journal.tail import Item
 from flowledger.journal.view import View
 from flowledger.journal.writing import os_errors
 
+T = TypeVar("T")
 _TRIES: Final = 5  # to open all segments while a prune replaces them
 
 
-def open_to_read(fs: FileSystem, directory: Path) -> tuple[Layout, Chain]:
+def open_to_read(fs: FileSystem, directory: Path) -> Chain:
     """The segments of a journal, for reading. Raises NotThere if the directory holds none, JournalCorrupt."""
+    return with_layout(fs, directory, lambda layout: open_chain(fs, directory, layout, to_write=False))
+
+
+def with_layout(fs: FileSystem, directory: Path, look: Callable[[Layout], T]) -> T:
+    """What `look` finds in the files of a journal; it looks again if a prune takes them away meanwhile.
+
+    Raises NotThere if the directory holds no journal, and what `look` raises.
+    """
     with os_errors(directory):
         for left in reversed(range(_TRIES)):
             layout = layout_to_read(fs, directory)
             try:
-                return layout, open_chain(fs, directory, layout, to_write=False)
+                return look(layout)
             except FileNotFoundError:
                 # A prune put other segments in their place between our two looks.
                 if not left:
@@ -109,7 +118,7 @@ class Follower:
         self.view.close()
 
     def _open(self) -> None:
-        _, chain = open_to_read(self._fs, self._place)
+        chain = open_to_read(self._fs, self._place)
         try:
             if chain.damage is not None and (chain.header is None or chain.damage.kind is Kind.CORRUPT):
                 # Perhaps only what a writer was just cutting back: once more before it is called damage.

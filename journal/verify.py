@@ -11,7 +11,8 @@ import orjson
 from flowledger.journal.checkpoint import Mark, believed, digest_of, mark_at, read_stored, seal_of
 from flowledger.journal.filesystem import File, FileSystem, OsFileSystem
 from flowledger.journal.index import Index, Located, StoredIndex
-from flowledger.journal.reading import layout_to_read
+from flowledger.journal.layout import Layout
+from flowledger.journal.reading import with_layout
 from flowledger.journal.record import parse
 from flowledger.journal.scan import (
     Damage,
@@ -24,7 +25,6 @@ from flowledger.journal.scan import (
     read_header,
 )
 from flowledger.journal.segment import durable
-from flowledger.journal.writing import os_errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,19 +85,7 @@ def verify(directory: str | PathLike[str], *, fs: FileSystem | None = None, deep
     that this version does not know.
     """
     fs, place = fs or OsFileSystem(), Path(directory)
-    looked: list[_Looked] = []
-    with os_errors(place):
-        layout = layout_to_read(fs, place)
-        for name in layout.segments:
-            file = fs.open(place / name, "read")
-            try:
-                last = name == layout.segments[-1]
-                looked.append(_look(fs, place, name, file, looked[-1] if looked else None, last=last, deep=deep))
-            finally:
-                file.close()
-            if looked[-1].damage is not None and looked[-1].damage.kind is Kind.CORRUPT:
-                break
-        names = fs.names(place)
+    looked, kept_aside = with_layout(fs, place, lambda layout: _look_over(fs, place, layout, deep=deep))
     end = looked[-1]
     return VerifyReport(
         directory=str(place),
@@ -111,11 +99,26 @@ def verify(directory: str | PathLike[str], *, fs: FileSystem | None = None, deep
         frontier=sum(one.frontier for one in looked),
         closed=end.closed and end.damage is None,
         damage=end.damage,
-        kept_aside=tuple(
-            sorted(name for name in names if name.partition(".torn-")[0] in layout.segments and ".torn-" in name)
-        ),
+        kept_aside=kept_aside,
         segments=tuple(one.report for one in looked),
     )
+
+
+def _look_over(fs: FileSystem, place: Path, layout: Layout, *, deep: bool) -> tuple[list[_Looked], tuple[str, ...]]:
+    """Each segment up to the first that is damaged, and the torn ends that lie beside them."""
+    looked: list[_Looked] = []
+    for name in layout.segments:
+        file = fs.open(place / name, "read")
+        try:
+            last = name == layout.segments[-1]
+            looked.append(_look(fs, place, name, file, looked[-1] if looked else None, last=last, deep=deep))
+        finally:
+            file.close()
+        damage = looked[-1].damage
+        if damage is not None and damage.kind is Kind.CORRUPT:
+            break
+    names = sorted(fs.names(place))
+    return looked, tuple(name for name in names if name.partition(".torn-")[0] in layout.segments and ".torn-" in name)
 
 
 def _look(

@@ -127,7 +127,8 @@ def test_a_reader_that_opens_while_the_old_segments_go_looks_again(
     disk: SimulatedFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = filled(disk)
-    stale = [disk.names(PLACE)]
+    old = disk.names(PLACE)
+    stale = [old]
     pruned(disk)
     names = disk.names
 
@@ -137,6 +138,10 @@ def test_a_reader_that_opens_while_the_old_segments_go_looks_again(
     monkeypatch.setattr(disk, "names", first_as_it_was)
     with JournalReader.open(PLACE, fs=disk) as reader:
         assert {document.doc_id: dict(document) for document in reader.all()} == without_run(before)
+    assert stale == []
+    stale.append(old)
+    report = verify(PLACE, fs=disk)
+    assert (report.damage, report.events) == (None, len(without_run(before)) + 1)
     assert stale == []
 
 
