@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,8 @@ class Plane:
         self._world = world
         world.sources = SourceFolder(sources)
         world.lake = Lake(state if state is not None else self._own_folder())
-        self.execution = Execution(world, time, source=world.sources, mapper_of=Mapper, lake=world.lake)
+        mapper_of = partial(Mapper, unpublished=world.options.unpublished_functions)
+        self.execution = Execution(world, time, source=world.sources, mapper_of=mapper_of, lake=world.lake)
 
     def health(self, now_ms: int) -> dict[str, Any]:
         """How many runs were executed since this start, and whether any is due or under way."""

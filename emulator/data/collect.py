@@ -9,6 +9,8 @@ from typing import Any, Final, Protocol
 import orjson
 
 from flowledger.emulator.data.landing import BatchWriter, Lake, Landed
+from flowledger.emulator.mapping_rules import ATTRIBUTE, source_of, source_type_of
+from flowledger.emulator.paths import destination_of
 from flowledger.emulator.row_filters import RowFilter
 
 Json = dict[str, Any]
@@ -34,7 +36,15 @@ class Source(Protocol):
         """The rows of a window, many at a time."""
 
 
-MapperOf = Callable[[Sequence[Mapping[str, Any]], Any], Any]
+class MapperOf(Protocol):
+    """Makes what maps batches: `flowledger.emulator.data.columns.Mapper`."""
+
+    def __call__(self, mappings: Sequence[Mapping[str, Any]], target: Any, *, now_ms: Callable[[], int]) -> Any:
+        """Raises ValueError for mappings that no row can pass."""
+
+
+class ColumnGone(ValueError):
+    """The table lacks a column that the mapping set takes as it is. The text names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +52,7 @@ class Work:
     """Everything that a run needs to know while nobody looks into the store."""
 
     run: str
+    flow: str
     sandbox: str
     moment_ms: int  # when the run is, by the emulator's clock
     table: str
@@ -57,6 +68,8 @@ class Work:
     percent: float | None  # of rows that may fail; None: none may
     diagnostics: bool
     told_to_row: int = 0  # rows up to that one that cannot be read failed an earlier run, and fail no other
+    on_demand: bool = False
+    collected: bool = False  # another run has landed the window since: there is nothing left to do
     impossible: str = ""  # why there is no work to do: the run fails with it
 
 
@@ -69,6 +82,8 @@ class Collected:
     output_records: int = 0
     failed_records: int = 0
     broken_row: int = 0  # the last row that could not be read
+    nulled: int = 0  # fields that are null because their mapping failed; their rows land
+    warned: list[str] = field(default_factory=list)  # the first reasons of these
     told: list[str] = field(default_factory=list)  # the first reasons, each with its row
     failure: str = ""  # why the run failed; "" when it did not
     landed: Landed | None = None
@@ -79,6 +94,8 @@ class Collected:
         more = self.failed_records - len(self.told)
         texts = [*([self.failure] if self.failure else []), *self.told]
         texts += [f"and {more} more rows"] if more > 0 else []
+        texts += self.warned
+        texts += [f"and {self.nulled - len(self.warned)} more fields"] if self.nulled > len(self.warned) else []
         return tuple({"code": FAULTY, "message": text} for text in texts)
 
 
@@ -87,6 +104,8 @@ def collect(work: Work, source: Source, mapper_of: MapperOf, lake: Lake) -> Coll
     done = Collected()
     if work.impossible:
         done.failure = work.impossible
+        return done
+    if work.collected:
         return done
     writer: BatchWriter | None = None
     try:
@@ -125,7 +144,7 @@ def _give_up(writer: BatchWriter | None, done: Collected) -> None:
 
 
 def _read_all(work: Work, source: Source, mapper_of: MapperOf, writer: BatchWriter, done: Collected) -> None:
-    mapper = mapper_of(work.mappings, work.target)
+    mapper = mapper_of(work.mappings, work.target, now_ms=lambda: work.moment_ms)
     for batch in source.batches(work.table, delta=work.delta, start_ms=work.start_ms, end_ms=work.reach_ms):
         table = getattr(batch, "table", None)
         if table is None:
@@ -138,12 +157,14 @@ def _read_all(work: Work, source: Source, mapper_of: MapperOf, writer: BatchWrit
         if work.passes is not None:
             batch = _filtered(batch, work.passes)
             table = batch.table
+        _check_columns(work, table.column_names)
         done.input_records += table.num_rows
         done.input_bytes += table.nbytes
         mapped = mapper.map(batch)
         if mapped.table.num_rows:
             writer.write(mapped.table)
             done.output_records += mapped.table.num_rows
+        _warn(work, done, mapped)
         for rejected in mapped.rejected:
             told = {
                 "row": rejected.row,
@@ -152,6 +173,24 @@ def _read_all(work: Work, source: Source, mapper_of: MapperOf, writer: BatchWrit
                 "reason": rejected.reason,
             }
             _fail_row(work, writer, done, CONVERSION, told, _row_of(batch, rejected.row))
+
+
+def _check_columns(work: Work, names: Sequence[str]) -> None:
+    """A column that is mapped as it is and has gone would land as nulls, silently: the run fails instead."""
+    for mapping in work.mappings:
+        if source_type_of(mapping) != ATTRIBUTE:
+            continue
+        source = str(source_of(mapping)).removeprefix("${").removesuffix("}")
+        first = source.partition(".")[0].partition("[")[0]
+        if "\\" not in source and source not in names and first not in names:
+            raise ColumnGone(f"there is no column {source}, which {destination_of(mapping)} is mapped from")
+
+
+def _warn(work: Work, done: Collected, mapped: Any) -> None:
+    done.nulled += mapped.nulled_count
+    for nulled in mapped.nulled[: TOLD - len(done.warned)]:
+        where = f"row {nulled.row}, column {nulled.column}, expression {nulled.expression}"
+        done.warned.append(f"{work.table}, {where}: {nulled.reason}; the field is null")
 
 
 def _filtered(batch: Any, passes: RowFilter) -> Any:

@@ -26,6 +26,7 @@ Json = dict[str, Any]
 
 CURSORS: Final = "flowCursors"  # by the flow's id: how far its schedule has come
 EXECUTIONS: Final = "executions"  # by the run's id: begun, and not visible yet
+OPEN: Final = "openWindows"  # windows of a schedule whose run failed, and that nothing has collected since
 INTERRUPTED: Final = "inProgress"
 
 
@@ -119,12 +120,14 @@ class Execution:
                 output_bytes=sum(done.landed.parts.values()) if done.landed else 0,
                 output_files=len(done.landed.parts) if done.landed else 0,
                 errors=done.errors,
+                counters={"warningRecordCount": done.nulled} if done.nulled else None,
                 batches=(batch,) if batch else (),
                 started_ms=work.moment_ms,
                 completed_ms=work.moment_ms + took_ms,
             )
             finish(self._world, work.sandbox, work.run, outcome)
             self._move_cursor(work, done)
+            self._note_window(work, failed=failed)
             store.delete(EXECUTIONS, work.sandbox, work.run)
         self.executed += 1
 
@@ -138,6 +141,15 @@ class Execution:
                 "told_to_row": max(work.told_to_row, done.broken_row),
             }
             self._world.store.put(CURSORS, work.sandbox, begun["flow"], cursor)
+
+    def _note_window(self, work: Work, *, failed: bool) -> None:
+        store, key = self._world.store, _window_key(work.flow, work.start_ms, work.end_ms)
+        if work.on_demand:
+            return
+        if failed:
+            store.put(OPEN, work.sandbox, key, {"id": key, "run": work.run})
+        else:
+            store.delete(OPEN, work.sandbox, key)
 
     def _earliest(self, until_ms: int) -> _Due | None:
         self._look_for_records()
@@ -222,7 +234,12 @@ class Execution:
             "start_ms": window.start_ms,
             "end_ms": end_ms,
             "batch": begun["batch"],
+            "flow": record["flowId"],
+            "on_demand": record.get("params") is not None,
         }
+        if not begun["scheduled"] and not known["on_demand"]:  # triggered again
+            key = _window_key(record["flowId"], window.start_ms, end_ms)
+            known["collected"] = self._world.store.peek(OPEN, sandbox, key) is None
         kept = self._world.store.peek(CURSORS, sandbox, begun["flow"]) if begun["scheduled"] else None
         known["told_to_row"] = (kept or {}).get("told_to_row", 0)
         try:
@@ -287,6 +304,10 @@ class Execution:
         if current is None:
             raise Impossible(f"the mapping set {key} is not there in version {version}")
         return current
+
+
+def _window_key(flow: str, start_ms: int | None, end_ms: int | None) -> str:
+    return f"{flow}/{start_ms}/{end_ms}"
 
 
 def _delta_of(record: Mapping[str, Any], flow: Json) -> str:
