@@ -11,7 +11,9 @@ from flowledger.cli.show import width
 
 PLACE: Final = re.compile(r"^(?P<file>.+?):(?P<line>\d+):(?P<column>\d+) ")
 PATH: Final = re.compile(r"[\w-]+")
-PAIR: Final = re.compile(r"""(?P<key>[\w.-]+)(?P<between>["']?\s*[:=]\s*)(?P<value>[^\s{[,}\]][^,}\]]*)""")
+KEY: Final = re.compile(r"""(?P<key>[\w.-]+)["']?\s*[:=]\s*""")
+QUOTED: Final = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')(?=\s*(?:[,}\]#]|$))""")
+WITHIN_BRACES: Final = re.compile(r"[^,}\]]*")
 LARGEST: Final = 1024 * 1024  # bytes; a spec has no more
 
 
@@ -59,7 +61,18 @@ def without_values_of_secrets(line: str) -> str:
     """The line with what stands behind a key of a secret left out: people type the secret itself there."""
     from flowledger.steps.client.redact import is_secret_key
 
-    def masked(pair: re.Match[str]) -> str:
-        return f"{pair['key']}{pair['between']}…" if is_secret_key(pair["key"]) else pair[0]
+    line = line.replace("\t", " ")
+    shown, at = "", 0
+    while (found := KEY.search(line, at)) is not None:
+        shown, at = shown + line[at : found.end()], found.end()
+        if is_secret_key(found["key"]) and line[at : at + 1] not in ("", "{", "["):  # a mapping refers to a secret
+            shown, at = shown + "…", _end_of_value(line, at)
+    return shown + line[at:]
 
-    return PAIR.sub(masked, line.replace("\t", " "))
+
+def _end_of_value(line: str, at: int) -> int:
+    """Where the value ends that begins at `at`. Outside of braces a plain one has the rest of the line, commas too."""
+    value = QUOTED.match(line, at)
+    if value is None and "{" in line[:at]:
+        value = WITHIN_BRACES.match(line, at)
+    return len(line) if value is None else value.end()
