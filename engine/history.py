@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from flowledger.engine.table import TABLES
+from flowledger.engine.table import TABLES_WITH_ROWS
 from flowledger.errors import NotThere
 
 Doc = Mapping[str, Any]
@@ -205,4 +205,4 @@ def _kind(doc: Doc) -> str:
 
 
 # A step has its name and its branch in whatever style takes it, so that events need no spec to be told apart.
-_BRANCH_OF: Final = {row.step.name: row.branch for table in TABLES.values() for row in table.rows}
+_BRANCH_OF: Final = {row.step.name: row.branch for table in TABLES_WITH_ROWS.values() for row in table.rows}

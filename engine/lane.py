@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from flowledger.engine.machine import RunMachine
-from flowledger.engine.table import Row, Table, table_of
+from flowledger.engine.table import Row, Table
 from flowledger.errors import UsageError
 from flowledger.steps.step import Step
 
@@ -53,7 +53,7 @@ class Lane:
             raise UsageError(f"branch {self.branch} is already being driven by another task of this process")
         self._taken = True
         try:
-            return bool(await _machine(self.run.table.style, self.branch).events[step].trigger(self))
+            return bool(await _machine(self.run.table, self.branch).events[step].trigger(self))
         finally:
             self._taken = False
 
@@ -75,9 +75,8 @@ async def perform(event: Any) -> None:
 
 
 @cache
-def _machine(style: str, branch: str) -> RunMachine:
-    """The machine of a branch: one for a style and process, holding no run; its triggers are fired on lanes."""
-    table = table_of(style)
+def _machine(table: Table, branch: str) -> RunMachine:
+    """The machine of a branch: one for a table and process, holding no run; its triggers are fired on lanes."""
     rows = table.rows_of(branch)
     machine = RunMachine(
         model=None,

@@ -12,7 +12,7 @@ from typing import Any
 
 from flowledger.engine import events as ev
 from flowledger.engine.events import RunStopped
-from flowledger.engine.table import TABLES, Table, table_of
+from flowledger.engine.table import TABLES, Table, table_for
 from flowledger.errors import UsageError
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import How, Outputs
@@ -129,7 +129,7 @@ class Ledger:
     @property
     def table(self) -> Table:
         """The machine that this run walks: that of its spec's style, the tutorial's while no spec is known."""
-        return table_of(self.spec.style) if self.spec is not None else TABLES["tutorial"]
+        return table_for(self.spec) if self.spec is not None else TABLES["tutorial"]
 
     def removal(self, step: str, id: str) -> Removal:
         """The record of an object's removal, empty if the journal says nothing of it."""

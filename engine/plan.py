@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from flowledger.engine.ledger import Ledger, RunState, StepRecord, refuse_destroyed
-from flowledger.engine.table import Row, table_of
+from flowledger.engine.table import Row, table_for
 from flowledger.steps.row_filter import readable
 from flowledger.steps.sink import FindOrCreateSink
 from flowledger.steps.source_connection import CreateSourceConnection
@@ -95,7 +95,7 @@ def plan_of(spec: Spec, ledger: Ledger | None = None, found: Mapping[str, Settle
     """
     if ledger is not None:
         refuse_destroyed(ledger)
-    table = table_of(spec.style)
+    table = table_for(spec)
     ends = table.stages(spec)
     steps = [_planned(row, spec, ends, ledger, (found or {}).get(row.step.name)) for row in table.rows]
     return Plan(
@@ -111,7 +111,7 @@ def plan_of(spec: Spec, ledger: Ledger | None = None, found: Mapping[str, Settle
 
 def critical_path(spec: Spec) -> tuple[str, ...]:
     """The steps of the longest chain, first to last: each could not begin before the one before it had ended."""
-    table = table_of(spec.style)
+    table = table_for(spec)
     ends = table.stages(spec)
     row: Row | None = max(table.rows, key=lambda row: ends[row.step.name])
     path: list[str] = []
@@ -169,7 +169,7 @@ def _filled(call: Call, spec: Spec) -> str:
 
 
 def _first_stage(step: PlannedStep, ends: Mapping[str, int], spec: Spec) -> int:
-    return ends[step.step] - len(table_of(spec.style).row_of(step.step).step.calls(spec))
+    return ends[step.step] - len(table_for(spec).row_of(step.step).step.calls(spec))
 
 
 # What a resume would do

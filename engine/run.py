@@ -201,7 +201,7 @@ class Run:
         """A journaled wait, cut short when the run stops. Raises TryLater if it would outlast the run's patience."""
         self.check()
         until = self.clock.monotonic() + seconds
-        if until > self.patience_ends:
+        if until > self.patience_ends and not step.patient:
             # With a call in doubt the caller must know that it is not merely slow.
             cls: type[TryLater] = InDoubt if doubt else Unreachable
             raise cls(

@@ -405,9 +405,15 @@ def _check_patience(spec: Spec, findings: Findings, base_url: str) -> None:
         (("settle", "window"), settle.window, 0.001, 86400),
         (("settle", "send_within"), settle.send_within, 0.05, 300),
     )
+    if spec.verify_rows is not None:
+        bounds += (
+            (("verify_rows", "wait"), spec.verify_rows.wait, 1, 7 * 86400),
+            (("verify_rows", "least"), spec.verify_rows.least, 0, 10**12),
+            (("verify_rows", "rejected"), spec.verify_rows.rejected, 0, 10**12),
+        )
     for path, value, least, most in bounds:
         if findings.sound(path) and not least <= value <= most:
-            unit = "" if path[-1] == "attempts" else " seconds"
+            unit = "" if path[-1] in ("attempts", "least", "rejected") else " seconds"
             findings.fault(path, f"{value:g}{unit} is out of bounds", f"write {least:g} to {most:g}{unit}")
     waits = (("retry", "first_wait"), ("retry", "longest_wait"))
     if findings.sound(*waits) and retry.first_wait > retry.longest_wait:

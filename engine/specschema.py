@@ -15,7 +15,7 @@ from flowledger.engine.specshape import ENV_NAME, RELATIVE, RUN_NAME, URI
 from flowledger.engine.specvalues import DIGITS, DURATION, LARGEST
 from flowledger.steps.source_kind import AuthSpec, Param, SourceKind
 from flowledger.steps.sources import SOURCES
-from flowledger.steps.spec import FieldType, Retry, Schedule, Settle
+from flowledger.steps.spec import FieldType, Retry, Schedule, Settle, VerifyRows
 from flowledger.steps.xdm_paths import PROFILE, RESOURCES, ResourceKind, short_forms
 
 Schema = dict[str, Any]
@@ -83,6 +83,11 @@ _SAID: Final[dict[str, tuple[str, tuple[Any, ...]]]] = {
     "retry.timeout": ("Time for one call.", ("70s",)),
     "settle": ("How long a call without an answer may still take to show; a time alone is its window.", ("90s",)),
     "settle.window": ("Only after it is such a call sent again: 90s for Adobe, 1s for the emulator.", ("90s",)),
+    "verify_rows": ("Check what the first run of the dataflow brings; a time alone is its wait.", (True, "30m")),
+    "verify_rows.wait": ("Time from the schedule's start until a run of the dataflow is over.", ("30m",)),
+    "verify_rows.least": ("Rows that must arrive at least.", (1,)),
+    "verify_rows.rejected": ("Rows that may be rejected at most.", (0,)),
+    "verify_rows.otherwise": ("If it is not so: fail, or warn and be provisioned all the same.", ()),
     "settle.send_within": ("Longest time between the journal's note of a call and its sending.", ("5s",)),
 }  # fmt: skip
 
@@ -104,6 +109,7 @@ def spec_schema() -> Schema:
                 "schedule": _schedule(),
                 "retry": _said("retry", _mapping(_durations("retry", Retry) | {"attempts": _attempts()})),
                 "settle": _said("settle", {"anyOf": [_DURATION, _mapping(_durations("settle", Settle))]}),
+                "verify_rows": _verify_rows(),
             },
             required=("name", "source", "target", "mappings", "schedule"),
         ),
@@ -289,6 +295,24 @@ def _schedule() -> Schema:
             }
         ),
     )
+
+
+def _verify_rows() -> Schema:
+    fields = VerifyRows.model_fields
+    counts = {
+        key: _said(f"verify_rows.{key}", {"anyOf": [*_whole(), _NULL], "default": fields[key].default})
+        for key in ("least", "rejected")
+    }
+    wait = {"anyOf": [_DURATION, _NULL], "default": fields["wait"].default}
+    otherwise = {"anyOf": [*_choice(("fail", "warn"))["anyOf"], _NULL], "default": "fail"}
+    whole = _mapping(
+        {
+            "wait": _said("verify_rows.wait", wait),
+            **counts,
+            "otherwise": _said("verify_rows.otherwise", otherwise),
+        }
+    )
+    return _said("verify_rows", {"anyOf": [_DURATION, {"type": "boolean"}, whole, _NULL]})
 
 
 def _attempts() -> Schema:

@@ -31,7 +31,7 @@ from flowledger.engine.specvalues import ABSENT, DIGITS, LARGEST, RENAMED, Value
 from flowledger.errors import SpecError
 from flowledger.steps.row_filter import FilterFault, checked, compiled
 from flowledger.steps.sources import SOURCES, AuthSpec, SourceKind
-from flowledger.steps.spec import FieldType, Retry, Schedule, Settle, Spec
+from flowledger.steps.spec import FieldType, Retry, Schedule, Settle, Spec, VerifyRows
 from flowledger.steps.xdm_paths import NAMESPACE, PROFILE, RESOURCES, ResourceKind, short_forms
 
 RELATIVE: Final = re.compile(r"\+[0-9]{1,9}[smhd]")
@@ -66,6 +66,7 @@ class _Shaper(Values):
             "schedule": self.schedule(keys.get("schedule", ABSENT), ("schedule",)),
             "retry": self.durations(keys.get("retry", {}), ("retry",), Retry, whole=("attempts",)),
             "settle": self.settle(keys.get("settle", {}), ("settle",)),
+            "verify_rows": self.verify_rows(keys.get("verify_rows"), ("verify_rows",)),
         }
 
     def run_name(self, value: Any) -> str:
@@ -417,6 +418,27 @@ class _Shaper(Values):
         self.written[(*path, "window")] = path  # the short form: `settle: 1s`
         window = self.duration(value, path)
         return {} if window is None else {"window": window}
+
+    def verify_rows(self, value: Any, path: KeyPath) -> dict[str, Any] | None:
+        """Whether and how rows are checked: a mapping, a wait alone, or true and false."""
+        if value is None or value is False:
+            return None
+        if value is True:
+            return {}
+        if not isinstance(value, Mapping):
+            self.written[(*path, "wait")] = path  # the short form: `verify_rows: 30m`
+            wait = self.duration(value, path)
+            return {} if wait is None else {"wait": wait}
+        made: dict[str, Any] = {}
+        for key, inner in _given(self.mapping(value, path, tuple(VerifyRows.model_fields))).items():
+            at: KeyPath = (*path, key)
+            if key == "otherwise":
+                made[key] = self.choice(inner, at, ("fail", "warn"))
+            elif key == "wait":
+                made |= {} if (wait := self.duration(inner, at)) is None else {key: wait}
+            else:
+                made[key] = self.whole(inner, at, VerifyRows.model_fields[key].default)
+        return made
 
     def durations(
         self, value: Any, path: KeyPath, model: type[Retry] | type[Settle], whole: tuple[str, ...] = ()

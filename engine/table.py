@@ -28,6 +28,7 @@ from flowledger.steps.step import Step
 from flowledger.steps.target_connection import CreateDirectTargetConnection, CreateTargetConnection
 from flowledger.steps.target_schema import CreateTargetSchema
 from flowledger.steps.tenant import ReadTenant
+from flowledger.steps.verify_rows import AwaitFirstRun, CheckRows
 
 # A row as it is written: step, branch, from, to, the steps that it needs.
 Written = tuple[type[Step], str, str, str, tuple[type[Step], ...]]
@@ -70,6 +71,14 @@ CURRENT: Final[tuple[Written, ...]] = (
     (CreateFlow,                    "flow",    "planned",              "flow_created",          (
         CreateTabularSourceConnection, CreateDirectTargetConnection, CreateLabelledMappingSet, FindFlowSpec)),
     (AwaitFlow,                     "flow",    "flow_created",         "flow_ready",            ()),
+)  # fmt: skip
+
+# The last two rows of either, in a run whose spec has `verify_rows`: without it a run walks none of this, and ends as
+# soon as the dataflow stands.
+VERIFYING: Final[tuple[Written, ...]] = (
+    # step          branch   from              to                needs
+    (AwaitFirstRun, "flow",  "flow_ready",     "first_run_over", ()),
+    (CheckRows,     "flow",  "first_run_over", "rows_checked",   ()),
 )  # fmt: skip
 
 
@@ -139,6 +148,18 @@ class Table:
 TABLES: Final[Mapping[str, Table]] = MappingProxyType(
     {"tutorial": Table("tutorial", TUTORIAL), "current": Table("current", CURRENT)}
 )
+
+TABLES_WITH_ROWS: Final[Mapping[str, Table]] = MappingProxyType(
+    {
+        "tutorial": Table("tutorial", (*TUTORIAL, *VERIFYING)),
+        "current": Table("current", (*CURRENT, *VERIFYING)),
+    }
+)
+
+
+def table_for(spec: Spec) -> Table:
+    """The machine of a spec: that of its style, with the rows of `verify_rows` if it asks for them. Raises KeyError."""
+    return (TABLES if spec.verify_rows is None else TABLES_WITH_ROWS)[spec.style]
 
 
 def table_of(style: str) -> Table:

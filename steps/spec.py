@@ -121,6 +121,15 @@ class Settle(Model):
     send_within: float = 5.0  # D: longest pause between an intent and its send
 
 
+class VerifyRows(Model):
+    """What a run that is provisioned has brought: its last two steps, only if the spec asks for them."""
+
+    wait: float = 1800.0  # seconds from the schedule's start until a flow run is over
+    least: int = 1  # rows that arrive
+    rejected: int = 0  # rows that may be rejected at most
+    otherwise: Literal["fail", "warn"] = "fail"  # what comes of it if it is not so
+
+
 class Spec(Model):
     """One dataflow."""
 
@@ -132,3 +141,4 @@ class Spec(Model):
     schedule: Schedule = Schedule()
     retry: Retry = Retry()
     settle: Settle = Settle()
+    verify_rows: VerifyRows | None = None

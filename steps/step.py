@@ -138,6 +138,7 @@ class Step(ABC):
     kind: ClassVar[str] = ""  # collection of the API, like "connections"; "" if it makes nothing
     row: ClassVar[str]  # row of platform-api.md §16
     tutorial: ClassVar[str] = ""  # heading of the tutorial
+    patient: ClassVar[bool] = False  # its waits have an end of their own, so that the sitting's deadline is not theirs
 
     def calls(self, spec: Spec) -> tuple[tuple[Call, ...], ...]:
         """The calls of an undisturbed run, as stages: calls of one stage are made at the same time."""

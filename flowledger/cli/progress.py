@@ -97,9 +97,10 @@ class Progress:
 
     def _begin(self, doc: Event) -> None:
         """Walk the machine of the spec that a run begins with: before its first event nobody has told its style."""
-        from flowledger.engine.table import TABLES
+        from flowledger.engine.table import TABLES, TABLES_WITH_ROWS
 
-        machine = TABLES.get(str((doc.get("spec") or {}).get("style")))
+        spec = doc.get("spec") or {}
+        machine = (TABLES if spec.get("verify_rows") is None else TABLES_WITH_ROWS).get(str(spec.get("style")))
         if machine is not None:
             self._walk(machine)
 
@@ -284,4 +285,6 @@ WAITS = {
     "last_look": "last look in",
     "lag": "not there; it may show only later, reading again in",
     "flow": "reading again in",
+    "first_run": "waiting for the dataflow's first run; looking again in",
+    "batch": "its batch is under way; looking again in",
 }

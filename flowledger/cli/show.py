@@ -172,6 +172,7 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
         lines += table(((left["step"], left["id"], left["why"]) for left in report["left"]), indent=4)
     if report.get("flow_run"):
         lines += ["", f"  {flow_run_text(report['flow_run'])}", *(f"    {one}" for one in report["flow_run"]["errors"])]
+        lines += [f"    warning: {one}" for one in report["flow_run"]["warnings"]]
     lines.append("")
     return lines
 

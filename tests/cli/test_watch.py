@@ -140,3 +140,31 @@ def test_looking_without_a_pause_is_refused(program: Any) -> None:
 
 def test_a_run_that_is_not_there_ends_with_5(program: Any) -> None:
     assert program("watch", "nothing").code == 5
+
+
+def test_apply_of_a_spec_that_asks_for_rows_ends_with_them(connected: Any, emulator: Any) -> None:
+    file = connected.spec((r"^settle: .*$", "settle: 1s\nverify_rows: {wait: 1s, otherwise: warn}"),
+                          (r"start: .*$", "start: +1s"))  # fmt: skip
+    planned = connected("plan", file, "--offline")
+    assert "await_first_run" in planned.out
+    late = connected("apply", file)
+    assert late.code == 0, late.err
+    assert "warning: no run of the dataflow is over" in late.out
+    document = connected("status", RUN, "--json").json
+    Draft202012Validator(schema_of("status")).validate(document)
+    assert document["flow_run"]["warnings"]
+
+
+def test_an_apply_whose_rows_do_not_arrive_says_when_to_look_again(connected: Any, emulator: Any) -> None:
+    file = connected.spec((r"^settle: .*$", "settle: 1s\nverify_rows: 1s"), (r"start: .*$", "start: +1s"))
+    ran = connected("apply", file)
+    assert ran.code == 75
+    assert "is over 1 s after its start: none shows yet" in ran.err
+    put_run(emulator, connected, FAILED)
+    failed = connected("resume", RUN, "--json")
+    assert failed.code == 10
+    assert failed.json["stopped"]["error"] == "RowsMissing"
+    assert "CONNECTOR-1001-500" in failed.json["stopped"]["message"]
+    explained = connected("explain", RUN)
+    assert "RowsMissing" in explained.out
+    assert "\x1b" not in explained.out + failed.err
