@@ -29,23 +29,23 @@ A first run, without credentials and without Adobe:
   $ flowledger init paypal && flowledger apply paypal-products.yaml --local
 
 \b
-Environment (a flag outranks it; it outranks a profile, the spec and the defaults):
+Environment (flags outrank it; it outranks profile, spec and defaults):
   FLOWLEDGER_JOURNAL         journal directory (.flowledger/journal)
   FLOWLEDGER_BASE_URL        the platform (https://platform.adobe.io)
   FLOWLEDGER_IMS_URL         IMS (Adobe's; an emulator serves both on one URL)
   FLOWLEDGER_CLIENT_ID       credentials: OAuth server-to-server client id,
-  FLOWLEDGER_CLIENT_SECRET   its secret (or ..._SECRET_FILE, ..._SECRET_COMMAND),
+  FLOWLEDGER_CLIENT_SECRET   its secret (or ..._SECRET_FILE, _SECRET_COMMAND),
   FLOWLEDGER_ORG_ID          and the organisation, like 1234@AdobeOrg
   FLOWLEDGER_SANDBOX         sandbox (prod)
   FLOWLEDGER_PROFILE         profile of flowledger.toml to take settings from
-  FLOWLEDGER_KINDS           files and folders that define source kinds of your own
+  FLOWLEDGER_KINDS           files and folders that define kinds of your own
   FLOWLEDGER_LOG_FORMAT      json: stderr as JSON lines
   NO_COLOR                   no colour
 
 \b
 Exit codes:
   0   ok                       6   journal held by another process
-  1   failed                   7   rejected by the platform, conflict, title taken
+  1   failed                   7   rejected, conflict, title taken
   2   usage; plan: changes     8   drift: something is gone or was edited
   3   spec invalid or changed  9   journal damaged
   4   credentials, permission  75  try resume later: interrupted, in doubt,

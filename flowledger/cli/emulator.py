@@ -172,8 +172,9 @@ async def _serve(options: Options, *, port: int, state: Path | None, seed: int, 
 
 
 NOTES = f"""\b
---option takes what has no option of its own; here with its default, and the number
-that docs/emulator.md has of the point that Adobe leaves open. A list has commas.
+--option takes what has no option of its own; here with its default, and the
+number that docs/emulator.md has of the point that Adobe leaves open. A list
+has commas.
 {DEFAULTS}"""
 
 command(

@@ -28,7 +28,7 @@ UrlOption = Annotated[
 KINDS = """\b
 KIND is one of
   answer     another answer: --status, --shape, --retry-after, --after
-  drop       no answer, the connection is closed: before the commit, or --after
+  drop       no answer, connection closed: before the commit, or --after
   cut        closed in the middle of the body; the call took effect
   late       closed without an answer; takes effect --after-ms later
   slow       answered --delay-ms late
@@ -162,7 +162,7 @@ def register(emulator: typer.Typer) -> None:
         summary="Add a fault.",
         notes=KINDS,
         example="flowledger emulator faults add drop --step create_dataset --after\n"
-        'flowledger emulator faults add answer "POST /connections" --status 429 --retry-after 2\n'
+        'flowledger emulator faults add answer "* *" --status 429 --retry-after 2\n'
         "flowledger emulator faults add late --step create_flow --after-ms 2000",
         exit_codes="0 added, 2 no such fault, 75 no emulator answers.",
     )(add)

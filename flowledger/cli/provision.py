@@ -52,7 +52,7 @@ LockOption = Annotated[
 ]
 MaybeRunArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[RUN]", help="The run's name, as in the spec and in `runs`.", show_default=False),
+    typer.Argument(metavar="RUN", help="The run's name, as in the spec and in `runs`.", show_default=False),
 ]
 DEFAULT_PARALLEL = 50  # as of flowledger.engine.fleet, which help does without; a test compares them
 Drive = Callable[["Platform | None", "OnEvent", "Halt"], Coroutine[Any, Any, "Report"]]

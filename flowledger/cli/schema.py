@@ -18,7 +18,7 @@ SPEC = "spec"
 def schema(
     name: Annotated[
         str,
-        typer.Argument(metavar="[NAME]", help="spec, or a verb, like status or journal-verify.", show_default=False),
+        typer.Argument(metavar="NAME", help="spec, or a verb, like status or journal-verify.", show_default=False),
     ] = "",
 ) -> int:
     """Print a JSON Schema (draft 2020-12): of a spec file, for editors, or of the document of a verb's --json.

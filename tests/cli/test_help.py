@@ -75,6 +75,15 @@ def test_the_top_help_names_environment_and_exit_codes(program: Any) -> None:
     assert "..." not in ran.out.partition("Commands:")[2].partition("A first run")[0], "a verb's line is cut"
 
 
+@pytest.mark.parametrize("columns", [80, 100])
+@pytest.mark.parametrize("verb", ["", "journal", "config", "emulator", "emulator faults", *VERBS])
+def test_help_fits_the_terminal(program: Any, verb: str, columns: int) -> None:
+    ran = program(*verb.split(), "--help", env={"COLUMNS": str(columns)})
+    assert ran.code == 0
+    assert [line for line in ran.out.splitlines() if len(line) > columns] == []
+    assert "[[" not in ran.out.partition("\n")[0], "an argument in two pairs of brackets"
+
+
 def test_help_pays_for_no_library_but_typer() -> None:
     """What keeps `flowledger --help` below 300 ms; a time would depend on the machine."""
     code = (
