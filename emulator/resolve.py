@@ -32,6 +32,9 @@ def resolve(resource: Json, look_up: LookUp) -> Json:
     """
     resolved = {key: value for key, value in resource.items() if key not in UNMERGED}
     resolved["properties"] = _properties(resource, resource, look_up, (str(resource.get("$id", "")),))
+    required = dict.fromkeys(_required(resource, resource, look_up, (str(resource.get("$id", "")),)))
+    if required:
+        resolved["required"] = list(required)
     return resolved
 
 
@@ -96,6 +99,17 @@ def _properties(node: Json, root: Json, look_up: LookUp, seen: tuple[str, ...]) 
     for part in node.get("allOf") or ():
         _merge(merged, _properties(part, root, look_up, seen), "")
     return merged
+
+
+def _required(node: Json, root: Json, look_up: LookUp, seen: tuple[str, ...]) -> Iterator[str]:
+    """The fields that a node requires: its own, those of its `$ref`, those of each part of its `allOf`."""
+    if isinstance(node.get("$ref"), str):
+        target, home, trail = _target(node["$ref"], root, look_up, seen)
+        yield from _required(target, home, look_up, trail)
+    if isinstance(node.get("required"), list):
+        yield from (name for name in node["required"] if isinstance(name, str))
+    for part in node.get("allOf") or ():
+        yield from _required(part, root, look_up, seen)
 
 
 @cache

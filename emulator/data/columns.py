@@ -1,0 +1,245 @@
+"""A mapping set over whole columns: rows of a source become rows of an XDM schema (platform-api.md §5).
+
+The meaning is the evaluator's, as in validate and preview. What columns compute at once is computed so; flagged rows,
+and expressions for which there is no column operation, are computed row by row over only the columns that they read.
+A transformation that fails nulls its own field only; a row that the schema does not take is rejected with its reasons.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flowledger.emulator.data.leaves import Flagged, arrow_of, either, fitted, fitted_column
+from flowledger.emulator.data.operations import ColumnReader, Unsupported
+from flowledger.emulator.data.tables import Batch
+from flowledger.emulator.data.trees import DestinationUnknown, tree_of
+from flowledger.emulator.data.xdm_rows import INVALID, NOT_MAPPED, Fault, faults_of
+from flowledger.emulator.expressions import Malformed, Node, NotComputed, attribute, columns_of, parse, value_of
+from flowledger.emulator.expressions import faults_of as expression_faults
+from flowledger.emulator.functions import Surroundings
+from flowledger.emulator.mapping_rules import ATTRIBUTE, EXPRESSION, STATIC, source_of, source_type_of
+from flowledger.emulator.paths import destination_of
+
+Json = Mapping[str, Any]
+
+TOLD: Final = 100  # nulled values that are named, of one mapping in one batch
+WHOLE_ROW: Final = frozenset({"contains_key", "is_set"})  # functions that look at paths which are given as texts
+
+
+class MappingInvalid(ValueError):
+    """A mapping that no row can pass. The text names its destination, its source and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A row that does not land: its number in the source, the field at fault, the mapping's source, all reasons."""
+
+    row: int
+    column: str
+    expression: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nulled:
+    """A field that is null because its transformation failed: the source's row, the field, the source, and why."""
+
+    row: int
+    column: str
+    expression: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapped:
+    """Rows in the shape of the target schema, and what did not become such."""
+
+    table: pa.Table
+    rejected: list[Rejected]
+    nulled: list[Nulled] = field(default_factory=list)  # the first ones of each mapping
+    nulled_count: int = 0  # all of them
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapping:
+    node: Node | None  # None: an attribute path that only `attribute` reads
+    source: str
+    destination: str
+    field: Json
+
+
+class Mapper:
+    """A mapping set, ready to map any number of batches."""
+
+    def __init__(
+        self,
+        mappings: Sequence[Json],
+        target: Json,
+        *,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        new_uuid: Callable[[], str] = lambda: str(uuid.uuid4()),
+        unpublished: bool = False,
+    ) -> None:
+        """`mappings` in either dialect, `target` a resolved schema. `unpublished` allows functions beyond Adobe's list.
+
+        Raises MappingInvalid for what validation refuses: unknown destinations and functions, malformed expressions.
+        """
+        self._target = target
+        self._now_ms, self._new_uuid = now_ms, new_uuid
+        try:
+            self._tree = tree_of([destination_of(mapping) for mapping in mappings], target)
+        except DestinationUnknown as fault:
+            raise MappingInvalid(str(fault)) from fault
+        self._mappings = [_compiled(mapping, target, unpublished) for mapping in mappings]
+        self.schema = pa.schema([inner.schema_field(str(name)) for name, inner in self._tree.below.items()])
+
+    def map(self, batch: Batch) -> Mapped:
+        """Map a batch. The table has the rows that the target schema takes, in order, always of the same schema."""
+        rows = batch.table.num_rows
+        now_ms = self._now_ms()
+        reader = ColumnReader(batch.table, now_ms=now_ms)
+        leaves: list[pa.Array] = []
+        failures: list[dict[int, str]] = []
+        for mapping in self._mappings:
+            leaf, failed = self._leaf(mapping, batch.table, reader, now_ms)
+            leaves.append(leaf)
+            failures.append(failed)
+        columns = [inner.column(leaves, rows) for inner in self._tree.below.values()]
+        table = pa.Table.from_arrays(columns, schema=self.schema)
+        rejected = self._rejected(table, batch.numbers, failures)
+        if rejected:
+            gone = {fault.row for fault in rejected}
+            kept = pa.array([number not in gone for number in batch.numbers.to_pylist()], pa.bool_())
+            table = table.filter(kept)
+        return Mapped(
+            table=table,
+            rejected=rejected,
+            nulled=self._nulled(batch.numbers, failures),
+            nulled_count=sum(map(len, failures)),
+        )
+
+    def _leaf(
+        self, mapping: _Mapping, table: pa.Table, reader: ColumnReader, now_ms: int
+    ) -> tuple[pa.Array, dict[int, str]]:
+        """The column that a mapping makes, and why it is null in the places where it failed."""
+        try:
+            if mapping.node is None:
+                raise Unsupported(mapping.source)
+            values = reader.values(mapping.node)
+            column, more = fitted_column(values.array, mapping.field)
+            flags = either(values.flags, more)
+        except Unsupported:
+            found, failed = self._by_row(mapping, table, now_ms)
+            return _array(found, mapping.field), failed
+        places = [] if flags is None else pc.indices_nonzero(flags).to_pylist()
+        if not places:
+            return column, {}
+        found, failed = self._by_row(mapping, table.take(pa.array(places, pa.int64())), now_ms)
+        patched = pc.replace_with_mask(column, pc.fill_null(flags, False), _array(found, mapping.field))
+        return patched, {places[place]: reason for place, reason in failed.items()}
+
+    def _by_row(self, mapping: _Mapping, table: pa.Table, now_ms: int) -> tuple[list[Any], dict[int, str]]:
+        found: list[Any] = []
+        failed: dict[int, str] = {}
+        for place, row in enumerate(_rows(table, mapping)):
+            around = Surroundings(now_ms=now_ms, new_uuid=self._new_uuid, row=row)
+            try:
+                node = mapping.node
+                value = attribute(row, mapping.source) if node is None else value_of(node, around)
+                found.append(fitted(value, mapping.field))
+            except (NotComputed, Flagged) as fault:
+                found.append(None)
+                failed[place] = str(fault)
+        return found, failed
+
+    def _nulled(self, numbers: pa.Array, failures: Sequence[Mapping[int, str]]) -> list[Nulled]:
+        return [
+            Nulled(
+                row=numbers[place].as_py(), column=mapping.destination, expression=mapping.source, reason=failed[place]
+            )
+            for mapping, failed in zip(self._mappings, failures, strict=True)
+            for place in list(failed)[:TOLD]
+        ]
+
+    def _rejected(self, table: pa.Table, numbers: pa.Array, failures: Sequence[Mapping[int, str]]) -> list[Rejected]:
+        by_place: dict[int, list[Fault]] = {}
+        for fault in faults_of(table, self._target):
+            by_place.setdefault(fault.place, []).append(fault)
+        return [self._rejection(numbers[place].as_py(), place, by_place[place], failures) for place in sorted(by_place)]
+
+    def _rejection(
+        self, row: int, place: int, faults: Sequence[Fault], failures: Sequence[Mapping[int, str]]
+    ) -> Rejected:
+        reasons, expressions = [], []
+        for fault in faults:
+            code, reason = INVALID, fault.reason
+            for mapping, failed in zip(self._mappings, failures, strict=True):
+                if mapping.destination == fault.path or mapping.destination.startswith(f"{fault.path}."):
+                    expressions.append(mapping.source)
+                    if fault.missing and place in failed:
+                        code, reason = NOT_MAPPED, f"{reason}: {mapping.source}: {failed[place]}"
+                        break
+            reasons.append(f"{code}: {reason}")
+        return Rejected(
+            row=row,
+            column=faults[0].path,
+            expression=expressions[0] if expressions else "",
+            reason="; ".join(reasons),
+        )
+
+
+def _compiled(mapping: Json, target: Json, unpublished: bool) -> _Mapping:
+    source, destination, kind = str(source_of(mapping)), destination_of(mapping), source_type_of(mapping)
+    leaf = tree_of([destination], target)
+    while leaf.below:
+        leaf = next(iter(leaf.below.values()))
+    node: Node | None = None
+    if kind == STATIC:
+        node = Node("literal", source)
+    elif kind == ATTRIBUTE:
+        name = source[2:-1] if source.startswith("${") and source.endswith("}") else source
+        node = Node("path", name) if "\\" not in name else None
+    elif kind == EXPRESSION:
+        try:
+            node = parse(source)
+        except Malformed as fault:
+            raise MappingInvalid(f"{destination}: {source}: {fault}") from fault
+        wrong = expression_faults(node, unpublished=unpublished)
+        if wrong:
+            raise MappingInvalid(f"{destination}: {source}: {'; '.join(wrong)}")
+    return _Mapping(node, source, destination, leaf.field)
+
+
+def _rows(table: pa.Table, mapping: _Mapping) -> list[dict[str, Any]]:
+    """The table's rows, of the columns that the mapping reads."""
+    names = table.column_names
+    if mapping.node is None or _looks_at_all(mapping.node):
+        wanted = names
+    else:
+        read = columns_of(mapping.node)
+        wanted = [
+            name for name in names if any(path == name or path.startswith((f"{name}.", f"{name}[")) for path in read)
+        ]
+    if not wanted:
+        return [{} for _ in range(table.num_rows)]
+    found: list[dict[str, Any]] = table.select(wanted).to_pylist()
+    return found
+
+
+def _leads_through(path: str, column: str) -> bool:
+    return path == column or path.startswith((f"{column}.", f"{column}["))
+
+
+def _looks_at_all(node: Node) -> bool:
+    return (node.kind == "call" and node.value in WHOLE_ROW) or any(_looks_at_all(part) for part in node.parts)
+
+
+def _array(values: list[Any], leaf: Json) -> pa.Array:
+    return pa.array(values, arrow_of(leaf))

@@ -1,0 +1,156 @@
+"""Which mapped rows the target schema does not take: required fields, ranges, lengths, patterns, enumerations.
+
+Each rule is one check of a column; only rows that it flags are looked at one by one, for the sake of the reason.
+Codes are those that runs show for such rows (platform-api.md §5, §8.2).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flowledger.emulator.data.leaves import type_of
+from flowledger.emulator.patterns import compiled
+from flowledger.emulator.values import text_of
+
+Json = Mapping[str, Any]
+
+INVALID: Final = "INGEST-1212-400"  # a row that the schema does not take
+NOT_MAPPED: Final = "MAPPER-3700-400"  # a required field whose transformation failed
+BOUNDS: Final = {  # what a number must not be
+    "minimum": (pc.less, "is less than"), "maximum": (pc.greater, "is more than"),
+    "exclusiveMinimum": (pc.less_equal, "is not more than"),
+    "exclusiveMaximum": (pc.greater_equal, "is not less than"),
+}  # fmt: skip
+LENGTHS: Final = {"minLength": (pc.less, "shorter"), "maxLength": (pc.greater, "longer")}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row that the schema does not take: where in the table (0 is its first), which field, and why."""
+
+    place: int
+    path: str
+    reason: str
+    missing: bool = False
+
+
+def faults_of(table: pa.Table, schema: Json) -> list[Fault]:
+    """Every fault of every row, in order of field."""
+    columns = {name: table.column(name).combine_chunks() for name in table.column_names}
+    return list(_object(columns, schema, "", None, table.num_rows))
+
+
+def _object(
+    columns: Mapping[str, pa.Array], field: Json, prefix: str, there: pa.Array | None, rows: int
+) -> Iterator[Fault]:
+    """Faults of an object's fields; `there` is true where the object itself is there (None: everywhere)."""
+    for name in field.get("required") or ():
+        column = columns.get(name)
+        if column is not None and column.null_count == 0:
+            continue
+        absent = pa.repeat(pa.scalar(True), rows) if column is None else pc.is_null(column)
+        for place in _places(absent if there is None else pc.and_(absent, there)):
+            yield Fault(place, f"{prefix}{name}", f"the required field {prefix}{name} is missing", missing=True)
+    for name, column in columns.items():
+        inner = (field.get("properties") or {}).get(name)
+        if inner is not None:
+            yield from _field(column, inner, f"{prefix}{name}")
+
+
+def _field(column: pa.Array, field: Json, path: str) -> Iterator[Fault]:
+    match type_of(field):
+        case "object" if pa.types.is_struct(column.type):
+            parts = {inner.name: pc.struct_field(column, place) for place, inner in enumerate(column.type)}
+            there = pc.is_valid(column) if column.null_count else None
+            yield from _object(parts, field, f"{path}.", there, len(column))
+        case "array":
+            yield from _array(column, field, path)
+        case "integer" | "number":
+            yield from _numbers(column, field, path)
+        case "string" if pa.types.is_string(column.type):
+            yield from _texts(column, field, path)
+
+
+def _array(column: pa.Array, field: Json, path: str) -> Iterator[Fault]:
+    """Faults of an array's size and of its entries, each told of the row that holds the entry."""
+    sizes = pc.list_value_length(column)
+    for key, wrong, said in (("minItems", pc.less, "at least"), ("maxItems", pc.greater, "at most")):
+        if isinstance(field.get(key), int):
+            for place in _places(wrong(sizes, field[key])):
+                reason = f"{path} has {sizes[place].as_py()} entries, {said} {field[key]} are allowed"
+                yield Fault(place, path, reason)
+    items = field.get("items")
+    if not isinstance(items, Mapping):
+        return
+    parents = pc.list_parent_indices(column)
+    for fault in _field(pc.list_flatten(column), items, f"{path}[]"):
+        yield Fault(parents[fault.place].as_py(), fault.path, fault.reason, fault.missing)
+
+
+def _numbers(column: pa.Array, field: Json, path: str) -> Iterator[Fault]:
+    for key, (wrong, said) in BOUNDS.items():
+        bound = field.get(key)
+        if isinstance(bound, int | float) and not isinstance(bound, bool) and _reaches(column.type, key, bound):
+            yield from _told(column, wrong(column, _comparable(column, bound)), path, f"{said} {bound}")
+    yield from _enumerated(column, field, path)
+
+
+def _comparable(column: pa.Array, bound: float) -> pa.Scalar:
+    """The bound as what the column's numbers can be compared with."""
+    return pa.scalar(bound, pa.float64() if isinstance(bound, float) or column.type == pa.float64() else pa.int64())
+
+
+def _reaches(type_: pa.DataType, key: str, bound: float) -> bool:
+    """Whether a bound says more than the type does: one of 64 bits or beyond says nothing."""
+    return not pa.types.is_integer(type_) or -(2**63) < bound < 2**63 - 1 or key.startswith("exclusive")
+
+
+def _texts(column: pa.Array, field: Json, path: str) -> Iterator[Fault]:
+    for key, (wrong, said) in LENGTHS.items():
+        if isinstance(field.get(key), int):
+            lengths = pc.utf8_length(column)
+            yield from _told(column, wrong(lengths, field[key]), path, f"is {said} than {field[key]} characters")
+    pattern = field.get("pattern")
+    if isinstance(pattern, str) and pattern:
+        yield from _told(column, _unlike(column, pattern), path, f"does not match {pattern}")
+    yield from _enumerated(column, field, path)
+
+
+def _unlike(column: pa.Array, pattern: str) -> pa.Array:
+    """True for texts in which the pattern is not found. Checked text by text where Python alone knows the pattern."""
+    try:
+        return pc.invert(pc.match_substring_regex(column, pattern))
+    except pa.ArrowInvalid:
+        try:
+            form: re.Pattern[str] = compiled(pattern)
+        except ValueError:
+            return pa.repeat(pa.scalar(False), len(column))  # no pattern: the registry has taken it all the same
+        return pa.array([text is not None and form.search(text) is None for text in column.to_pylist()])
+
+
+def _enumerated(column: pa.Array, field: Json, path: str) -> Iterator[Fault]:
+    """`enum` is binding; `meta:enum` only suggests."""
+    allowed = field.get("enum")
+    if isinstance(allowed, list) and allowed:
+        try:
+            known = pa.array(allowed, column.type)
+        except (pa.ArrowException, TypeError, ValueError):
+            return
+        unknown = pc.and_(pc.is_valid(column), pc.invert(pc.is_in(column, value_set=known)))
+        yield from _told(column, unknown, path, f"is none of {', '.join(map(text_of, allowed[:10]))}")
+
+
+def _told(column: pa.Array, wrong: pa.Array, path: str, said: str) -> Iterator[Fault]:
+    for place in _places(wrong):
+        yield Fault(place, path, f"{path}: {text_of(column[place].as_py())[:60]!r} {said}")
+
+
+def _places(flags: pa.Array) -> list[int]:
+    found: list[int] = pc.indices_nonzero(pc.fill_null(flags, False)).to_pylist()
+    return found
