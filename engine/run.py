@@ -20,6 +20,7 @@ from flowledger.steps.client.clock import Clock
 from flowledger.steps.client.limiter import held
 from flowledger.steps.client.platform import Platform
 from flowledger.steps.client.port import Answer
+from flowledger.steps.sources import secret_names
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Step
 
@@ -63,6 +64,7 @@ class Run:
         self._why_stopping = ""
         self._awaited: set[asyncio.Future[None]] = set()
         self.patience_ends = clock.monotonic() + self.spec.retry.deadline
+        platform.redactor.withhold(secret_names(self.spec.source))
 
     # Events
 

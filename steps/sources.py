@@ -13,7 +13,7 @@ from flowledger.steps.source_kind import AuthSpec, Param, SourceKind
 if TYPE_CHECKING:
     from flowledger.steps.spec import Source
 
-__all__ = ["REFUSED", "SOURCES", "AuthSpec", "Param", "SourceKind", "known_kinds", "source_kind"]
+__all__ = ["REFUSED", "SOURCES", "AuthSpec", "Param", "SourceKind", "known_kinds", "secret_names", "source_kind"]
 
 _REST: Final = (
     "is a REST template, not a source of tables: it is explored by objectType=rest, sends JSON by a resource path "
@@ -82,3 +82,10 @@ def source_kind(source: Source | str) -> SourceKind:
     if isinstance(source, str):
         return known_kinds()[source]
     return source.definition or known_kinds()[source.kind]
+
+
+def secret_names(source: Source) -> frozenset[str]:
+    """Names of connection parameters that are secrets: as the kind says, and those that the spec refers to."""
+    kind = source.definition or known_kinds().get(source.kind)
+    names = {name for auth in kind.auths for name in auth.secret_params} if kind is not None else set()
+    return frozenset(names) | {name for name, value in source.connection.params.items() if not isinstance(value, str)}

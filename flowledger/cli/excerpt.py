@@ -32,8 +32,13 @@ class Excerpts:
         number, column = int(found["line"]), int(found["column"])
         if not 0 < number <= len(lines):
             return ()
-        line = without_values_of_secrets(lines[number - 1])
-        if line == lines[number - 1].replace("\t", " ") and _is_about_a_secret(fault[found.end() :]):
+        path, _, what = fault[found.end() :].partition(":")
+        # Which parameters are secrets their kind says, not their names; several may stand on one line.
+        doubtful = "params" in lines[number - 1] or (
+            "params" in PATH.findall(path) and ("{" in lines[number - 1] or "secret" in what)
+        )
+        line = without_values_of_secrets(lines[number - 1], all_values=doubtful)
+        if line == lines[number - 1].replace("\t", " ") and _is_about_a_secret(path, what):
             return ()  # its key stands on another line, so that this one may be the secret
         room = width() - 11
         if not 0 < column <= room:
@@ -51,21 +56,26 @@ class Excerpts:
         return self._files[file]
 
 
-def _is_about_a_secret(fault: str) -> bool:
+def _is_about_a_secret(path: str, what: str) -> bool:
     from flowledger.steps.client.redact import is_secret_key
 
-    return any(is_secret_key(part) for part in PATH.findall(fault.partition(":")[0]))
+    parts = PATH.findall(path)
+    return any(is_secret_key(part) for part in parts) or ("params" in parts and "secret" in what)
 
 
-def without_values_of_secrets(line: str) -> str:
-    """The line with what stands behind a key of a secret left out: people type the secret itself there."""
+def without_values_of_secrets(line: str, *, all_values: bool = False) -> str:
+    """The line with what stands behind a key of a secret left out, or behind any key: people type secrets there."""
     from flowledger.steps.client.redact import is_secret_key
 
     line = line.replace("\t", " ")
     shown, at = "", 0
     while (found := KEY.search(line, at)) is not None:
         shown, at = shown + line[at : found.end()], found.end()
-        if is_secret_key(found["key"]) and line[at : at + 1] not in ("", "{", "["):  # a mapping refers to a secret
+        if (all_values or is_secret_key(found["key"])) and line[at : at + 1] not in (
+            "",
+            "{",
+            "[",
+        ):  # a mapping refers to a secret
             shown, at = shown + "…", _end_of_value(line, at)
     return shown + line[at:]
 

@@ -12,7 +12,7 @@ import html
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
@@ -66,6 +66,8 @@ class Redactor:
         self._pattern = re.compile(r"(?!)")
         self._long_pattern = re.compile(r"(?!)")
         self._long_in_json: tuple[bytes, ...] = ()  # long forms as they stand in a JSON text
+        self._withheld: frozenset[str] = frozenset()  # names within `params` that only a spec knows for secrets
+        self._withheld_in_json: tuple[bytes, ...] = ()
 
     def __repr__(self) -> str:
         return f"Redactor({len(set(self._secrets.values()))} secrets)"
@@ -89,6 +91,14 @@ class Redactor:
         self._long_in_json = tuple(
             json.dumps(form, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass") for form in long
         )
+
+    def withhold(self, names: Iterable[str]) -> None:
+        """From now on replace what stands under these names in a mapping called `params`, whatever they sound like.
+
+        A process that resumes a run never reads the secrets of what is made already, and so cannot know their values.
+        """
+        self._withheld = self._withheld.union(names)
+        self._withheld_in_json = tuple(orjson.dumps(name) for name in self._withheld)
 
     def redact(self, value: Json) -> Json:
         """A JSON value without secrets: a copy, or the value itself if there are none in it."""
@@ -143,17 +153,17 @@ class Redactor:
         # Names are compared without punctuation, so what hides punctuation from the look below is not for it.
         if not text.isascii() or b"\\" in text.replace(b'\\"', b""):
             return False
-        if any(form in text for form in self._inside_bytes):
+        if any(form in text for form in (*self._inside_bytes, *self._withheld_in_json)):
             return False
         bare = text.lower().translate(None, _PUNCTUATION)
         return not any(stem in bare for stem in _STEMS)
 
-    def _redacted(self, value: Json) -> Json:
+    def _redacted(self, value: Json, withheld: frozenset[str] = frozenset()) -> Json:
         if isinstance(value, str):
             return self.redact_text(value)
         if isinstance(value, Mapping):
             return {
-                self.redact_text(str(key)): self._under(_effective_key(str(key), value), item)
+                self.redact_text(str(key)): self._under(_effective_key(str(key), value), item, withheld)
                 for key, item in value.items()
             }
         if isinstance(value, (list, tuple)):
@@ -163,15 +173,15 @@ class Redactor:
             return value if self._without_long(text) == text else self.redact_text(text)
         return value
 
-    def _under(self, key: str, value: Json) -> Json:
+    def _under(self, key: str, value: Json, withheld: frozenset[str]) -> Json:
         """The value of a key. A mapping below a secret's name is looked into: it may be a reference or a schema."""
-        if is_secret_key(key):
+        if key in withheld or is_secret_key(key):
             if isinstance(value, (str, int, float)) and not isinstance(value, bool):
                 text = str(value)
                 return text if not text or text.startswith("<redacted") else self._instead(self.redact_text(key), text)
             if isinstance(value, (list, tuple)):
-                return [self._under(key, item) for item in value]
-        return self._redacted(value)
+                return [self._under(key, item, withheld) for item in value]
+        return self._redacted(value, self._withheld if key == "params" else frozenset())
 
     def _after_key(self, match: re.Match[str]) -> str:
         return f"{match['key']}{match['between']}{self._instead('', match['value'])}"

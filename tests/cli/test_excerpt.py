@@ -70,3 +70,32 @@ def test_an_excerpt_fits_the_terminal(tmp_path: Path, monkeypatch: pytest.Monkey
     file = tmp_path / "spec.yaml"
     file.write_text(f"a: {'x' * 500}\n")
     assert max(map(len, Excerpts().of(f"{file}:1:4 a: too long"))) <= 80
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("      developerToken: hunter2", "developerToken: …"),
+        ("    params: {host: h, developerToken: hunter2}", "params: {host: …, developerToken: …}"),
+        ("      {host: h, developerToken: hunter2}", "{host: …, developerToken: …}"),
+    ],
+)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "source.connection.params.developerToken: a secret must not stand in the spec",
+        "source.connection.params.host: must be text, or a reference to a secret",
+    ],
+)
+def test_a_secret_whose_name_does_not_say_so_is_not_shown(tmp_path: Path, line: str, shown: str, fault: str) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text(f"{line}\n")
+    [excerpt, _] = Excerpts().of(f"{file}:1:5 {fault}")
+    assert excerpt.endswith(f" {shown}")
+
+
+def test_a_value_that_is_no_secret_is_shown(tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text("      port: 80a\n")
+    [excerpt, _] = Excerpts().of(f"{file}:1:13 source.connection.params.port: must be a whole number")
+    assert excerpt.endswith("port: 80a")

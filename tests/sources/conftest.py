@@ -75,6 +75,18 @@ class Place:
     def resume(self, run: str) -> Any:
         return self._sit(api.resume, run)
 
+    def drift(self, run: str) -> Any:
+        return self._sit(api.drift, run)
+
+    def written(self) -> bytes:
+        """Every byte of the journal."""
+        found = []
+        for name in self.disk.names(Path("/journal")):
+            file = self.disk.open(Path("/journal") / name, "read")
+            found.append(file.read(file.size(), 0))
+            file.close()
+        return b"".join(found)
+
     def stored(self, kind: str) -> list[dict[str, Any]]:
         """The objects of a collection, as the platform has them."""
         return self.emulator.world.store.all(kind, "prod")

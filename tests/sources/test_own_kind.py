@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -260,3 +262,29 @@ def test_no_known_kind_is_taken_for_the_users_own(begun: Begun) -> None:
         assert load_spec(begun(kind)).spec.source.definition is None
     with pytest.raises(ValueError, match="flowledger's own"):
         kind_from_mapping(SOURCES["paypal"].model_dump())
+
+
+def test_a_later_process_keeps_no_secret_of_it_although_it_never_read_it_and_the_platform_says_it(
+    begun: Begun, kind_file: Path, own: dict[str, Any], place: Any
+) -> None:
+    own["auths"][0]["params"][2]["name"] = "watchWord"
+    kind_file.write_text(yaml.safe_dump(own, sort_keys=False))
+    spec = load_spec(begun("", kind_file=kind_file)).spec
+    place.serve(emulated(load_kind(kind_file)))
+    place.apply(spec)
+    handle, told = place.emulator.handle, []
+
+    def telling(request: Any) -> Any:
+        response = handle(request)
+        if request.method != "GET" or "/connections/" not in request.raw_path or b'"auth"' not in response.body:
+            return response
+        told.append(request.raw_path)
+        document = json.loads(response.body)
+        document["items"][0]["auth"]["params"]["watchWord"] = "hunter2hunter2"
+        return replace(response, body=json.dumps(document).encode())
+
+    place.emulator.handle = telling
+    assert place.drift(spec.name).exit_code == 0
+    assert told
+    assert b"watchWord" in place.written()
+    assert b"hunter2" not in place.written()
