@@ -81,7 +81,7 @@ def check_schedule(
     start = whole_number(schedule.get("startTime"), strings=options.numeric_strings)
     if start is None:
         fault(400, "CONNECTOR-1317", "startTime must be a whole number of seconds since the epoch")
-    if start * 1000 < world.now_ms() and not start_may_be_past:
+    if start * 1000 < world.callers_now_ms() and not start_may_be_past:
         fault(400, "CONNECTOR-1360", f"startTime {start} has passed")
     if frequency == "once":
         if "interval" in schedule:

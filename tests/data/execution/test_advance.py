@@ -157,3 +157,14 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_another_caller_sees_the_same(flowing: Any) -> None:
     advance(flowing.emulator, HOUR)
     assert len(Caller(flowing.emulator).send("GET", f"{FLOW}/runs").items) == 4
+
+
+def test_a_flow_made_after_the_clock_was_moved_may_start_by_the_callers_clock(ingestion: Any) -> None:
+    ingestion.write(("a", "A", 1))
+    ingestion.provision()
+    advance(ingestion.emulator, HOUR + MINUTE)
+    ingestion.flow()  # its start has passed by the moved clock: the first run is at the next turn
+    ingestion.emulator.count("runs")
+    assert ingestion.runs() == []
+    advance(ingestion.emulator, 14 * MINUTE)
+    assert ingestion.landed() == [["a"]]
