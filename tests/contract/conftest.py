@@ -13,8 +13,10 @@ import pytest
 
 from flowledger.emulator.caller import CATALOG, CONVERSION, FLOW, REGISTRY, Caller
 from flowledger.emulator.core import Emulator
+from flowledger.emulator.options import Options
 from flowledger.emulator.server import Server, run_server, serve
 from tests.contract.plain import Plain
+from tests.contract.route_cases import World
 
 START = 1_700_000_000.0
 PAYPAL = "221c7626-58f6-4eec-8ee2-042b0226f03b"
@@ -188,11 +190,24 @@ def pass_of(clock: HandClock) -> Callable[[Caller], Pass]:
 @pytest.fixture
 def plain(tmp_path: Path) -> Iterator[Plain]:
     """A client that is not ours, connected to an emulator that serves a folder with one table."""
-    sources = tmp_path / "sources"
+    with _plain(tmp_path / "sources", Options()) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A tutorial that was made, where drafts are supported; shared, so that each case makes what it uses up."""
+    with _plain(tmp_path_factory.mktemp("world") / "sources", Options(draft_mode_supported=True)) as client:
+        yield World(client)
+
+
+@contextmanager
+def _plain(sources: Path, options: Options) -> Iterator[Plain]:
     sources.mkdir()
     rows = ["Product_Id,Product_Name,Create_Time", "P-1,Tea,2020-01-01T00:00:00Z", "P-2,Cup,2020-01-02T00:00:00Z"]
+    rows.append("P-3,too,many,fields")
     (sources / "PayPal.Catalog_Products.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    with _served_from_a_thread(Emulator(sources=sources)) as url:
+    with _served_from_a_thread(Emulator(sources=sources, options=options)) as url:
         client = Plain(url)
         yield client
         client.close()
