@@ -43,7 +43,8 @@ class Plane:
         self._world = world
         world.sources = SourceFolder(sources)
         world.lake = Lake(state if state is not None else self._own_folder())
-        mapper_of = partial(Mapper, unpublished=world.options.unpublished_functions)
+        unpublished = world.options.unpublished_functions
+        mapper_of = partial(Mapper, now_ms=world.now_ms, unpublished=unpublished)
         self.execution = Execution(world, time, source=world.sources, mapper_of=mapper_of, lake=world.lake)
 
     def health(self, now_ms: int) -> dict[str, Any]:
