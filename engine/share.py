@@ -143,6 +143,12 @@ class Share:
         """Read the journal anew before the next step is taken: runs that do not share may have gone on meanwhile."""
         self._surveyed = False
 
+    def withdraw(self, run: str) -> None:
+        """Lend nothing of a run any more: its destroy has begun, and what it has in doubt is found by that."""
+        for seat in self._seats.values():
+            seat.known = {id: known for id, known in seat.known.items() if known.run != run}
+            seat.doubts.pop(run, None)
+
     def _seat(self, ledger: Ledger, key: str) -> _Seat:
         return self._seats.setdefault((*_place_of(ledger), key), _Seat())
 

@@ -140,6 +140,7 @@ class Sitting:
             refuse_another_place(ledger, platform)
             if not ledger.destroying or (keep_dataset and not ledger.keep_dataset):
                 await self._keep(book, ledger, DestroyBegun(keep_dataset=keep_dataset))
+            share_of(book).withdraw(ledger.run)
             await self._keep(book, ledger, RunTakenUp(**self._who))
 
         await self._held(book, ledger, opening, destroy_run, verb="destroy")

@@ -154,6 +154,25 @@ def test_a_run_that_is_being_destroyed_lends_nothing(yard: Any, died: type[BaseE
     assert found_from(yard, "run-01", "create_base_connection")[0] is How.CREATED
 
 
+def test_what_is_being_destroyed_in_the_same_process_is_lent_to_nobody(yard: Any) -> None:
+    async def story(**options: Any) -> None:
+        begun = asyncio.Event()
+
+        def told(number: int, doc: Any) -> None:
+            if doc["kind"] == "destroy_begun/1":
+                begun.set()
+
+        await apply_many(yard.specs(1), **options)
+        destroying = asyncio.create_task(api.destroy("run-00", on_event=told, **options))
+        await begun.wait()
+        assert (await apply_many(yard.specs(2)[1:], **options)).exit_code == 0
+        await destroying
+
+    yard.sit(story)
+    assert found_from(yard, "run-01", "create_base_connection")[0] is How.CREATED
+    assert [one["step"] for one in yard.ledger("run-00").left] == ["find_or_create_sink"]  # found by a list, and in use
+
+
 def test_a_long_lived_program_shares_what_a_run_alone_has_made_in_between(yard: Any) -> None:
     first, alone, last = yard.specs(3)
     params = {**alone.source.connection.params, "clientId": "somebody else's"}
