@@ -1,11 +1,13 @@
 """Many runs against a server that allows so many requests a second: how much of that is used, and what a run costs.
 
 Each measurement is one `apply_many` in a process of its own against a canned server in another, whose token bucket
-lets R requests a second through and answers 429 to the others. Prints medians: the part of R that was used over all
-(from the first request to the last) and in the steady state (without the first two seconds and the last one), the part
-of the requests that was answered 429, and how much memory a run takes (growth of the peak, over runs). Asserts nothing.
+lets R requests a second through, a tenth of a second's worth of them at once (two at least), and answers 429 to the
+others. R is chosen such that each takes 20 to 40 seconds. Prints medians: the part of R that was used over all (from
+the call of `apply_many` to its return: all that a user waits for) and in the steady state (without the first two
+seconds and the last one), the part of the requests that was answered 429, and how much memory a run takes (growth of
+the peak, over runs). Asserts nothing.
 
-    python benchmarks/fleet.py [--runs 10:200,100:200,1000:1000] [--repeats 3] [--parallel 50] [--burst 0.1]
+    python benchmarks/fleet.py [--runs 10:8,100:70,1000:500] [--repeats 3] [--parallel 50] [--burst 0.1]
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.canned import canned_server
 from benchmarks.overhead import EXAMPLE, environment
 
+LEAST_BURST = 2.0  # requests: a bucket of one is full, and loses calls, whenever one comes a little late
 WARM_UP = 20  # runs in another journal before anything is measured: what is loaded once is no run's memory
 SKIPPED = 2.0  # seconds at the start that are not the steady state
 TAIL = 1.0  # seconds at the end that are not: fewer and fewer runs are left
@@ -54,12 +57,12 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def child(url: str, folder: Path, runs: int, parallel: int) -> None:
+def child(url: str, unlimited: str, folder: Path, runs: int, parallel: int) -> None:
     """Be the process that is measured, and print what was measured."""
 
     async def main() -> dict[str, Any]:
-        for name, count in (("warm-up", WARM_UP), ("journal", runs)):
-            platform = platform_from_env(environment(url), clock=SystemClock())
+        for name, count, server in (("warm-up", WARM_UP, unlimited), ("journal", runs, url)):
+            platform = platform_from_env(environment(server), clock=SystemClock())
             with await asyncio.to_thread(Journal.open, folder / name) as journal:
                 gc.collect()
                 gc.freeze()
@@ -68,7 +71,7 @@ def child(url: str, folder: Path, runs: int, parallel: int) -> None:
                 seconds, busy, after = time.perf_counter() - began, time.process_time() - cpu, peak()
             await platform.close()
             assert report.exit_code == 0, report.summary()
-            counted = await asyncio.to_thread(taken, url)
+        counted = await asyncio.to_thread(taken, url)
         return {
             "seconds": seconds,
             "cpu": busy,
@@ -101,10 +104,10 @@ class Measure:
     requests: int
 
 
-def measure(url: str, rate: float, runs: int, parallel: int, folder: Path) -> Measure:
+def measure(url: str, unlimited: str, rate: float, runs: int, parallel: int, folder: Path) -> Measure:
     """Begin with empty journals, drive all of them, and take the figures."""
     folder.mkdir()
-    words = [sys.executable, __file__, "--child", url, "--runs", str(runs), "--parallel", str(parallel)]
+    words = [sys.executable, __file__, "--child", url, unlimited, "--runs", str(runs), "--parallel", str(parallel)]
     done = subprocess.run([*words, "--folder", str(folder)], stdout=subprocess.PIPE, text=True, check=True)
     told = json.loads(done.stdout)
     bins = told["counted"]
@@ -125,16 +128,17 @@ def measure(url: str, rate: float, runs: int, parallel: int, folder: Path) -> Me
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", default="10:200,100:200,1000:1000", help="runs:requests a second, comma-separated")
+    parser.add_argument("--runs", default="10:8,100:70,1000:500", help="runs:requests a second, comma-separated")
     parser.add_argument("--repeats", type=int, default=3, help="measurements of each")
     parser.add_argument("--parallel", type=int, default=DEFAULT_PARALLEL, help="runs at a time")
     parser.add_argument("--burst", type=float, default=0.1, help="seconds' worth of requests that may come at once")
     parser.add_argument("--retry-after", action="store_true", help="the 429s say Retry-After: 1")
     parser.add_argument("--folder", type=Path, default=Path(), help="where journals go: the disk to measure on")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        child(options.child, options.folder, int(options.runs), options.parallel)
+        url, unlimited = options.child
+        child(url, unlimited, options.folder, int(options.runs), options.parallel)
         return
     base = Path(tempfile.mkdtemp(prefix="fleet-", dir=options.folder)).resolve()
     header = ("runs", "R", "requests", "seconds", "of R, all", "of R, steady", "429", "KB a run", "CPU ms/req")
@@ -142,9 +146,11 @@ def main() -> None:
     try:
         for pair in options.runs.split(","):
             runs, rate = (int(part) for part in pair.split(":"))
-            with canned_server(rate, max(1.0, rate * options.burst), retry_after=options.retry_after) as url:
+            burst = max(LEAST_BURST, rate * options.burst)
+            limited = canned_server(rate, burst, retry_after=options.retry_after)
+            with limited as url, canned_server() as unlimited:
                 all_of = [
-                    measure(url, rate, runs, options.parallel, base / f"{runs}-{repeat}")
+                    measure(url, unlimited, rate, runs, options.parallel, base / f"{runs}-{repeat}")
                     for repeat in range(options.repeats)
                 ]
             row = (

@@ -295,6 +295,8 @@ class _Fleet:
         halt = Halt()  # of this fleet alone: what ends it need not end what else the caller drives
         unlisten = self._halt.listen(halt.request)
         log.info("driving many runs", runs=len(wanted), parallel=self._parallel)
+        if min(self._parallel, len(wanted)) > 1:
+            platform.slots.start_gently()
 
         def end(outcome: RunOutcome) -> None:
             outcomes[outcome.run] = outcome

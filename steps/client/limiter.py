@@ -13,6 +13,7 @@ from collections import deque
 from types import TracebackType
 from typing import Final
 
+from flowledger.steps.client.allowance import Allowance
 from flowledger.steps.client.clock import Clock
 
 AT_ONCE: Final = 100  # calls under way at the same time, as many as the HTTP port has connections
@@ -21,23 +22,28 @@ FAST_UNTIL: Final = 8.0  # calls under way up to which each answer allows one mo
 SLOWER: Final = 0.2  # how much of a call each answer adds from there on
 FIRST_RATE: Final = 400.0  # calls a second at the start: more than one run makes
 DOUBLED_IN: Final = 0.25  # seconds in which the first rate doubles
+GENTLE_RATE: Final = 10.0  # calls a second at the start of many runs
+GENTLE_CALLS: Final = 4.0  # answers at least between doublings of that
+GENTLE_ROUNDS: Final = 1.5  # times that a call takes, at least, between them
 UNBOUNDED: Final = 20_000.0  # calls a second from which nobody could tell the difference any more
 LONGEST_PAUSE: Final = 60.0  # seconds: what Retry-After may ask of everybody; a run's own wait obeys its spec
-MARGIN: Final = 0.02  # how far below the measured rate calls go after a 429
-CREEP: Final = 0.01  # growth a second of a rate that was measured, doubled every `DOUBLED_AFTER` without a 429
-DOUBLED_AFTER: Final = 15.0  # seconds
-EXPLORE: Final = 0.4  # growth a second of a rate that is only a guess, and of any rate at most
-FIRST_GUESS: Final = 0.8  # of what was let through lately
-LEAST_GUESS: Final = 10.0  # calls a second, where little or nothing was let through yet
-SURE: Final = 0.12  # how far apart, in parts, two bounds of the limit may lie for the lower to be taken as it is
-FEWEST: Final = 8  # calls let through from which anything can be measured
-TOO_FAST: Final = 0.75  # what is left of a rate that was refused before that
-UNSURE: Final = 0.1  # growth a second after that
+MARGIN: Final = 0.02  # how far below the limit that was found calls go
+OFTEN: Final = 0.011  # part of the answers that say 429, from which on the pace is more careful
+ALLOWED_AT_FIRST: Final = 0.5  # answers that may say 429 besides
+CREEP: Final = 0.01  # growth a second of a rate that was found, more with every `DOUBLED_AFTER` without a 429
+CAREFULLY_BELOW: Final = 40.0  # calls a second, below which it grows more slowly, since each 429 is a larger part
+DOUBLED_AFTER: Final = 8.0  # seconds
+CALLS_AFTER: Final = 200.0  # and calls
+RARELY: Final = 12.0  # how much more slowly it grows where a 429 costs a pause of a second
+EXPLORE: Final = 0.8  # growth a second at most
+FOUND_WITHIN: Final = 1.25  # how far apart, in parts, two bounds of the limit may lie for it to be found
+FIRST_APART: Final = 1.3  # how far apart they are taken to lie after one 429
+CROSSED_IN: Final = 3.0  # seconds in which a rate grows from bound to bound
+TOO_FAST: Final = 0.5  # what is left of a rate that was refused before anything was let through
 LONGEST_ROUND: Final = 1.0  # seconds that a call is taken to be on its way at most
 CREDIT: Final = 0.05  # seconds of lateness that may be made up for: a busy loop wakes late, and must not lose calls
 FORGOTTEN_AFTER: Final = 60.0  # seconds without anybody waiting, after which calls are not spaced any more
 SLOWEST: Final = 0.2  # calls a second: whatever happens, somebody goes on asking
-BIN: Final = 0.5  # seconds: what was let through is counted in such pieces before there is a rate
 
 
 class Limiter:
@@ -57,16 +63,20 @@ class Limiter:
         self._alarm_at = 0.0
         self._rate = FIRST_RATE
         self._open = True  # nobody has said 429 yet, and the rate only keeps a start from being a stampede
-        self._measured = False  # the rate was taken from what was let through
+        self._gentle = False  # many runs begin together
+        self._ceiling = math.inf  # calls a second that the answers so far allow a gentle start
+        self._allowance = Allowance()
+        self._found = 0.0  # calls a second that the platform allows; 0: not known well enough
         self._growth = EXPLORE  # a second; the less is known of the limit the more
         self._next_at = 0.0
         self._paused_until = 0.0
         self._scarce_at = clock.monotonic()  # when somebody last waited for the pace
         self._scarce_from = 0.0  # since when somebody has been waiting for it, and the rate has not grown
         self._slowed_at = 0.0  # when a 429 last changed the pace
+        self._look_again_at = math.inf  # what was sent until then had not been answered when the pace was chosen
         self._pauses = 0.0  # seconds of pause since then
-        self._accepted = 0  # answers other than 429 since then
-        self._bin_at, self._bin, self._last_bin = clock.monotonic(), 0, 0
+        self._round = 0.0  # seconds that a call took lately
+        self._answers = 0
         self.throttled = 0  # answers that said 429
 
     @property
@@ -78,6 +88,11 @@ class Limiter:
     def under_way(self) -> int:
         """Slots that are held."""
         return self._under_way
+
+    def start_gently(self) -> None:
+        """Many runs are about to begin at the same time: feel the way up, unless there is a pace already."""
+        if self._open and not self._answers and not self._under_way:
+            self._gentle, self._rate, self._ceiling = True, GENTLE_RATE, GENTLE_RATE
 
     # Slots
 
@@ -133,79 +148,74 @@ class Limiter:
         down is old news, except for its Retry-After.
         """
         now = self._clock.monotonic()
-        if not throttled and asked is None:
-            self._count(now, began)
-            if self._under_way >= int(self._window) - 1 and self._window < self._at_once:
-                self._window = min(self._window + (1.0 if self._window < FAST_UNTIL else SLOWER), float(self._at_once))
-            return
+        self._answers += 1
+        self._round += (now - began - self._round) * (0.2 if self._round else 1.0)
+        if throttled or asked is None:
+            self._allowance.note((began + now) / 2, good=not throttled)
+        if began > self._look_again_at:
+            self._look_again_at = math.inf
+            self._choose()
         if asked is not None:
             until = now + min(max(asked, 0.0), LONGEST_PAUSE)
             if until > self._paused_until:
                 self._pauses += until - max(now, self._paused_until)
                 self._paused_until = until
-        if not throttled:
-            return
-        self.throttled += 1
-        if self._open or began >= self._slowed_at:
-            self._slow_down(now, began)
+        elif not throttled:
+            self._ceiling *= 2 ** (1 / GENTLE_CALLS)
+            if self._under_way >= int(self._window) - 1 and self._window < self._at_once:
+                self._window = min(self._window + (1.0 if self._window < FAST_UNTIL else SLOWER), float(self._at_once))
+        if throttled:
+            self.throttled += 1
+            if self._open or began >= self._slowed_at:
+                self._slow_down(now, began)
 
     def _slow_down(self, now: float, began: float) -> None:
-        """Take a new rate from what was let through since the last 429.
-
-        Then the platform's allowance was used up, and now it is again. What came through in between is all that it
-        gave, if it lost nothing by being full; so the limit is that much at least, and less than what was tried.
-        """
-        if self._open:
-            self._rate, self._open, self._growth = self._first_guess(now), False, EXPLORE
-        else:
-            span = began - self._slowed_at
-            busy = span - min(self._pauses, span)
-            least, most = self._accepted / max(span, 1e-3), self._rate
-            if busy < span:  # what a pause had saved up came on top
-                most = min(most, self._accepted / max(busy, 1e-3))
-            if self._accepted < FEWEST:
-                # One after a measured rate may be chance: calls do not arrive as evenly as they were sent.
-                self._rate *= 1 - 2 * MARGIN if self._measured else TOO_FAST
-                self._growth, self._measured = max(self._growth, UNSURE), False
-            else:
-                least, self._measured = min(least, most), True
-                apart = most / least - 1
-                # Few calls, or bounds far apart, say little: the rate must be free to move.
-                unsure = max(apart / 2 if apart > SURE else 0.0, 0.25 / math.sqrt(self._accepted))
-                self._growth = min(max(CREEP, unsure), EXPLORE)
-                self._rate = (1 - MARGIN) * (least * (1 + apart) ** 0.25 if apart > SURE else least)
-        self._rate = max(self._rate, SLOWEST)
+        """A 429 is news: the bucket was empty. Choose a pace now, and again once what is under way was answered."""
+        self._open = False
+        self._allowance.emptied((began + now) / 2, self._rate)
+        self._choose()
+        self._look_again_at = now
         # What was sent before reaches the platform for as long as a call takes; then it is as empty as it was.
         self._slowed_at = now + min(now - began, LONGEST_ROUND)
         self._scarce_at = now
         self._pauses = max(0.0, self._paused_until - self._slowed_at)
-        self._accepted = 0
         self._next_at = max(self._next_at, now + 1 / self._rate)
 
-    def _count(self, now: float, began: float) -> None:
-        if began >= self._slowed_at:
-            self._accepted += 1
-        if now - self._bin_at >= BIN:
-            self._last_bin = self._bin if now - self._bin_at < 2 * BIN else 0
-            self._bin, self._bin_at = 0, now
-        self._bin += 1
-
-    def _first_guess(self, now: float) -> float:
-        """A part of what was let through lately, since a burst that was let through says too much."""
-        spent = now - self._bin_at + (BIN if self._last_bin else 0.0)
-        guess = FIRST_GUESS * (self._bin + self._last_bin) / max(spent, 0.1)
-        return min(max(guess, LEAST_GUESS), self._rate)
+    def _choose(self) -> None:
+        """Choose a rate and how fast it may grow, by how much is known of the limit."""
+        bounds = self._allowance.bounds()
+        if bounds is None:
+            self._rate = max(min(self._rate * TOO_FAST, GENTLE_RATE), SLOWEST)
+            self._growth, self._found = EXPLORE, 0.0
+            return
+        low, high = bounds
+        if low <= self._found <= high:
+            low = high = 0.995 * self._found  # nothing speaks against what was found before
+        middle, apart = math.sqrt(low * high), high / low
+        if self._allowance.episodes < 2:  # one 429 and what came right after it prove little
+            apart = max(apart, FIRST_APART)
+        if apart <= FOUND_WITHIN:
+            # Where 429s are more than they should be, stay further below, and look more rarely whether more is allowed.
+            often = min(max(1.0, self.throttled / (OFTEN * self._answers + ALLOWED_AT_FIRST)), 2.0)
+            self._found, self._rate = middle, (1 - MARGIN * min(often, 1.5)) * middle
+            self._growth = CREEP * min(1.0, middle / CAREFULLY_BELOW) / often**2
+        else:
+            self._found, self._rate = 0.0, middle
+            self._growth = min(math.log(apart) / CROSSED_IN, EXPLORE)
+        self._rate = max(self._rate, SLOWEST)
 
     def _grow(self, now: float) -> None:
         """The rate creeps up, but only while somebody wants more than it gives."""
         span = min(now - self._scarce_from, 0.25)
         self._scarce_from = now
         if self._open:
-            self._rate = min(self._rate * 2 ** (span / DOUBLED_IN), UNBOUNDED)
+            doubled_in = max(GENTLE_ROUNDS * self._round, 0.05) if self._gentle else DOUBLED_IN
+            self._rate = min(self._rate * 2 ** (span / doubled_in), self._ceiling, UNBOUNDED)
             return
-        quiet = now - self._slowed_at
-        growth = self._growth / (1 + 5 * self._pauses)  # where a 429 costs a pause, they had better be rare
-        self._rate *= 1 + min(growth * 2 ** min(quiet / DOUBLED_AFTER, 6.0), EXPLORE) * span
+        growth = self._growth * 2 ** min((now - self._slowed_at) / max(DOUBLED_AFTER, CALLS_AFTER / self._rate), 6.0)
+        if self._found:  # where a 429 costs a pause, they had better be rare
+            growth /= 1 + (RARELY - 1) * min(self._pauses, 1.0)
+        self._rate *= 1 + min(growth, EXPLORE) * span
 
     # Giving out slots
 
@@ -216,6 +226,8 @@ class Limiter:
         self._under_way += 1
         if now - self._scarce_at > FORGOTTEN_AFTER:
             self._rate, self._open, self._scarce_at = FIRST_RATE, True, now
+            self._gentle, self._ceiling, self._found = False, math.inf, 0.0
+            self._allowance.forget()
         self._next_at = max(self._next_at, now - CREDIT) + 1 / self._rate
 
     def _live_waiters(self) -> bool:
