@@ -81,7 +81,7 @@ def _bundled(part: Any, own: dict[str, Any]) -> Any:
 
 
 def _folder() -> Traversable:
-    return files("flowledger.cli") / "schemas"
+    return files("flowledger.cli.schemas")
 
 
 def register(app: typer.Typer) -> None:
