@@ -24,6 +24,7 @@ LONGEST_WAIT = 10.0  # seconds
 # What the platform says of an object that cannot be deleted yet (platform-api.md §8.4).
 UNDER_WAY = frozenset(f"FLOW-{code}-400" for code in (1416, 1417, 1420, 1421, 1457, 1458))
 IN_USE = frozenset({"FLOW-1418-400", "FLOW-1447-400"})
+USED = "used by "  # begins the reason for which an object in use is left
 STOPPED_ALREADY = frozenset({"FLOW-1409-400", "FLOW-1422-400"})  # of a stop: the flow is in no state to be stopped
 
 
@@ -125,14 +126,16 @@ async def _at_rest(ctx: StepContext, doomed: Doomed, live: Json | None) -> Json 
 async def _refuse_what_is_used(run: Run, ctx: StepContext, doomed: Doomed) -> None:
     users = await users_of(run, ctx, doomed.step, doomed.id)
     if users:
-        raise Kept(f"used by {', '.join(users)}")
+        raise Kept(f"{USED}{', '.join(users)}")
 
 
 async def users_of(run: Run, ctx: StepContext, step: Step, id: str) -> list[str]:
     """What refers to the object `id` of a step on the platform, and the runs of this journal that build on it."""
     gone = {id for (_, id), removal in run.ledger.removals.items() if removal.gone}
-    # A mapping set of ours that has to stay does nothing, and holds nothing (platform-api.md §9).
-    idle = {removal.id for removal in run.ledger.removals.values() if removal.left}
+    # A mapping set of ours that has to stay does nothing, and holds nothing (platform-api.md §9), unless it is in use.
+    idle = {
+        removal.id for removal in run.ledger.removals.values() if removal.left and not removal.left.startswith(USED)
+    }
     users = [
         str(user)
         for user in await referrers(ctx, step.kind, id, gone=gone)

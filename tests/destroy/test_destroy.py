@@ -331,6 +331,21 @@ def test_a_base_connection_of_ours_that_somebodys_dataflow_uses_is_left(bench: A
     assert f"/connections/{base}" not in "".join(bench.deletes())
 
 
+def test_a_mapping_set_of_ours_that_somebodys_dataflow_uses_keeps_its_schema(bench: Any) -> None:
+    bench.apply()
+    mapping, schema = bench.id_of("create_mapping_set"), bench.id_of("create_target_schema")
+    flow = bench.twin_of(
+        "flows", bench.id_of("create_flow"), name="theirs", description="", sourceConnectionIds=["theirs"],
+        targetConnectionIds=["theirs"],
+    )  # fmt: skip
+    report = bench.destroy()
+    assert report.exit_code == 0
+    why = {one.id: one.why for one in report.left}
+    assert why[mapping] == f"used by flows/{flow} (theirs)"
+    assert why[schema].startswith(f"used by mappingSets/{mapping}")
+    assert bench.is_there("schemas", schema)
+
+
 def test_with_keep_dataset_the_data_its_schema_and_its_field_group_stay_also_when_it_is_called_again(
     bench: Any, nothing: dict[str, int]
 ) -> None:
