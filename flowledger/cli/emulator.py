@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowledger.cli import advance, background, emulator_document, faults
+from flowledger.cli import advance, background, emulator_document, faults, generate
 from flowledger.cli.command import Voice, command, run_async
 from flowledger.cli.emulator_options import DEFAULTS
 
@@ -188,5 +188,6 @@ command(
 )(start)
 background.register(app)
 advance.register(app)
+generate.register(app)
 faults.register(app)
 emulator_document.register(app)
