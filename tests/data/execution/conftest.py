@@ -201,3 +201,13 @@ def ingestion_with(folder: Path, tmp_path: Path, clock: HandClock) -> Iterator[C
 @pytest.fixture
 def ingestion(ingestion_with: Callable[..., Ingestion]) -> Ingestion:
     return ingestion_with()
+
+
+@pytest.fixture
+def ingestion_class() -> type[Ingestion]:
+    return Ingestion
+
+
+@pytest.fixture
+def hand_clock() -> type[HandClock]:
+    return HandClock
