@@ -40,6 +40,7 @@ from flowledger.errors import (
     InDoubt,
     Interrupted,
     JournalError,
+    NotThere,
     StepError,
     TryLater,
     UsageError,
@@ -168,9 +169,11 @@ class Sitting:
 
         async def keep(events: Sequence[FlowRunSeen], patient: bool) -> None:
             async with opened(self._journal, lock_timeout=self._lock_timeout if patient else 0.0) as book:
-                known = ledger_of(ledger.run, book.events(ledger.run)).flow_runs
+                now = ledger_of(ledger.run, book.events(ledger.run))
+                if now.nonce != ledger.nonce:  # pruned: an event now would be one of a run that never began
+                    raise NotThere(f"run {ledger.run} is not in the journal {place} any more", hint="flowledger runs")
                 for event in events:
-                    if known.get(event.id) != event:  # another watch may have seen it first
+                    if now.flow_runs.get(event.id) != event:  # another watch may have seen it first
                         doc = event.doc(at=self._clock.wall(), mono=self._clock.monotonic())
                         await book.append(ledger.run, platform.redactor.without_long_secrets(doc))
 

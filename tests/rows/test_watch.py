@@ -10,6 +10,7 @@ import pytest
 from flowledger.engine import api
 from flowledger.engine.ledger import RunState
 from flowledger.errors import NotPermitted, NotThere, Unreachable, UsageError
+from flowledger.journal import Journal
 from flowledger.steps.client.inprocess import Fate
 
 GOOD = {"status": "success", "input_records": 715, "output_records": 715, "batches": ["01EF"]}
@@ -173,3 +174,17 @@ def test_a_revoked_token_is_renewed_once_and_a_missing_right_is_told(provisioned
     bench.emulator.faults.add(route="GET /runs", kind="answer", status=403, times=5)
     with pytest.raises(NotPermitted):
         bench.watch(runs=2)
+
+
+def test_a_run_that_is_pruned_while_it_is_watched_gets_no_event_any_more(
+    provisioned: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provisioned.put_run(**GOOD)
+
+    def prune(seen: Any) -> None:
+        monkeypatch.setattr(Journal, "events", lambda self, run: [])
+
+    with pytest.raises(NotThere, match="not in the journal"):
+        provisioned.sit(api.watch, provisioned.spec.name, on_run=prune)
+    monkeypatch.undo()
+    assert "flow_run_seen/1" not in provisioned.kinds_of_events()
