@@ -15,6 +15,9 @@ from jsonschema.exceptions import best_match
 
 from flowledger.cli.app import app
 from flowledger.cli.schema import schema_of, schemas
+from flowledger.cli.watch import fields_of
+from flowledger.engine.events import FlowRunSeen
+from flowledger.engine.watch import WatchReport
 
 NAMES = [name for name in schemas() if name != "spec"]
 PARTS = {"apply-many", "plan-many", "resume-plan", "destroy-plan", "error"}  # no verb of their own
@@ -229,3 +232,21 @@ def test_what_the_emulators_verbs_print_is_what_their_schemas_say(connected: Any
     check("emulator-faults-list", connected("emulator", "faults", "list", "--json").json)
     check("emulator-status", connected("emulator", "status", "--url", emulator.url, "--json").json)
     check("emulator-advance", connected("emulator", "advance", "1s", "--url", emulator.url, "--json").json)
+
+
+def test_each_line_of_a_watch_is_what_its_schema_says(provisioned: Any, emulator: Any) -> None:
+    event = FlowRunSeen(
+        id="r1", status="success", came="success", rows_in=3, rows_out=2, rows_failed=1, created_ms=1, started_ms=2,
+        completed_ms=None, errors=(("C-1", "no"),), batches=("b1",),
+    )  # fmt: skip
+    line = {"schema_version": 1, "watch": "flow_run", "run": "paypal-products", **fields_of(event)}
+    report = WatchReport(run="paypal-products", flow="f1", flow_runs=(event,), failed=(), ended="enough",
+                         waited_for=False, journal="journal")  # fmt: skip
+    check("watch", json.loads(json.dumps(line)))
+    check("watch", json.loads(json.dumps(report.to_json())))
+
+    ran = provisioned("watch", "paypal-products", "--until", "200ms", "--every", "100ms", "--json")
+    assert ran.out, ran.err
+    for text in ran.out.splitlines():
+        check("watch", json.loads(text))
+    check("watch", provisioned("watch", "nobody", "--json").json)
