@@ -30,7 +30,9 @@ from flowledger.emulator.data.kinds import (
     utf8,
 )
 
-BLOCK: Final = 16 * 2**20  # bytes of a CSV that are parsed at a time: a row may be almost as long
+BLOCK: Final = 4 * 2**20  # bytes of a CSV that are parsed at a time
+LONG_BLOCK: Final = 32 * 2**20  # the same where a row is longer than that; no row may be longer than this
+HEADER: Final = 2**20  # bytes in which a CSV's names must be
 LINES: Final = 8 * 2**20  # bytes of JSON Lines that are parsed at a time
 LONGEST_LINE: Final = 64 * 2**20  # bytes
 LOOKED_AT: Final = 4 * 2**20  # bytes from which the types of columns are told
@@ -92,7 +94,7 @@ def read(path: Path, shape: Shape, rows: int) -> Iterator[Rows | Broken]:
 def _csv_header(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
-            start = file.read(BLOCK)
+            start = file.read(HEADER)
     except OSError as fault:
         raise SourceUnreadable(f"{path.name}: {fault.strerror}") from fault
     if not start.strip():
@@ -110,8 +112,41 @@ def _csv_header(path: Path) -> list[str]:
     return names
 
 
-def _csv_tables(path: Path, names: Sequence[str], *, size: int, block: int) -> Iterator[pa.Table | Broken]:
-    """Tables of bytes, one a block; what is broken comes before the table in which it would have been."""
+class _RowTooLong(Exception):
+    """A row does not fit into a block."""
+
+
+def _csv_tables(path: Path, names: Sequence[str], *, size: int) -> Iterator[pa.Table | Broken]:
+    """Tables of bytes; what is broken comes before the table in which it would have been. Raises SourceUnreadable."""
+    rows = broken = 0
+    try:
+        for part in _csv_blocks(path, names, size=size, block=BLOCK):
+            yield part
+            if isinstance(part, Broken):
+                broken += 1
+            else:
+                rows += len(part)
+        return
+    except _RowTooLong:
+        pass  # once more in longer blocks, and on from where this ended
+    try:
+        for part in _csv_blocks(path, names, size=size, block=LONG_BLOCK):
+            if isinstance(part, Broken):
+                broken -= 1
+                if broken < 0:
+                    yield part
+            else:
+                table = part.slice(min(rows, len(part)))
+                rows -= len(part) - len(table)
+                yield table
+    except _RowTooLong as fault:
+        longest = f"{LONG_BLOCK / 2**20:g} MB"
+        raise SourceUnreadable(
+            f"{path.name}: {fault}: a row is longer than {longest}, or a quote is never closed"
+        ) from fault
+
+
+def _csv_blocks(path: Path, names: Sequence[str], *, size: int, block: int) -> Iterator[pa.Table | Broken]:
     broken: list[Broken] = []
 
     def told(row: Any) -> str:
@@ -125,9 +160,7 @@ def _csv_tables(path: Path, names: Sequence[str], *, size: int, block: int) -> I
         with pa.OSFile(str(path), "rb") as whole, whole.get_stream(0, size) as file:
             reader = pacsv.open_csv(
                 file,
-                read_options=pacsv.ReadOptions(
-                    use_threads=False, block_size=block, column_names=list(names), skip_rows=0, skip_rows_after_names=0
-                ),
+                read_options=pacsv.ReadOptions(use_threads=False, block_size=block, column_names=list(names)),
                 parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=told),
                 convert_options=pacsv.ConvertOptions(
                     column_types={name: pa.binary() for name in names},
@@ -146,12 +179,10 @@ def _csv_tables(path: Path, names: Sequence[str], *, size: int, block: int) -> I
             yield from broken
     except pa.ArrowInvalid as fault:
         yield from broken
-        at = at_row(seen)
+        seen += len(broken)
         if "straddling" in str(fault):
-            raise SourceUnreadable(
-                f"{path.name}: {at}: a row is longer than {block // 2**20} MB, or a quote is never closed"
-            ) from fault
-        raise SourceUnreadable(f"{path.name}: {at}: {fault}") from fault
+            raise _RowTooLong(at_row(seen)) from fault
+        raise SourceUnreadable(f"{path.name}: {at_row(seen)}: {fault}") from fault
     except OSError as fault:
         raise SourceUnreadable(f"{path.name}: {at_row(seen)}: {fault}") from fault
 
@@ -164,7 +195,7 @@ def at_row(seen: int) -> str:
 def _csv_shape(path: Path) -> Shape:
     names = _csv_header(path)
     size = path.stat().st_size
-    for table in _csv_tables(path, names, size=size, block=BLOCK):
+    for table in _csv_tables(path, names, size=size):
         if isinstance(table, Broken):
             continue
         head = table.slice(0, ROWS_LOOKED_AT)
@@ -182,7 +213,7 @@ def _csv_rows(path: Path, shape: Shape, rows: int) -> Iterator[Rows | Broken]:
     columns = [types.get(name) or Column(name, "string") for name in names]
     next_row, skipped = 1, set[int]()
     size = path.stat().st_size
-    for table in _closed(path, size, _csv_tables(path, names, size=size, block=BLOCK)):
+    for table in _closed(path, size, _csv_tables(path, names, size=size)):
         if isinstance(table, Broken):
             skipped.add(table.row)
             yield table

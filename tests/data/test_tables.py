@@ -321,10 +321,25 @@ def test_a_quote_that_is_never_closed_is_told_with_its_row(folder: Path, sources
     assert "a quote is never closed" in broken[0].reason
 
 
-def test_a_row_longer_than_a_block_is_told_with_the_row_before(
+def test_a_row_longer_than_a_block_is_read_after_the_rows_before_it(
     folder: Path, sources: SourceFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flowledger.emulator.data.readers.BLOCK", 2**20)
+    monkeypatch.setattr("flowledger.emulator.data.readers.BLOCK", 2**12)
+    lines = [f"{n},{'y' * (20_000 if n == 700 else 10)}" if n % 90 else f"{n}" for n in range(1, 1001)]
+    (folder / "t.csv").write_text("a,b\n" + "\n".join(lines) + "\n")
+
+    rows, broken = everything(sources, "t")
+
+    assert [row["a"] for row in rows] == [n for n in range(1, 1001) if n % 90]
+    assert [one.row for one in broken] == list(range(90, 1001, 90))
+    assert len(rows[[row["a"] for row in rows].index(700)]["b"]) == 20_000
+
+
+def test_a_row_longer_than_the_longest_block_is_told_with_the_row_before(
+    folder: Path, sources: SourceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowledger.emulator.data.readers.BLOCK", 2**12)
+    monkeypatch.setattr("flowledger.emulator.data.readers.LONG_BLOCK", 2**20)
     (folder / "t.csv").write_text("a,b\n1,x\n2," + "y" * 3 * 2**20 + "\n")
 
     with pytest.raises(SourceUnreadable, match=r"after row 1: a row is longer than 1 MB"):
