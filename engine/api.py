@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from flowledger.engine.dataset import Dataset
 from flowledger.engine.driftcheck import DriftReport
 from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, ledger_of
@@ -181,6 +182,24 @@ async def watch(
     sitting = Sitting(journal, platform, None, halt, lock_timeout, clock, chance)
     ledger, place = read_ledger(run, journal)
     return await sitting.watch(ledger, place, until=until or Until(), every=every, on_run=on_run)
+
+
+def dataset(
+    run: str,
+    *,
+    journal: JournalLike = DEFAULT_JOURNAL,
+    platform: Platform | None = None,
+    halt: Halt | None = None,
+    clock: Clock | None = None,
+    chance: random.Random | None = None,
+) -> Dataset:
+    """The dataset of a run, to be read: `await dataset(run).to_arrow()` (needs the extra `data`).
+
+    `platform` comes from the `FLOWLEDGER_*` environment if it is not given, at each read. Nothing is journaled, and
+    the journal's lock is not taken. Raises NotThere if the journal knows no such run, or it has no dataset yet.
+    """
+    ledger, _ = read_ledger(run, journal)
+    return Dataset(ledger, platform=platform, halt=halt, clock=clock, chance=chance)
 
 
 async def status(run: str, *, journal: JournalLike = DEFAULT_JOURNAL) -> Report:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flowledger.engine.api import (
         apply,
         apply_sync,
+        dataset,
         destroy,
         destroy_sync,
         drift,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         watch,
         watch_sync,
     )
+    from flowledger.engine.dataset import Dataset
     from flowledger.engine.driftcheck import Drift, DriftReport, Twin
     from flowledger.engine.fleet import (
         FleetReport,
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AppendOnlyError",
     "Conflict",
+    "Dataset",
     "DiskFull",
     "Drift",
     "DriftReport",
@@ -108,6 +111,7 @@ __all__ = [
     "apply_many",
     "apply_many_sync",
     "apply_sync",
+    "dataset",
     "destroy",
     "destroy_sync",
     "drift",
@@ -128,6 +132,7 @@ _HOMES: Final = {
     "flowledger.engine.api": (
         "apply",
         "apply_sync",
+        "dataset",
         "destroy",
         "destroy_sync",
         "drift",
@@ -147,6 +152,7 @@ _HOMES: Final = {
         "resume_many",
         "resume_many_sync",
     ),
+    "flowledger.engine.dataset": ("Dataset",),
     "flowledger.engine.driftcheck": ("Drift", "DriftReport", "Twin"),
     "flowledger.engine.halt": ("Halt",),
     "flowledger.engine.ledger": ("RunState",),

@@ -16,7 +16,7 @@ from flowledger.steps.flow_run import Came, FlowRun, flow_runs_of
 from flowledger.steps.spec import Spec, VerifyRows
 from flowledger.steps.step import Call, Context, How, Outputs, Settled, Step
 
-FIRST_WAIT: Final = 5.0  # seconds, doubled at each look
+FIRST_WAIT: Final = 1.0  # seconds, doubled at each look
 LONGEST_WAIT: Final = 60.0  # seconds: a first run shows 2 to 3 minutes after its start (platform-api.md §8.7)
 BATCH_WAIT: Final = 300.0  # seconds that a batch may still be under way after its flow run says that it is over
 LANDED: Final = frozenset({"success", "active"})  # of a batch (platform-api.md §3.4)

@@ -17,6 +17,7 @@ from flowledger.cli import (
     journal,
     look,
     provision,
+    read,
     schema,
     specs,
     watch,
@@ -128,6 +129,7 @@ specs.register(app)
 provision.register(app)
 look.register(app)
 watch.register(app)
+read.register(app)
 drift.register(app)
 destroy.register(app)
 doctor.register(app)

@@ -207,7 +207,8 @@ def last_words(report: WatchReport) -> str:
     over = [seen for seen in report.flow_runs if seen.came != "under_way"]
     arrived = sum(seen.rows_out or 0 for seen in over)
     rejected = sum(seen.rows_failed or 0 for seen in over)
-    told = f"{len(over)} flow runs are over: {arrived} rows arrived, {rejected} were rejected"
+    runs = "1 flow run is" if len(over) == 1 else f"{len(over)} flow runs are"
+    told = f"{runs} over: {arrived} rows arrived, {rejected} were rejected"
     if report.failed:
         told += f"; {len(report.failed)} failed"
     if report.waited_for:

@@ -12,6 +12,7 @@ REGISTRY: Final = "/data/foundation/schemaregistry"
 CATALOG: Final = "/data/foundation/catalog"
 FLOW_SERVICE: Final = "/data/foundation/flowservice"
 CONVERSION: Final = "/data/foundation/conversion"
+EXPORT: Final = "/data/foundation/export"
 TOKEN: Final = "/ims/token/v3"  # noqa: S105 - a path, platform-api.md §1.2
 
 _PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
@@ -39,6 +40,11 @@ def flow_service(path: str, *segments: str) -> str:
 def conversion(path: str, *segments: str) -> str:
     """A Conversion (Data Prep) path: `conversion("/mappingSets", id)`. As `registry`."""
     return _joined(CONVERSION, path, segments)
+
+
+def export(path: str, *segments: str) -> str:
+    """A Data Access path: `export("/batches", id, "files")`. As `registry`."""
+    return _joined(EXPORT, path, segments)
 
 
 def segment(text: str) -> str:

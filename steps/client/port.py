@@ -49,6 +49,7 @@ class Request:
     form: Mapping[str, str] | None = field(default=None, repr=False)  # may hold the client secret
     host: Host = Host.PLATFORM
     effect: bool = False
+    raw: bool = False  # a success is a file's bytes: never read as JSON, never shown, never journaled
     send_deadline: float | None = None
     timeout: float = 70.0  # seconds for the whole call, a little more than the gateway's 60 (platform-api.md §8.1)
 

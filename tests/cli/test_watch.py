@@ -41,7 +41,7 @@ def test_a_partial_run_is_told_with_its_counts_and_its_reason_in_80_columns(prov
     assert lines[1].split()[1:5] == ["partial", "715", "712", "3"]
     assert lines[1].split()[-1][:6] == id[:6]
     assert lines[2].startswith("  INGEST-1212-400 3 rows lack")
-    assert lines[-1] == "1 flow runs are over: 712 rows arrived, 3 were rejected"
+    assert lines[-1] == "1 flow run is over: 712 rows arrived, 3 were rejected"
     assert max(map(len, lines)) <= 80
 
 
@@ -90,7 +90,7 @@ def test_ctrl_c_is_how_a_watch_without_an_end_ends(
     finally:
         out, _ = process.communicate(timeout=30)
     assert process.returncode == 0
-    assert "1 flow runs are over" in out
+    assert "1 flow run is over" in out
 
 
 def test_the_journal_is_free_while_nothing_is_written(
