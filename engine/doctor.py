@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from flowledger.engine.api import read_ledgers
 from flowledger.engine.ledger import RunState
-from flowledger.errors import FlowledgerError, NotPermitted, Unreachable
+from flowledger.errors import FlowledgerError, NotPermitted, NotThere, Unreachable
 from flowledger.journal import verify
 from flowledger.steps.client.judge import fault_of
 from flowledger.steps.client.paths import catalog, conversion, flow_service, registry
@@ -32,6 +32,11 @@ READS: Final = (
     ("flow service", Request(method="GET", path=flow_service("/connections"), query=(("limit", "1"),))),
     ("conversion", Request(method="GET", path=conversion("/mappingSets"), query=(("limit", "1"), ("start", "0")))),
 )
+
+# States that a run is not meant to stay in, and the verb that carries it on.
+UNFINISHED: Final[Mapping[RunState, str]] = {
+    RunState.IN_DOUBT: "resume", RunState.PROVISIONING: "resume", RunState.DESTROYING: "destroy",
+}  # fmt: skip
 
 
 class Health(StrEnum):
@@ -60,22 +65,27 @@ class Check:
 
 def look_at_journal(directory: Path) -> list[Check]:
     """The journal's folder, its disk and its records, and what runs it holds. Needs no lock and writes nothing."""
+    none_yet = Check(name="journal", health=Health.OK, found=f"none yet at {directory}; the first run makes it")
     if not directory.exists():
         parent = next(parent for parent in directory.absolute().parents if parent.exists())
         if not os.access(parent, os.W_OK | os.X_OK):
             return [
                 _failed("journal", f"{parent} cannot be written, so no journal can be made there", "name another", 2)
             ]
-        return [Check(name="journal", health=Health.OK, found=f"none yet at {directory}; the first run makes it")]
+        return [none_yet]
     try:
         report = verify(directory)
         ledgers = read_ledgers(directory)
+    except NotThere:  # a folder that somebody has made ready
+        report, ledgers = None, []
     except FlowledgerError as error:
         return [_failed("journal", error.message, error.hint, error.exit_code)]
-    if not report.sound:
+    if report is not None and not report.sound:
         return [_failed("journal", f"{directory} is damaged: {report.damage}", "flowledger journal repair --to DIR", 9)]
-    found = f"{directory}: {len(ledgers)} runs, {report.size / 2**20:.1f} MiB, sound"
-    checks = [Check(name="journal", health=Health.OK, found=found)]
+    checks = [none_yet]
+    if report is not None:
+        found = f"{directory}: {len(ledgers)} runs, {report.size / 2**20:.1f} MiB, sound"
+        checks = [Check(name="journal", health=Health.OK, found=found)]
     if not os.access(directory, os.W_OK | os.X_OK):
         checks = [_failed("journal", f"{directory} cannot be written", "check its owner and mode", 2)]
     left = shutil.disk_usage(directory).free
@@ -88,15 +98,17 @@ def look_at_journal(directory: Path) -> list[Check]:
                 next="make room: a run that cannot write its journal stops",
             )
         )
-    open_runs = [ledger.run for ledger in ledgers if ledger.state in (RunState.IN_DOUBT, RunState.PROVISIONING)]
+    open_runs = [ledger for ledger in ledgers if ledger.state in UNFINISHED]
     if open_runs:
-        shown = ", ".join(open_runs[:3]) + (f" and {len(open_runs) - 3} more" if len(open_runs) > 3 else "")
+        named = [ledger.run for ledger in open_runs]
+        shown = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
+        verb = UNFINISHED[open_runs[0].state]
         checks.append(
             Check(
                 name="runs",
                 health=Health.WARNING,
                 found=f"unfinished: {shown}",
-                next=f"flowledger resume {open_runs[0]}",
+                next=f"flowledger {verb} {named[0]}",
             )
         )
     return checks

@@ -64,6 +64,22 @@ def test_a_journal_with_unfinished_runs_is_healthy_with_a_warning(connected: Any
     assert "token" not in checks_of(ran)
 
 
+def test_a_destroy_that_was_not_finished_is_a_warning_that_names_destroy(provisioned: Any, emulator: Any) -> None:
+    emulator.fault("DELETE /dataSets/{id}", "answer", status=403, shape="gateway")
+    assert provisioned("destroy", "paypal-products", "--yes").code == 4
+    ran = provisioned("doctor", "--offline", "--json")
+    assert ran.code == 0
+    [runs] = [check for check in ran.json["checks"] if check["check"] == "runs"]
+    assert (runs["found"], runs["next"]) == ("unfinished: paypal-products", "flowledger destroy paypal-products")
+
+
+def test_a_folder_that_was_made_ready_is_no_failure(program: Any) -> None:
+    program.journal.mkdir(parents=True)
+    ran = program("doctor", "--offline", "--json")
+    assert ran.code == 0
+    assert checks_of(ran)["journal"][1].startswith("none yet")
+
+
 QUICK = "settle: {window: 200ms, send_within: 300ms}"
 
 
