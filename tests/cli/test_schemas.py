@@ -18,6 +18,7 @@ from flowledger.cli.schema import schema_of, schemas
 from flowledger.cli.watch import fields_of
 from flowledger.engine.events import FlowRunSeen
 from flowledger.engine.watch import WatchReport
+from flowledger.journal import Journal
 
 NAMES = [name for name in schemas() if name != "spec"]
 PARTS = {"apply-many", "plan-many", "resume-plan", "destroy-plan", "error"}  # no verb of their own
@@ -214,6 +215,14 @@ def find_segment() -> Callable[[Path], Path]:
     )
 
 
+def test_who_holds_a_journal_is_what_the_schema_of_errors_says(provisioned: Any) -> None:
+    with Journal.open(provisioned.journal):
+        ran = provisioned("drift", "paypal-products", "--json")
+    assert ran.code == 6
+    assert ran.json["error"]["holder"]
+    check("error", ran.json)
+
+
 def test_each_line_of_a_query_and_of_the_emulators_log_is_what_its_schema_says(provisioned: Any, emulator: Any) -> None:
     lines = provisioned("journal", "query", "--json").out.splitlines()
     assert len(lines) > 20
@@ -231,6 +240,8 @@ def test_what_the_emulators_verbs_print_is_what_their_schemas_say(connected: Any
     emulator.ask("POST", "faults", {"kind": "list_lag", "ms": 100, "collection": "connections"})
     check("emulator-faults-list", connected("emulator", "faults", "list", "--json").json)
     check("emulator-status", connected("emulator", "status", "--url", emulator.url, "--json").json)
+    made = connected("emulator", "generate", "PayPal.Payouts", "--to", "p.csv", "--rows", "3", "--json")
+    check("emulator-generate", made.json)
     check("emulator-advance", connected("emulator", "advance", "1s", "--url", emulator.url, "--json").json)
 
 

@@ -169,7 +169,11 @@ def test_the_schema_for_editors_refuses_each_wrong_shape_too(
     changed: Changed, changes: dict[str, Any], schema: Draft202012Validator
 ) -> None:
     large = {path: 10**30 for path, value in changes.items() if isinstance(value, int) and value > 10**30}
-    changes = {"mappings": [{"source": "Product_Id", "to": "_id"}], **changes, **large}  # the oracle prints what it sees
+    changes = {
+        "mappings": [{"source": "Product_Id", "to": "_id"}],
+        **changes,
+        **large,
+    }  # the oracle prints what it sees
 
     assert schema.is_valid(changed({}))
     assert not schema.is_valid(changed(changes))
