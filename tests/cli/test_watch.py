@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from flowledger.cli.schema import schema_of
+from flowledger.journal import Journal
 
 RUN = "paypal-products"
 PARTIAL = {
@@ -104,6 +105,20 @@ def test_the_journal_is_free_while_nothing_is_written(
     finally:
         process.kill()
         process.communicate(timeout=30)
+
+
+def test_while_another_process_has_the_journal_runs_are_told_and_kept_for_later(
+    provisioned: Any, emulator: Any
+) -> None:
+    id = put_run(emulator, provisioned, PARTIAL)
+    with Journal.open(provisioned.journal):
+        held = provisioned("watch", RUN, "--until", "first", "--lock-timeout", "0s")
+    assert held.code == 6
+    assert id[:6] in held.out
+    again = provisioned("watch", RUN, "--until", "first")
+    assert again.code == 0
+    assert id[:6] in again.out, "it was never written down, and so is told once more"
+    assert id[:6] not in provisioned("watch", RUN, "--until", "first").out
 
 
 def test_history_and_explain_know_what_watch_saw(provisioned: Any, emulator: Any) -> None:

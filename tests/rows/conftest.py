@@ -18,13 +18,17 @@ from flowledger.engine.report import Report
 from flowledger.engine.specfile import load_spec
 from flowledger.engine.watch import Until, WatchReport
 from flowledger.journal import InlineCommitter, Journal, SimulatedFileSystem
-from flowledger.steps.client.inprocess import Fate, InProcessPort
+from flowledger.steps.client.inprocess import Fate, InProcessPort, Moment
 from flowledger.steps.client.port import Request
 from flowledger.steps.spec import Spec
 from flowledger.testing import VirtualTime, emulator_in_virtual_time, platform_in_process, run_in_virtual_time
 
 SPEC = load_spec(Path(__file__).parents[2] / "examples" / "paypal-products.yaml").spec
 GOOD = {"status": "success", "input_records": 715, "output_records": 715, "batches": ["01EF0000000000000000000000"]}
+
+
+class Died(BaseException):
+    """The process died here. Not an Exception: nothing may catch it and carry on."""
 
 
 class Bench:
@@ -40,6 +44,7 @@ class Bench:
         self.looks: list[float] = []  # when, in virtual seconds
         self.before_look: dict[int, Callable[[], Any]] = {}  # by the number of the look, from 1
         self.fate: Callable[[Request], Fate] = lambda request: Fate.ANSWERED
+        self.at: Callable[[Moment, Request], Awaitable[None]] | None = None
 
     def _fate(self, request: Request) -> Fate:
         if request.path.endswith("/runs"):
@@ -53,7 +58,7 @@ class Bench:
     def sit(self, verb: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
         """Be one process that calls a verb of the API."""
         journal = self.open_journal()
-        port = InProcessPort(self.emulator.handle, self.time, fate=self._fate)
+        port = InProcessPort(self.emulator.handle, self.time, fate=self._fate, at=self.at)
         platform = platform_in_process(self.emulator, self.time, port=port)
 
         async def sitting() -> Any:
@@ -63,9 +68,15 @@ class Bench:
             )  # fmt: skip
 
         try:
-            return run_in_virtual_time(self.time, sitting())
-        finally:
+            result = run_in_virtual_time(self.time, sitting())
+        except Died:
+            self.disk.kill()
+            raise
+        except BaseException:
             journal.close()
+            raise
+        journal.close()
+        return result
 
     def apply(self) -> Report:
         report: Report = self.sit(api.apply, self.spec)
@@ -119,6 +130,12 @@ class Bench:
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
+
+
+@pytest.fixture
+def died() -> type[BaseException]:
+    """What a test raises where the process is to die."""
+    return Died
 
 
 @pytest.fixture

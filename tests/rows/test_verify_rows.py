@@ -186,6 +186,26 @@ def test_lost_answers_of_the_reads_are_repeated_and_nothing_is_made_twice(bench:
     assert bench.emulator.count("flows") == 1
 
 
+@pytest.mark.parametrize("at", range(1, 26, 2))
+def test_a_death_anywhere_in_the_waiting_and_checking_is_carried_on(
+    bench: Any, died: type[BaseException], at: int
+) -> None:
+    asking(bench)
+    lands(bench, 3, GOOD)
+    moments = iter(range(1, 1000))
+
+    async def die(moment: Any, request: Any) -> None:
+        if request.path.endswith(("/runs", BATCH)) and next(moments) == at:
+            raise died
+
+    bench.at = die
+    with pytest.raises(died):
+        bench.apply()
+    assert bench.apply().flow_run.rows_out == 715
+    assert bench.emulator.count("flows") == bench.emulator.count("dataSets") == 1
+    assert bench.kinds_of_events().count("run_provisioned/1") == 1
+
+
 def test_a_run_that_waits_for_rows_can_be_destroyed(bench: Any) -> None:
     asking(bench, wait=60)
     with pytest.raises(TryLater):

@@ -114,6 +114,21 @@ def test_a_time_ends_it_with_0_unless_runs_were_waited_for(provisioned: Any) -> 
     assert (both.ended, both.exit_code) == ("time", 75)
 
 
+def test_a_watch_that_dies_before_it_wrote_loses_nothing(provisioned: Any, died: type[BaseException]) -> None:
+    provisioned.put_run(**GOOD)
+    told: list[Any] = []
+
+    def tell(seen: Any) -> None:
+        told.append(seen)
+        raise died
+
+    with pytest.raises(died):
+        provisioned.sit(api.watch, provisioned.spec.name, on_run=tell)
+    assert provisioned.ledger().flow_runs == {}
+    provisioned.watch(told, runs=1)
+    assert [seen.id for seen in told] == [told[0].id] * 2
+
+
 def test_a_halt_ends_it_at_once_and_what_was_seen_is_kept(provisioned: Any) -> None:
     bench = provisioned
     bench.put_run(**GOOD)
