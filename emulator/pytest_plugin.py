@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,16 +20,20 @@ from flowledger.emulator.server import run_server
 
 MARKER = "flowledger_emulator"
 START_TIMEOUT = 30.0  # seconds
+POLL = 0.02  # seconds
 
 
 class ServedEmulator:
     """An emulator on a loopback port of its own, in a thread of its own: for tests with and without an event loop."""
 
-    def __init__(self, options: Options, *, seed: int = 0) -> None:
-        """Serve at once. `options` are the emulator's choices, `seed` decides the ids that it gives out."""
+    def __init__(self, options: Options, *, seed: int = 0, sources: Path | None = None) -> None:
+        """Serve at once. `options` are the emulator's choices, `seed` decides the ids that it gives out.
+
+        With `sources`, a folder of tables, flows run over them; `advance` lets their time come.
+        """
         self.options = options
         self.url = ""
-        self._core = Emulator(options=options, seed=seed)
+        self._core = Emulator(options=options, seed=seed, sources=sources)
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="flowledger-emulator", daemon=True)
@@ -70,6 +76,13 @@ class ServedEmulator:
         """
         number: int = self._in_its_thread(lambda: self._core.faults.add_from({"kind": kind, "route": route, **details}))
         return number
+
+    def advance(self, seconds: float) -> None:
+        """Move the emulator's clock forward, and return when every run that became due is over."""
+        self._in_its_thread(lambda: self._core.advance(round(seconds * 1000)))
+        plane = self._core.plane
+        while plane is not None and self._in_its_thread(lambda: plane.execution.is_busy(self._core.now_ms())):
+            time.sleep(POLL)
 
     def reset(self) -> None:
         """Forget everything: objects, tokens, faults, the log."""
@@ -114,7 +127,8 @@ def served_emulator(request: pytest.FixtureRequest) -> Iterator[ServedEmulator]:
     """An empty emulator for this test; `@pytest.mark.flowledger_emulator(latency_ms=5)` sets its options."""
     marker = request.node.get_closest_marker(MARKER)
     chosen = dict(marker.kwargs) if marker else {}
-    served = ServedEmulator(Options(**chosen))
+    sources = chosen.pop("sources", None)
+    served = ServedEmulator(Options(**chosen), sources=None if sources is None else Path(sources))
     try:
         yield served
     finally:

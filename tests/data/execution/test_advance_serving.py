@@ -93,6 +93,16 @@ async def test_a_stop_in_the_middle_leaves_the_run_to_the_next_start_and_lands_i
     assert held.statuses() == ["success"]
 
 
+async def test_an_emulator_that_is_served_no_more_executes_what_was_begun(held: Any) -> None:
+    worker = Worker(held.emulator)
+    await worker.catch_up(patience=0.01)
+    closing = asyncio.create_task(worker.close())
+    held.held.go.set()
+    await closing
+    assert held.statuses() == ["success"]
+    assert held.landed() == [["a"]]
+
+
 async def test_a_reset_in_the_middle_of_a_run_leaves_nothing(held: Any) -> None:
     worker = Worker(held.emulator)
     await worker.catch_up(patience=0.01)
