@@ -13,12 +13,12 @@ import typer.main
 from flowledger.cli.app import app
 
 VERBS = [
-    "init", "validate", "plan", "apply", "resume", "status", "runs", "history", "explain", "graph", "watch", "read", "drift",
-    "destroy", "schema",
-    "doctor", "config show", "completion",
-    "journal query", "journal verify", "journal export", "journal repair", "journal stats", "journal prune",
-    "emulator start", "emulator status", "emulator wait", "emulator logs", "emulator stop", "emulator advance", "emulator generate", "emulator reset", "emulator openapi", "emulator faults add", "emulator faults list", "emulator faults clear",
-    "demo",
+    "init", "validate", "plan", "apply", "resume", "status", "runs", "history", "explain", "graph", "watch",
+    "read", "drift", "destroy", "schema", "doctor", "config show", "completion", "journal query",
+    "journal verify", "journal export", "journal repair", "journal stats", "journal prune", "emulator start",
+    "emulator status", "emulator wait", "emulator logs", "emulator stop", "emulator advance",
+    "emulator generate", "emulator reset", "emulator openapi", "emulator faults add", "emulator faults list",
+    "emulator faults clear", "demo",
 ]  # fmt: skip
 
 
