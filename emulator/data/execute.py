@@ -61,12 +61,13 @@ class Execution:
         self.recover()
 
     def recover(self) -> None:
-        """Remove what no visible batch knows of, and note every run that was begun: it is executed again."""
+        """Remove what no batch of a data set knows of, and note every run that was begun: it is executed again."""
         store, sandboxes = self._world.store, self._world.options.sandboxes
         self._looked_at.clear()
         self._waiting.clear()
         for data_set, batch in list(self.lake.batches()):
-            if not any(store.peek("batches", sandbox, batch) for sandbox in sandboxes):
+            known = ((store.peek("batches", one, batch), store.peek("dataSets", one, data_set)) for one in sandboxes)
+            if not any(its_batch and its_data_set for its_batch, its_data_set in known):
                 self.lake.remove_batch(data_set, batch)
         for sandbox in sandboxes:
             for begun in store.all(EXECUTIONS, sandbox):

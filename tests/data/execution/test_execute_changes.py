@@ -1,0 +1,104 @@
+"""Flows, mapping sets, data sets and files change while runs go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flowledger.emulator.caller import CATALOG, CONVERSION, FLOW
+
+MINUTE = 60
+START = 1_700_000_000
+
+
+def test_a_changed_interval_holds_from_the_next_run(ingestion: Any) -> None:
+    ingestion.write(("a", "A", 1), ("b", "B", 16 * MINUTE), ("c", "C", 46 * MINUTE))
+    ingestion.provision()
+    flow = ingestion.flow()
+    ingestion.at(20 * MINUTE)
+    etag = ingestion.caller.send("GET", f"{FLOW}/flows/{flow}").items[0]["etag"]
+    change = [{"op": "replace", "path": "/scheduleParams/interval", "value": 60}]
+    reply = ingestion.caller.send("PATCH", f"{FLOW}/flows/{flow}", change, headers={"if-match": etag})
+    assert reply.status == 200, reply.response
+    ingestion.at(140 * MINUTE)
+    assert [run["createdAt"] // 1000 - START for run in ingestion.runs()] == [15 * MINUTE, 75 * MINUTE, 135 * MINUTE]
+    assert ingestion.landed() == [["a"], ["b", "c"]]
+
+
+def test_a_flow_maps_by_the_version_of_its_mapping_set(ingestion: Any) -> None:
+    ingestion.write(("a", "Ann", 1))
+    ingestion.provision()
+    ingestion.flow()
+    path = f"{CONVERSION}/mappingSets/{ingestion.mapping_set}"
+    now = ingestion.caller.send("GET", path).json
+    newer = {"outputSchema": now["outputSchema"], "mappings": now["mappings"][:1]}
+    assert ingestion.caller.send("PUT", path, newer).status == 200
+    ingestion.at(15 * MINUTE)
+    [batch] = ingestion.batches()
+    [row] = pq.read_table(ingestion.part(batch)).to_pylist()
+    assert row == {"_id": "a", "person": {"name": {"firstName": "Ann"}}}
+
+
+def test_two_flows_into_one_data_set_collect_each_for_itself(ingestion: Any) -> None:
+    ingestion.write(("a", "A", 1), ("b", "B", 16 * MINUTE))
+    ingestion.provision()
+    ingestion.flow()
+    ingestion.flow(frequency="hour")
+    ingestion.at(75 * MINUTE)
+    assert ingestion.landed() == [["a"], ["a"], ["b"], ["b"]]
+    data_set = ingestion.caller.send("GET", f"{CATALOG}/dataSets/{ingestion.data_set}").json[ingestion.data_set]
+    assert data_set["statsCache"]["recordCount"] == 4
+    assert data_set["statsCache"]["batchCount"] == 4
+
+
+def test_files_of_a_deleted_data_set_are_removed_at_the_next_start(ingestion: Any) -> None:
+    ingestion.write(("a", "A", 1))
+    ingestion.provision()
+    ingestion.flow()
+    ingestion.at(15 * MINUTE)
+    assert ingestion.caller.send("DELETE", f"{CATALOG}/dataSets/{ingestion.data_set}").status == 200
+    ingestion.emulator.close()
+    ingestion.open()
+    assert list(ingestion.lake.batches()) == []
+
+
+def test_a_thousand_columns_and_a_cell_of_ten_megabytes_land(ingestion: Any) -> None:
+    names = ["Product_Id", "Product_Name", "Create_Time", *(f"c{number}" for number in range(997))]
+    big = "x" * 10_000_000
+    row = ["a", big, "2023-11-14 00:00:00", *(["1"] * 997)]
+    (ingestion.folder / "PayPal.Catalog_Products.csv").write_text(f"{','.join(names)}\n{','.join(row)}\n")
+    ingestion.provision()
+    ingestion.flow()
+    ingestion.at(15 * MINUTE)
+    assert ingestion.statuses() == ["success"]
+    [batch] = ingestion.batches()
+    assert pq.read_table(ingestion.part(batch)).to_pylist()[0]["person"]["name"]["firstName"] == big
+
+
+def test_json_lines_and_parquet_are_collected_like_csv(ingestion: Any) -> None:
+    path = ingestion.folder / "PayPal.Catalog_Products.jsonl"
+    path.write_text('{"Product_Id": "a", "Product_Name": "Ann", "Create_Time": "2023-11-14T00:00:00Z"}\n')
+    ingestion.provision()
+    ingestion.flow()
+    ingestion.at(15 * MINUTE)
+    path.unlink()
+    later = {"Product_Id": ["b"], "Product_Name": ["Bob"], "Create_Time": ["2023-11-14T22:30:00Z"]}
+    pq.write_table(pa.table(later), ingestion.folder / "PayPal.Catalog_Products.parquet")
+    ingestion.at(30 * MINUTE)
+    assert ingestion.statuses() == ["success", "success"]
+    assert ingestion.landed() == [["a"], ["b"]]
+
+
+def test_other_sandboxes_collect_into_their_own(ingestion: Any) -> None:
+    ingestion.write(("a", "A", 1))
+    ingestion.caller.sandbox = "dev"
+    ingestion.provision()
+    ingestion.flow()
+    ingestion.at(15 * MINUTE)
+    assert ingestion.runs() == []
+    [run] = ingestion.emulator.objects("runs", "dev")
+    assert run["metrics"]["statusSummary"]["status"] == "success"
+    [batch] = ingestion.emulator.objects("batches", "dev")
+    assert pq.read_table(ingestion.part(batch["id"])).num_rows == 1
