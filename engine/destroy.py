@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from flowledger.engine.context import StepContext
 from flowledger.engine.driver import Driver
-from flowledger.engine.events import RunDestroyed
+from flowledger.engine.events import ObjectGone, RunDestroyed
 from flowledger.engine.ledger import Ledger, StepRecord
 from flowledger.engine.reconcile import AFTER_THE_END, look_up, window_end
 from flowledger.engine.run import Run
@@ -75,14 +75,20 @@ async def _all_of(run: Run, row: Row) -> list[Doomed]:
     found: dict[str, Outputs] = {}
     if record.how in MADE and record.outputs is not None and "id" in record.outputs:
         found[str(record.outputs["id"])] = record.outputs
-    begun = [removal for removal in run.ledger.removals.values() if removal.step == step.name and removal.begun]
-    found.update({removal.id: {"id": removal.id} for removal in begun if removal.id not in found})
+    removals = [removal for removal in run.ledger.removals.values() if removal.step == step.name]
+    begun = [removal.id for removal in removals if removal.begun]
+    found.update({id: {"id": id} for id in begun if id not in found})
     if record.attempts:
         ctx = StepContext(run, step)
         live = await look_up(run, step, ctx, decides=True)
-        for id in record.duplicates:  # a list may not show what an earlier look-up has seen
-            there = await step.fetch(ctx, id) if id not in dict(live) else None
-            if there is not None and step.marked(ctx, there):
+        left = [removal.id for removal in removals if removal.left and not removal.gone]
+        for id in dict.fromkeys([*record.duplicates, *left]):  # a list may not show what was seen earlier
+            if id in found or id in dict(live):
+                continue
+            there = await step.fetch(ctx, id)
+            if there is None and id in left:
+                await run.keep(ObjectGone(step=step.name, id=id))  # it was seen when it was left
+            elif there is not None and step.marked(ctx, there):
                 live.append((id, there))
         for id, there in live:
             if id in found:

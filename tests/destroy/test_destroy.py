@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flowledger.engine import api
 from flowledger.errors import InDoubt, Interrupted, NotPermitted, Rejected, UsageError
 from flowledger.steps.client.inprocess import Fate, Moment
 from flowledger.steps.client.port import Request
@@ -344,6 +345,21 @@ def test_a_mapping_set_of_ours_that_somebodys_dataflow_uses_keeps_its_schema(ben
     assert why[mapping] == f"used by flows/{flow} (theirs)"
     assert why[schema].startswith(f"used by mappingSets/{mapping}")
     assert bench.is_there("schemas", schema)
+
+
+def test_a_twin_that_was_left_once_and_is_gone_now_is_not_reported_as_left(bench: Any, nothing: dict[str, int]) -> None:
+    bench.apply()
+    dataset = bench.twin_of("dataSets", bench.id_of("create_dataset"))
+    user = bench.twin_of(
+        "targetConnections", bench.id_of("create_target_connection"), name="theirs", description="",
+        params={"dataSetId": dataset},
+    )  # fmt: skip
+    [twin] = bench.sit(api.drift, bench.spec.name, remove_twins=True).twins
+    assert (twin.id, twin.why) == (dataset, f"used by targetConnections/{user} (theirs)")
+    for kind, id in (("targetConnections", user), ("dataSets", dataset)):
+        bench.emulator.world.store.delete(kind, "prod", id)
+    assert bench.destroy().left == ()
+    assert bench.counts() == nothing
 
 
 def test_with_keep_dataset_the_data_its_schema_and_its_field_group_stay_also_when_it_is_called_again(
