@@ -139,6 +139,8 @@ def settings_of(environ: Mapping[str, str], profile: Profile | None) -> list[Set
             value, origin = environ[variable], "environment"
         elif profile is not None and key in profile.values and not _outranked(key, environ):
             value, origin = profile.values[key], profile.origin
+        if key == "client_secret_command":
+            value = _without_arguments(value)
         settings.append(Setting(key=key, variable=variable, value=value, origin=origin))
         if key == "client_id":
             given = f"set, {len(environ[SECRET])} characters" if environ.get(SECRET) else ""
@@ -146,6 +148,12 @@ def settings_of(environ: Mapping[str, str], profile: Profile | None) -> list[Set
                 Setting(key="client_secret", variable=SECRET, value=given, origin="environment" if given else "")
             )
     return settings
+
+
+def _without_arguments(command: str) -> str:
+    """The program of a command line: its arguments may be what opens a vault."""
+    program, *arguments = command.split(maxsplit=1) or [""]
+    return f"{program} …" if arguments else program
 
 
 def put_into(environ: MutableMapping[str, str], profile: Profile) -> None:

@@ -74,6 +74,14 @@ def test_a_secret_of_the_environment_takes_that_of_the_profile_out_and_is_not_sh
     assert at_home("doctor", "--json", env={"FLOWLEDGER_CLIENT_SECRET": "local-secret"}).code == 0
 
 
+def test_of_the_command_for_a_secret_only_the_program_is_shown(at_home: Any) -> None:
+    ran = at_home("--profile", "dev", "config", "show", "--json")
+    assert settings(ran)["client_secret_command"] == ("cat …", "profile dev")
+    given = at_home("config", "show", "--origin", env={"FLOWLEDGER_CLIENT_SECRET_COMMAND": "vault read -token=opens"})
+    assert "vault …" in given.out
+    assert "opens" not in given.out
+
+
 @pytest.mark.parametrize(
     ("text", "place", "hint"),
     [
