@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowledger.emulator.data.leaves import Flagged, arrow_of, either, fitted, fitted_column
-from flowledger.emulator.data.operations import ColumnReader, Unsupported
+from flowledger.emulator.data.operands import Unsupported
+from flowledger.emulator.data.operations import ColumnReader
 from flowledger.emulator.data.tables import Batch
 from flowledger.emulator.data.trees import DestinationUnknown, tree_of
 from flowledger.emulator.data.xdm_rows import INVALID, NOT_MAPPED, Fault, faults_of

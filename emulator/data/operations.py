@@ -15,43 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowledger.emulator import dates
-from flowledger.emulator.data import leaves
+from flowledger.emulator.data import date_operations, leaves
 from flowledger.emulator.data.leaves import either
+from flowledger.emulator.data.operands import FRACTION, MOMENT, PLAIN, TEXT, TRUTH, WHOLE, Unsupported, Values, of
 from flowledger.emulator.expressions import Node
 from flowledger.emulator.functions import FUNCTIONS
 
-TEXT: Final = pa.string()
-WHOLE: Final = pa.int64()
-FRACTION: Final = pa.float64()
-TRUTH: Final = pa.bool_()
-MOMENT: Final = pa.timestamp("us", tz="UTC")
-PLAIN: Final = (TEXT, WHOLE, FRACTION, TRUTH)
 SMALL: Final = 2**31  # products of two of these are far from the end of 64 bits
 LONGEST: Final = 1_000_000  # what a function may make, in characters
 ODD_SPACE: Final = r"[\x1c-\x1f]"  # Python takes these for white space, Arrow does not
-WRITTEN: Final = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
-
-
-class Unsupported(Exception):
-    """No column operation computes this, or not for columns of these types."""
-
-
-@dataclass(frozen=True, slots=True)
-class Values:
-    """One value a row, and true for the rows that are to be computed one by one (None: not one)."""
-
-    array: pa.Array
-    flags: pa.Array | None = None
-
-    @property
-    def type(self) -> pa.DataType:
-        """The type of the values."""
-        return self.array.type
-
-    @property
-    def is_null(self) -> bool:
-        """Whether there is nothing but null, of no type."""
-        return bool(pa.types.is_null(self.array.type))
 
 
 class ColumnReader:
@@ -150,12 +122,6 @@ def _texts(values: Values) -> Values:
         raise Unsupported(str(values.type))
     texts, flags = leaves.texts_of(values.array)
     return Values(texts, either(values.flags, flags))
-
-
-def _of(values: Values, *types: pa.DataType) -> Values:
-    if values.type not in types:
-        raise Unsupported(str(values.type))
-    return values
 
 
 def _ascii(texts: Values, *, plain_space: bool = False) -> pa.Array | None:
@@ -261,7 +227,7 @@ def _truths(values: Values) -> Values:
     """As a condition: null is false."""
     if values.is_null:
         return Values(pa.repeat(pa.scalar(False), len(values.array)), values.flags)
-    return Values(pc.fill_null(_of(values, TRUTH).array, False), values.flags)
+    return Values(pc.fill_null(of(values, TRUTH).array, False), values.flags)
 
 
 def _alike(*values: Values) -> list[pa.Array]:
@@ -294,7 +260,7 @@ def _signed(sign: str, values: Values) -> Values:
     if sign == "!":
         truths = _truths(values)
         return Values(pc.invert(truths.array), truths.flags)
-    numbers = _of(values, WHOLE, FRACTION)
+    numbers = of(values, WHOLE, FRACTION)
     extreme = pc.fill_null(pc.equal(numbers.array, -(2**63)), False) if numbers.type == WHOLE else None
     return Values(pc.negate(numbers.array), either(numbers.flags, extreme))
 
@@ -348,7 +314,7 @@ def _numbers(left: Values, right: Values) -> tuple[pa.Array, pa.Array, pa.Array 
 
 
 def _reckoned(sign: str, left: Values, right: Values) -> Values:
-    one, other = _of(left, WHOLE, FRACTION), _of(right, WHOLE, FRACTION)
+    one, other = of(left, WHOLE, FRACTION), of(right, WHOLE, FRACTION)
     here, there, more = _numbers(one, other)
     flags = either(one.flags, other.flags, more)
     whole = here.type == WHOLE
@@ -405,12 +371,12 @@ def _to_integer(values: Values) -> Values:
 def _to_bigint(values: Values) -> Values:
     if values.type in (WHOLE, FRACTION):
         return values
-    numbers, flags = leaves.whole_numbers(_of(values, TEXT).array)
+    numbers, flags = leaves.whole_numbers(of(values, TEXT).array)
     return Values(numbers, either(values.flags, flags))
 
 
 def _to_double(values: Values) -> Values:
-    numbers, flags = leaves.numbers_of(_of(values, WHOLE, FRACTION, TEXT).array)
+    numbers, flags = leaves.numbers_of(of(values, WHOLE, FRACTION, TEXT).array)
     return Values(numbers, either(values.flags, flags))
 
 
@@ -422,65 +388,6 @@ def _extreme(choose: Callable[..., pa.Array]) -> Callable[..., Values]:
         return Values(choose(*arrays, skip_nulls=True), either(*(value.flags for value in values)))
 
     return operation
-
-
-# ---- dates
-
-
-def _date(values: Values, *more: Any) -> Values:
-    if values.type == MOMENT:
-        return values
-    texts = _of(values, TEXT)
-    if more:
-        (pattern,) = more
-        form = PATTERNS.get(pattern)
-        if form is None:
-            raise Unsupported("a date in that pattern")
-        sound = pc.match_substring_regex(texts.array, form[0])
-        iso = pc.replace_substring_regex(texts.array, form[0], form[1])
-        moments, flags = leaves.moments_of(iso)
-        strange = pc.fill_null(pc.invert(sound), False) if pc.all(sound).as_py() is False else None
-        return Values(moments, either(texts.flags, flags, strange))
-    moments, flags = leaves.moments_of(texts.array)
-    return Values(moments, either(texts.flags, flags))
-
-
-PATTERNS: Final = {  # of texts, and how they are written as ISO 8601
-    "yyyy-MM-dd": (r"^([0-9]{4}-[0-9]{2}-[0-9]{2})$", r"\1 00:00:00"),
-    "yyyy-MM-dd HH:mm:ss": (r"^([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2})$", r"\1"),
-    "yyyy-MM-dd'T'HH:mm:ss": (r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})$", r"\1"),
-    "yyyy-MM-dd'T'HH:mm:ss'Z'": (r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})Z$", r"\1"),
-    "MM/dd/yyyy": (r"^([0-9]{2})/([0-9]{2})/([0-9]{4})$", r"\3-\1-\2 00:00:00"),
-    "dd/MM/yyyy": (r"^([0-9]{2})/([0-9]{2})/([0-9]{4})$", r"\3-\2-\1 00:00:00"),
-    "dd.MM.yyyy": (r"^([0-9]{2})\.([0-9]{2})\.([0-9]{4})$", r"\3-\2-\1 00:00:00"),
-    "yyyyMMdd": (r"^([0-9]{4})([0-9]{2})([0-9]{2})$", r"\1-\2-\3 00:00:00"),
-}
-
-
-def _format(values: Values, pattern: Any) -> Values:
-    moments = _date(values)
-    written = _strftime(pattern)
-    seconds = pc.cast(pc.floor_temporal(moments.array, unit="second"), pa.timestamp("s", tz="UTC"))
-    years = pc.year(moments.array)
-    odd = pc.fill_null(pc.or_(pc.less(years, 1000), pc.greater(years, 9999)), False)
-    return Values(pc.strftime(seconds, format=written), either(moments.flags, odd))
-
-
-def _strftime(pattern: Any) -> str:
-    """A Java pattern of years, months, days, hours, minutes and seconds in C's letters. Raises Unsupported."""
-    left, written = pattern if isinstance(pattern, str) else "?", ""
-    while left:
-        letters = next((letters for letters in WRITTEN if left.startswith(letters)), "")
-        follows = left[len(letters) : len(letters) + 1]
-        if letters and follows != letters[0]:
-            written, left = written + WRITTEN[letters], left[len(letters) :]
-        elif left[:3] in ("'T'", "'Z'"):
-            written, left = written + left[1], left[3:]
-        elif left[0] in "-/.: ":
-            written, left = written + left[0], left[1:]
-        else:
-            raise Unsupported("a date written in that pattern")
-    return written
 
 
 @dataclass(frozen=True, slots=True)
@@ -527,8 +434,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "to_double": Operation(_to_double),
     "to_string": Operation(_texts),
     "toString": Operation(_texts),
-    "date": Operation(_date, takes_literals=True),
-    "format": Operation(_format, takes_literals=True),
-    "dformat": Operation(_format, takes_literals=True),
-    "format_date": Operation(_format, takes_literals=True),
+    "date": Operation(date_operations.date, takes_literals=True),
+    "format": Operation(date_operations.formatted, takes_literals=True),
+    "dformat": Operation(date_operations.formatted, takes_literals=True),
+    "format_date": Operation(date_operations.formatted, takes_literals=True),
 }
