@@ -157,8 +157,12 @@ class Ingestion:
 
     def landed(self) -> list[list[str]]:
         """The ids of the rows of each batch that Catalog shows as a success, oldest first."""
+        return [[row["_id"] for row in rows] for rows in self.rows_of_batches()]
+
+    def rows_of_batches(self) -> list[list[dict[str, Any]]]:
+        """The rows of each batch that Catalog shows as a success, oldest first."""
         return [
-            [row["_id"] for row in pq.read_table(self.part(batch)).to_pylist()]
+            pq.read_table(self.part(batch)).to_pylist()
             for batch, told in self.batches().items()
             if told["status"] == "success"
         ]
@@ -211,3 +215,8 @@ def ingestion_class() -> type[Ingestion]:
 @pytest.fixture
 def hand_clock() -> type[HandClock]:
     return HandClock
+
+
+@pytest.fixture
+def moment_of() -> Callable[[int], str]:
+    return at
