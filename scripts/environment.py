@@ -25,7 +25,7 @@ STAMP: Final = ENVIRONMENT / "ready"
 MARK: Final = ENVIRONMENT / "made-by-flowledger"
 LOCK: Final = ROOT / ".venv.lock"
 LOG: Final = ROOT / ".venv.log"
-LEVELS: Final = ("core", "test")  # each holds the one before it
+LEVELS: Final = ("core", "data", "test")  # each holds the one before it
 INPUTS: Final = ("pyproject.toml", "constraints.txt", "scripts/environment.py")
 
 
@@ -111,10 +111,10 @@ def run(arguments: list[str], lock: int) -> None:
 
 
 def requirements(level: str) -> list[str]:
-    """Return what pyproject.toml asks for: the core's dependencies, at level `test` the extra `test` too."""
+    """Return what pyproject.toml asks for: the core's dependencies, and the extra that is called like the level."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted: list[str] = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
-    return wanted + (project["project"]["optional-dependencies"]["test"] if level == "test" else [])
+    return wanted + project["project"]["optional-dependencies"].get(level, [])
 
 
 def clear_the_way() -> None:
@@ -137,7 +137,7 @@ def make(level: str, lock: int) -> None:
     if stamp is not None and right_python(stamp):
         base: list[str] = stamp["python"]
         STAMP.unlink()  # from here on an interruption means: from the beginning
-        print("flowledger: adding the checks' tools to .venv", file=sys.stderr)
+        print("flowledger: adding what more is needed to .venv", file=sys.stderr)
     else:
         base = python_of(sys.executable)
         clear_the_way()
@@ -162,7 +162,7 @@ def make(level: str, lock: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """`environment.py [--check] core|test`: exit 0 when the environment is ready, 1 when it is not."""
+    """`environment.py [--check] core|data|test`: exit 0 when the environment is ready, 1 when it is not."""
     level = arguments[-1]
     if arguments[0] == "--check":
         return 0 if is_ready(level) else 1

@@ -1,5 +1,5 @@
 # Sourced by scripts/demo and scripts/test: finds a Python that can make an environment and has scripts/environment.py
-# make, mend or merely check .venv. After `environment core` or `environment test`, $python is the one to run.
+# make, mend or merely check .venv. After `environment data` or `environment test`, $python is the one to run.
 # POSIX sh; set -eu and $root are the caller's.
 
 # Settings of the caller's shell that would make Python or pip read or write elsewhere than in .venv.
@@ -40,7 +40,7 @@ find_python() {
     return 1
 }
 
-# environment LEVEL: makes .venv hold what LEVEL needs (core: to run; test: the checks too).
+# environment LEVEL: makes .venv hold what LEVEL needs (core: to run; data: rows too; test: the checks too).
 environment() {
     python=$root/.venv/bin/python
     if [ -x "$python" ] && "$python" -I "$root/scripts/environment.py" --check "$1" </dev/null 2>/dev/null; then

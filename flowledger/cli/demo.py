@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +29,8 @@ def demo(
 ) -> int:
     """Provision a PayPal dataflow on an emulator of its own, over a real socket on this machine.
 
-    Needs no credentials, and nothing leaves the machine. The second time it says that there is nothing to do.
+    Needs no credentials, and nothing leaves the machine. With pyarrow it goes on until the dataflow's first two runs
+    have collected rows. The second time it says that there is nothing to do.
     """
     from flowledger.cli.provision import known_ledger
     from flowledger.cli.show import place, print_lines, report_lines
@@ -44,8 +45,8 @@ def demo(
     if not was_done and not voice.quiet:
         say(f"Provisioning {place(path)} on an emulator of its own ({place(folder / 'emulator')}).")
     report = run_async(_provision(spec, ledger, journal=journal, folder=folder, was_done=was_done, voice=voice))
-    print_lines(report_lines(report.to_json()))
     if was_done:
+        print_lines(report_lines(report.to_json()))
         print("Nothing to do: the run is provisioned, and the platform was not asked.")
     print(f"Journal: {place(report.journal)}  ({report.events} events)")
     print("\nTry next:")
@@ -86,20 +87,31 @@ def demo_spec(folder: Path) -> Path:
 async def _provision(
     spec: Spec, ledger: Ledger | None, *, journal: Path, folder: Path, was_done: bool, voice: Voice
 ) -> Report:
+    from flowledger.cli.demorows import collect, demo_tables
     from flowledger.cli.local import local_platform
     from flowledger.cli.progress import progress_for
+    from flowledger.cli.show import print_lines, report_lines
     from flowledger.cli.signals import stopping_on_signals
     from flowledger.engine import api
     from flowledger.engine.halt import Halt
 
     halt = Halt()
     async with AsyncExitStack() as stack:
-        progress = stack.enter_context(progress_for(ledger, run=spec.name, quiet=voice.quiet))
+        showing = stack.enter_context(ExitStack())  # ends before anything else is printed to the same terminal
+        progress = showing.enter_context(progress_for(ledger, run=spec.name, quiet=voice.quiet))
         stack.enter_context(stopping_on_signals(halt, begun=lambda: progress.seen > 0, run=spec.name))
-        platform = None
-        if not was_done:
-            platform = await stack.enter_async_context(local_platform(folder / "emulator", {}))
-        return await api.apply(spec, journal=journal, platform=platform, on_event=progress.on_event, halt=halt)
+        if was_done:
+            return await api.apply(spec, journal=journal, on_event=progress.on_event, halt=halt)
+        tables = demo_tables(spec, folder)
+        platform = await stack.enter_async_context(local_platform(folder / "emulator", {}, sources=tables))
+        report = await api.apply(spec, journal=journal, platform=platform, on_event=progress.on_event, halt=halt)
+        showing.close()
+        print_lines(report_lines(report.to_json()))
+        if tables is not None:
+            await collect(spec, platform, tables, journal=journal, halt=halt, quiet=voice.quiet)
+        else:
+            print("With pyarrow (pip install 'flowledger[data]') the demo goes on until rows have arrived.")
+        return report
 
 
 def register(app: typer.Typer) -> None:

@@ -64,9 +64,12 @@ def open_emulator(state: Path | None, **choices: Any) -> Emulator:
 
 
 @asynccontextmanager
-async def local_platform(state: Path, environ: Mapping[str, str]) -> AsyncIterator[Platform]:
+async def local_platform(
+    state: Path, environ: Mapping[str, str], *, sources: Path | None = None
+) -> AsyncIterator[Platform]:
     """A platform whose emulator lives as long as the block. Only FLOWLEDGER_SANDBOX is taken from `environ`.
 
+    `sources`: a folder of tables whose rows its dataflows collect (needs the extra `data`).
     The emulator serves the source kinds of its own users that `flowledger.cli.kinds.remember` has kept in `state`.
     Raises JournalHeld when another process has an emulator on this state.
     """
@@ -75,7 +78,7 @@ async def local_platform(state: Path, environ: Mapping[str, str]) -> AsyncIterat
     from flowledger.emulator.server import serve
     from flowledger.steps.client.config import platform_from_env
 
-    emulator = open_emulator(state, options=Options(extra_sources=remembered(state)))
+    emulator = open_emulator(state, options=Options(extra_sources=remembered(state)), sources=sources)
     try:
         server = await serve(emulator)
         try:

@@ -45,3 +45,19 @@ def test_without_a_checkout_the_demo_writes_the_spec_to_begin_with(program: Any,
     assert path.parent == program.folder / "demo"
     assert load_spec(path).spec.settle.window == 1
     assert demo_spec(program.folder / "demo") == path
+
+
+def test_the_demo_ends_with_the_rows_of_two_runs(program: Any) -> None:
+    ran = program("demo", "-q")
+    assert ran.code == 0, ran.err
+    assert "First run: success, 700 rows arrived, 0 rejected. 700 rows are in the dataset; 5 of them:" in ran.out
+    assert len(re.findall(r"^PROD-0000000[1-5] ", ran.out, re.MULTILINE)) == 5
+    assert "Second run: success, 12 rows arrived, 0 rejected, only what is new." in ran.out
+
+
+def test_without_pyarrow_the_demo_says_what_more_there_is(program: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("flowledger.cli.demorows.find_spec", lambda name: None)
+    ran = program("demo", "-q")
+    assert ran.code == 0, ran.err
+    assert "pip install 'flowledger[data]'" in ran.out
+    assert "First run" not in ran.out

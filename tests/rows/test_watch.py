@@ -81,6 +81,14 @@ def test_success_with_rejected_rows_is_partial_and_no_failure(provisioned: Any) 
     assert (told[0].came, told[0].rows_failed) == ("partial", 3)
 
 
+def test_rejected_rows_alone_and_errors_alone_are_partial_too(provisioned: Any) -> None:
+    provisioned.put_run(**{**PARTIAL, "errors": []})
+    provisioned.put_run(**{**GOOD, "errors": PARTIAL["errors"]})
+    told: list[Any] = []
+    provisioned.watch(told, runs=2)
+    assert [seen.came for seen in told] == ["partial", "partial"]
+
+
 def test_both_spellings_and_statuses_that_nobody_knows_are_read(provisioned: Any) -> None:
     provisioned.emulator.options.run_reference_spelling = True
     run = provisioned.put_run(**GOOD)
