@@ -174,7 +174,7 @@ def test_a_column_operation_gives_what_the_evaluator_gives_row_by_row(
 
 @pytest.mark.long
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(found=st.lists(rows, min_size=1, max_size=12), name=st.sampled_from(sorted(FIELDS)))
 def test_a_column_operation_gives_what_the_evaluator_gives_for_many_more_rows(
     expression: str, found: list[dict[str, Any]], name: str
