@@ -110,3 +110,14 @@ def number_of(value: Json) -> float:
         except ValueError:
             return 0.0
     return 0.0
+
+
+def count_of(value: Json) -> int | None:
+    """A whole number from 0 on, also as a text; None for anything else, like the -1 of a failed run (§11)."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = int(float(value))
+    except (ValueError, OverflowError):
+        return None
+    return number if number >= 0 else None

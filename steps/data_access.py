@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from flowledger.errors import NotThere, Unreachable
-from flowledger.steps.answers import dig, number_of, read_by_id, text_or_none, usable_id
+from flowledger.steps.answers import count_of, dig, number_of, read_by_id, text_or_none, usable_id
 from flowledger.steps.client.paging import MAX_PAGES, Ask, list_catalog
 from flowledger.steps.client.paths import catalog, export
 from flowledger.steps.client.port import Answer, Json, Request
@@ -61,9 +61,7 @@ async def parts_of(ask: Ask, batch: str) -> list[Part]:
             name = text_or_none(part, "name")
             if not name:
                 raise _unreadable(path, "a part has no name")
-            size = number_of(dig(part, "length"))
-            told = dig(part, "length") is not None
-            parts.append(Part(batch=batch, file=file, name=name, size=int(size) if told else None))
+            parts.append(Part(batch=batch, file=file, name=name, size=count_of(dig(part, "length"))))
     return parts
 
 
@@ -122,7 +120,7 @@ async def _files_of(ask: Ask, batch: str) -> list[str]:
                 raise _unreadable(path, "a file without an id of its own")
             files.append(id)
         # A platform may give less at once than it is asked for, and says so.
-        limit = int(number_of(dig(answer.json, "_page", "limit"))) or PAGE
+        limit = count_of(dig(answer.json, "_page", "limit")) or PAGE
         if len(page) < min(PAGE, limit):
             return files
     raise _unreadable(path, "it does not end")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from flowledger.steps.answers import dig, number_of, text_or_none, usable_id
+from flowledger.steps.answers import count_of, dig, text_or_none, usable_id
 from flowledger.steps.client.paging import Ask, list_flow
 from flowledger.steps.client.paths import flow_service
 from flowledger.steps.client.port import Json
@@ -67,7 +67,7 @@ def flow_run_of(record: Json) -> FlowRun | None:
     status = dig(metrics, "statusSummary", "status")
     status = status if isinstance(status, str) else ""
     counts = {
-        name: _count(dig(metrics, "recordSummary", f"{name}RecordCount")) for name in ("input", "output", "failed")
+        name: count_of(dig(metrics, "recordSummary", f"{name}RecordCount")) for name in ("input", "output", "failed")
     }
     errors = _errors(record)
     return FlowRun(
@@ -77,9 +77,9 @@ def flow_run_of(record: Json) -> FlowRun | None:
         rows_in=counts["input"],
         rows_out=counts["output"],
         rows_failed=counts["failed"],
-        created_ms=int(number_of(dig(record, "createdAt"))),
-        started_ms=_count(dig(metrics, "durationSummary", "startedAtUTC")),
-        completed_ms=_count(dig(metrics, "durationSummary", "completedAtUTC")),
+        created_ms=count_of(dig(record, "createdAt")) or 0,
+        started_ms=count_of(dig(metrics, "durationSummary", "startedAtUTC")),
+        completed_ms=count_of(dig(metrics, "durationSummary", "completedAtUTC")),
         errors=errors,
         batches=_batches(record),
     )
@@ -137,14 +137,3 @@ def _batches(record: Json) -> tuple[str, ...]:
             if str(dig(info, "reference", "type")).lower() == "batch" and isinstance(listed, list):
                 ids += [id for id in listed if usable_id(id)]
     return tuple(dict.fromkeys(ids))
-
-
-def _count(value: Json) -> int | None:
-    """A whole number from 0 on; what a failed run shows as -1, and what is missing, is unknown."""
-    if value is None or isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = int(float(value))
-    except (ValueError, OverflowError):
-        return None
-    return number if number >= 0 else None

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from flowledger.errors import NotThere, RowsMissing, TryLater
-from flowledger.steps.answers import dig, number_of, read_by_id
+from flowledger.steps.answers import count_of, dig, read_by_id
 from flowledger.steps.client.paths import catalog
 from flowledger.steps.client.port import Json, Request
 from flowledger.steps.dataset import CreateDataset
@@ -67,7 +67,7 @@ class AwaitFirstRun(Step):
                 f"dataflow {flow} is gone from sandbox {ctx.sandbox}: somebody deleted it after it was made",
                 hint=f"flowledger explain {ctx.run}",
             )
-        return number_of(dig(live, "scheduleParams", "startTime")) or ctx.wall()
+        return float(count_of(dig(live, "scheduleParams", "startTime")) or ctx.wall())
 
 
 class CheckRows(Step):
@@ -128,7 +128,7 @@ class CheckRows(Step):
                 f"flow run {run.id}: {rejected} rows were rejected, {arrived or 0} arrived"
                 + (f": {why}" if why else "")
             )
-        written = 0.0
+        written: int | None = 0
         for batch in run.batches:
             live = await self._batch(ctx, batch)
             status = str(dig(live, "status") or "").lower()
@@ -137,10 +137,10 @@ class CheckRows(Step):
                 faults.append(f"batch {batch} of flow run {run.id} {shown}" + _said_of_batch(live))
             elif (other := _other_dataset(ctx, live)) is not None:
                 faults.append(f"batch {batch} of flow run {run.id} went into dataset {other}")
-            count = dig(live, "metrics", "recordsWritten")
-            written = written + number_of(count) if count is not None and written >= 0 else -1.0
-        if run.batches and written >= 0 and arrived is not None and int(written) != arrived:
-            faults.append(f"Catalog counts {int(written)} rows in the batches of flow run {run.id}, not {arrived}")
+            count = count_of(dig(live, "metrics", "recordsWritten"))
+            written = None if written is None or count is None else written + count
+        if run.batches and None not in (written, arrived) and written != arrived:
+            faults.append(f"Catalog counts {written} rows in the batches of flow run {run.id}, not {arrived}")
         return faults
 
     async def _batch(self, ctx: Context, id: str) -> Json | None:
