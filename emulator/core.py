@@ -29,7 +29,7 @@ from flowledger.emulator.faults import Fault, FaultKind, Faults, When
 from flowledger.emulator.flow_specs import catalogue_of
 from flowledger.emulator.late import LateCommit, LateCommits
 from flowledger.emulator.options import Options
-from flowledger.emulator.plane import Plane
+from flowledger.emulator.plane import Plane, lake_in
 from flowledger.emulator.problem import with_chain, with_integer_code
 from flowledger.emulator.routing import Match, Router
 from flowledger.emulator.spoil import spoiled
@@ -91,6 +91,7 @@ class Emulator:
         self._seed = seed
         self._start = self._count_start()
         self._time.ahead_ms = int(self._store.note(AHEAD) or 0)
+        self.world.lake = lake_in(state)
         self.plane = None if sources is None else Plane(self.world, self._time, sources=sources, state=state)
 
     def handle(self, request: Request) -> Response:

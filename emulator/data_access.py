@@ -82,8 +82,11 @@ def preview_data_set(call: Call) -> Response:
     latest = data_set.get("lastSuccessfulBatch")
     rows: list[Json] = []
     if latest is not None and call.world.lake is not None:
-        from flowledger.emulator.data.preview import first_rows
-
+        try:
+            from flowledger.emulator.data.preview import first_rows
+        except ImportError:
+            text = "a preview needs pyarrow: pip install 'flowledger[data]'"
+            refuse(service_problem(500, "EXPORT-500", "Not readable", text))
         rows = first_rows(_folder(call, data_set["id"], latest), PREVIEW_ROWS)
     return json_response(200, {"data": rows})
 

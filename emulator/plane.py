@@ -12,10 +12,18 @@ from flowledger.emulator.world import PlatformTime, World
 
 if TYPE_CHECKING:
     from flowledger.emulator.data.execute import Execution
+    from flowledger.emulator.data.landing import Lake
 
 
 class DataPlaneMissing(Exception):
     """What executing flows needs is not installed; the text says what to install."""
+
+
+def lake_in(state: Path | None) -> Lake | None:
+    """The lake of an earlier start with sources, to be read without any; None when nothing ever landed there."""
+    from flowledger.emulator.data.landing import LAKE, Lake
+
+    return Lake(state) if state is not None and (state / LAKE).is_dir() else None
 
 
 class Plane:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -182,3 +183,20 @@ def test_a_batch_tells_what_failed(ingestion_with: Callable[..., Any]) -> None:
     assert json.loads(samples.response.body.splitlines()[0])["_errors"][0]["row"] == 2
     inputs = ingestion.caller.send("GET", f"{EXPORT}/batches/{batch}/meta", query=[("path", "input_files")])
     assert [entry["name"] for entry in inputs.json["data"]] == ["fileMetaData1.json"]
+
+
+def test_what_landed_can_be_read_without_sources_and_without_pyarrow(
+    landed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, query = f"{EXPORT}/files/{file_of(landed)}", [("path", "part-0.parquet")]
+    before = landed.caller.send("GET", path, query=query).response.body
+    landed.emulator.close()
+    for name in ("pyarrow", "pyarrow.parquet", "flowledger.emulator.data.preview"):
+        monkeypatch.setitem(sys.modules, name, None)
+    emulator = Emulator(clock=landed.clock, state=landed.state)
+    caller = Caller(emulator)
+    assert caller.send("GET", path, query=query).response.body == before
+    preview = caller.send("GET", f"{EXPORT}/datasets/{landed.data_set}/preview")
+    assert (preview.status, preview.code) == (500, "EXPORT-500")
+    assert "flowledger[data]" in preview.json["detail"]
+    emulator.close()
