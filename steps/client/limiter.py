@@ -37,7 +37,7 @@ CALLS_AFTER: Final = 200.0  # and calls
 RARELY: Final = 12.0  # how much more slowly it grows where a 429 costs a pause of a second
 EXPLORE: Final = 0.8  # growth a second at most
 FOUND_WITHIN: Final = 1.25  # how far apart, in parts, two bounds of the limit may lie for it to be found
-FIRST_APART: Final = 1.3  # how far apart they are taken to lie after one 429
+FIRST_APART: Final = 1.6  # how far apart they are taken to lie after one 429
 CROSSED_IN: Final = 3.0  # seconds in which a rate grows from bound to bound
 TOO_FAST: Final = 0.5  # what is left of a rate that was refused before anything was let through
 LONGEST_ROUND: Final = 1.0  # seconds that a call is taken to be on its way at most
@@ -189,9 +189,12 @@ class Limiter:
             self._growth, self._found = EXPLORE, 0.0
             return
         low, high = bounds
-        if low <= self._found <= high:
-            low = high = 0.995 * self._found  # nothing speaks against what was found before
         middle, apart = math.sqrt(low * high), high / low
+        if low <= self._found <= high:
+            middle, apart = 0.995 * self._found, 1.0  # nothing speaks against what was found before
+        elif self._found and middle < self._found:
+            # A loop or a network that stood still for a moment looks the same; if it is less, the next 429 comes soon.
+            middle, apart = max(middle, 0.93 * self._found), 1.0
         if self._allowance.episodes < 2:  # one 429 and what came right after it prove little
             apart = max(apart, FIRST_APART)
         if apart <= FOUND_WITHIN:
