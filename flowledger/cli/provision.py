@@ -181,7 +181,8 @@ def register(app: typer.Typer) -> None:
         "flowledger apply paypal-products.yaml --json | jq .state\n"
         "flowledger apply flows/ --parallel 20",
         exit_codes="0 provisioned, 3 spec invalid or changed, 4 credentials, 5 not there, 6 journal held, "
-        "7 rejected or conflict, 8 drift, 9 journal damaged, 75 resume later; of several runs the worst.",
+        "7 rejected or conflict, 8 drift, 9 journal damaged, 10 rows did not arrive, 75 resume "
+        "later; of several runs the worst.",
     )(apply)
     command(
         app,
