@@ -20,7 +20,7 @@ from flowledger.engine.ledger import Ledger, RunState, ledger_of
 from flowledger.engine.log import logger_of
 from flowledger.engine.report import Report, Stop, report_of
 from flowledger.engine.share import share_of
-from flowledger.engine.sitting import JournalLike, Sitting, opened
+from flowledger.engine.sitting import JournalLike, Sitting, is_of, opened
 from flowledger.engine.specfile import spec_diff
 from flowledger.engine.together import all_of
 from flowledger.errors import FlowledgerError, JournalPoisoned, NotThere, SpecError, StepError
@@ -167,7 +167,8 @@ async def resume_many(
 ) -> FleetReport:
     """Carry on the named runs, or all unfinished runs of the journal, `parallel` of them at a time.
 
-    A run whose destroy has begun is not unfinished: it can only be destroyed.
+    A run whose destroy has begun is not unfinished: it can only be destroyed. Of all unfinished runs those of another
+    sandbox are left alone, with a warning; one that is named is refused, in its outcome.
     Which runs share stays as it was when they were begun. Otherwise as `apply_many`; raises NotThere if there is no
     journal or no such run.
     """
@@ -178,7 +179,7 @@ async def resume_many(
         unknown = [name for name in runs or () if name not in known]
         if unknown:
             raise NotThere(f"the journal at {book.directory} has no run {', '.join(unknown)}", hint="flowledger runs")
-        wanted = dict.fromkeys(runs if runs is not None else unfinished(book))
+        wanted = dict.fromkeys(runs if runs is not None else _of_here(book, shared, unfinished(book)))
         return await fleet.drive(book, shared, wanted, share=False)
 
 
@@ -221,6 +222,22 @@ def unfinished(book: Journal) -> list[str]:
     """The runs of a journal that a resume can carry on, oldest first."""
     states = ((name, ledger_of(name, book.events(name)).state) for name in book.runs())
     return [name for name, state in states if state not in _AT_AN_END]
+
+
+def _of_here(book: Journal, platform: Platform, names: Iterable[str]) -> Iterator[str]:
+    """Those of the runs that this platform can carry on; a warning for each of the others."""
+    for name in names:
+        ledger = ledger_of(name, book.events(name))
+        if ledger.spec is None or is_of(ledger, platform):
+            yield name
+        else:
+            logger_of(journal=str(book.directory)).warning(
+                "a run of another place was left alone",
+                run=name,
+                sandbox=ledger.sandbox,
+                org=ledger.org,
+                base_url=ledger.base_url,
+            )
 
 
 def refuse_changed(wanted: Iterable[Spec], book: Journal) -> None:

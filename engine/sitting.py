@@ -312,16 +312,20 @@ def draw_nonce(chance: random.Random) -> str:
 
 def refuse_another_place(ledger: Ledger, platform: Platform) -> None:
     """Ids of one sandbox mean nothing in another (platform-api.md §12 T22). A local emulator may change its port."""
-    here = (platform.org, platform.sandbox)
-    moved = ledger.base_url != platform.base_url and not (
-        _is_loopback(ledger.base_url) and _is_loopback(platform.base_url)
-    )
-    if here != (ledger.org, ledger.sandbox) or moved:
+    if not is_of(ledger, platform):
         raise UsageError(
             f"run {ledger.run} belongs to sandbox {ledger.sandbox} of {ledger.org} at {ledger.base_url}; "
             f"you point at sandbox {platform.sandbox} of {platform.org} at {platform.base_url}",
             hint="set FLOWLEDGER_SANDBOX, FLOWLEDGER_ORG_ID and FLOWLEDGER_BASE_URL to where the run began",
         )
+
+
+def is_of(ledger: Ledger, platform: Platform) -> bool:
+    """Whether a run was begun in this org and sandbox, at this base URL."""
+    moved = ledger.base_url != platform.base_url and not (
+        _is_loopback(ledger.base_url) and _is_loopback(platform.base_url)
+    )
+    return (platform.org, platform.sandbox) == (ledger.org, ledger.sandbox) and not moved
 
 
 def _is_loopback(url: str) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from typing import Any
 
 import pytest
 
 from flowledger.steps.client.inprocess import Fate, Moment
 from flowledger.steps.client.port import Request
+from flowledger.testing import platform_in_process
 
 
 def half_done(yard: Any, died: type[BaseException], runs: int) -> None:
@@ -55,6 +58,20 @@ def test_a_resume_of_many_half_done_runs_starts_gently(yard: Any, died: type[Bas
     assert report.exit_code == 0
     assert report.summary()["runs"] >= runs // 2
     assert_gentle(times, 5 * runs)
+
+
+def test_resuming_all_leaves_runs_of_another_sandbox_alone(
+    yard: Any, died: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half_done(yard, died, 3)
+    elsewhere = partial(platform_in_process, sandbox="dev")
+    with monkeypatch.context() as changed:
+        changed.setattr(sys.modules[type(yard).__module__], "platform_in_process", elsewhere)
+        report = yard.resume_all()
+        assert (report.exit_code, report.runs) == (0, ())
+    report = yard.resume_all()
+    assert report.exit_code == 0
+    assert report.runs
 
 
 def test_one_run_alone_is_not_held_back(yard: Any) -> None:
