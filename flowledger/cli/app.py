@@ -38,7 +38,7 @@ Environment (flags outrank it; it outranks profile, spec and defaults):
   FLOWLEDGER_CLIENT_SECRET   its secret (or ..._SECRET_FILE, _SECRET_COMMAND),
   FLOWLEDGER_ORG_ID          and the organisation, like 1234@AdobeOrg
   FLOWLEDGER_SANDBOX         sandbox (prod)
-  FLOWLEDGER_PROFILE         profile of flowledger.toml to take settings from
+  FLOWLEDGER_PROFILE         profile to take settings from (docs/commands.md)
   FLOWLEDGER_KINDS           files and folders that define kinds of your own
   FLOWLEDGER_LOG_FORMAT      json: stderr as JSON lines
   NO_COLOR                   no colour
@@ -93,7 +93,7 @@ def flowledger_command(
         typer.Option(
             "--profile",
             metavar="NAME",
-            help="Take settings from this profile of flowledger.toml (or FLOWLEDGER_PROFILE).",
+            help="Take settings from this profile (or FLOWLEDGER_PROFILE).",
         ),
     ] = None,
     version: Annotated[  # noqa: ARG001 - its callback does it all

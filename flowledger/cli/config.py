@@ -68,6 +68,6 @@ command(
     summary="Show which settings hold, and where each comes from.",
     example="flowledger config show --origin\nflowledger --profile dev config show --json",
     exit_codes="0 shown, 2 the file of profiles cannot be used.",
-    notes="Profiles are tables of flowledger.toml in this folder, else of flowledger/config.toml in the user's "
-    "configuration; FLOWLEDGER_CONFIG names another file.",
+    notes="Profiles are tables of flowledger/config.toml in the user's configuration, else of flowledger.toml in this "
+    "folder (read only when a profile is named); FLOWLEDGER_CONFIG names another file.",
 )(show)

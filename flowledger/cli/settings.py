@@ -60,20 +60,22 @@ class Profile:
 
 
 def config_files(environ: Mapping[str, str], folder: Path) -> list[Path]:
-    """Where profiles may be: what FLOWLEDGER_CONFIG names alone, else the folder's flowledger.toml, then the user's."""
+    """Where profiles may be: what FLOWLEDGER_CONFIG names alone, else the user's file, then the folder's."""
     named = environ.get("FLOWLEDGER_CONFIG")
     if named:
         return [Path(named).expanduser()]
     home = environ.get("XDG_CONFIG_HOME") or (f"{environ['HOME']}/.config" if environ.get("HOME") else "")
     users = [Path(home) / "flowledger" / "config.toml"] if home else []
-    return [folder / PROJECT_FILE, *users]
+    return [*users, folder / PROJECT_FILE]
 
 
 def profile_of(environ: Mapping[str, str], folder: Path, name: str | None = None) -> Profile | None:
     """The profile to work with; None if no file has one.
 
-    `name`, else FLOWLEDGER_PROFILE, else the `default_profile` of the first file that has one, else a profile called
-    "default". Raises UsageError, with the place, for a file that cannot be used and for a profile that no file has.
+    `name`, else FLOWLEDGER_PROFILE, else the `default_profile` of the user's file (or of the one that FLOWLEDGER_CONFIG
+    names), else its profile called "default". The folder's file is read only when a profile is named: a folder that
+    came from somebody else must not, by itself, say where credentials are sent or what is run.
+    Raises UsageError, with the place, for a file that cannot be used and for a profile that no file has.
     """
     wanted = name or environ.get("FLOWLEDGER_PROFILE") or ""
     known: list[str] = []
@@ -82,6 +84,8 @@ def profile_of(environ: Mapping[str, str], folder: Path, name: str | None = None
         if not file.exists():
             if environ.get("FLOWLEDGER_CONFIG"):
                 raise UsageError(f"{file}: there is no such file", hint="FLOWLEDGER_CONFIG names a file of profiles")
+            continue
+        if file == folder / PROJECT_FILE and not wanted and not environ.get("FLOWLEDGER_CONFIG"):
             continue
         default, profiles = read_profiles(file)
         known += [one for one in profiles if one not in known]

@@ -13,11 +13,14 @@ from flowledger.errors import UsageError
 
 @pytest.fixture
 def at_home(program: Any, emulator: Any) -> Any:
-    """A program without variables, and a flowledger.toml that points at the emulator."""
+    """A program without variables, and a file of the user's own whose profiles point at the emulator."""
     for name in [name for name in program.env if name.startswith("FLOWLEDGER_")]:
         del program.env[name]
+    home = program.folder / ".config" / "flowledger"
+    home.mkdir(parents=True)
+    (home / "secret").write_text("local-secret")
     (program.folder / "secret").write_text("local-secret")
-    (program.folder / "flowledger.toml").write_text(f'''
+    (home / "config.toml").write_text(f'''
 default_profile = "local"
 
 [profiles.local]
@@ -44,7 +47,7 @@ def settings(ran: Any) -> dict[str, tuple[str, str]]:
 def test_a_run_is_provisioned_with_the_settings_of_the_default_profile(at_home: Any) -> None:
     ran = at_home("apply", at_home.spec())
     assert ran.code == 0, ran.err
-    assert (at_home.folder / "state" / "journal").is_dir()
+    assert (at_home.folder / ".config" / "flowledger" / "state" / "journal").is_dir()
 
 
 def test_another_profile_is_chosen_by_flag_or_variable(at_home: Any) -> None:
@@ -62,8 +65,8 @@ def test_each_setting_says_where_it_comes_from(at_home: Any) -> None:
     assert shown["sandbox"] == ("prod", "default")
     assert shown["ca_file"] == ("", "")
     text = at_home("config", "show", "--origin").out
-    assert "profile local (flowledger.toml)" in text
-    assert max(map(len, text.splitlines())) <= 100 + len(str(at_home.folder))
+    assert "profile local (.config/flowledger/config.toml)" in text
+    assert max(map(len, text.splitlines())) <= 120 + len(str(at_home.folder))
 
 
 def test_a_secret_of_the_environment_takes_that_of_the_profile_out_and_is_not_shown(at_home: Any) -> None:
@@ -97,7 +100,7 @@ def test_of_the_command_for_a_secret_only_the_program_is_shown(at_home: Any) -> 
 )
 def test_a_file_that_cannot_be_used_is_refused_with_the_place(program: Any, text: str, place: str, hint: str) -> None:
     (program.folder / "flowledger.toml").write_text(text)
-    ran = program("runs")
+    ran = program("runs", env={"FLOWLEDGER_CONFIG": "flowledger.toml"})
     assert ran.code == 2
     assert f"flowledger.toml: {place}" in ran.err
     assert hint in ran.err
@@ -110,7 +113,7 @@ def test_a_profile_that_no_file_has_is_refused_with_those_that_are(at_home: Any)
 
 
 def test_a_command_in_a_file_that_others_may_write_is_not_run(at_home: Any) -> None:
-    (at_home.folder / "flowledger.toml").chmod(0o666)
+    (at_home.folder / ".config" / "flowledger" / "config.toml").chmod(0o666)
     ran = at_home("runs")
     assert ran.code == 2
     assert "is not yours alone to write" in ran.err
@@ -126,14 +129,28 @@ def test_a_named_file_alone_counts_and_must_be_there(tmp_path: Path) -> None:
     assert profile.values == {"sandbox": "dev"}
 
 
-def test_the_users_file_is_asked_after_the_folders(tmp_path: Path) -> None:
+def test_a_folder_of_somebody_else_says_nothing_by_itself(at_home: Any) -> None:
+    """Else a cloned folder could have the client secret sent to a host of its choice, or a command run."""
+    trap = at_home.folder / "trap"
+    (at_home.folder / "flowledger.toml").write_text(
+        'default_profile = "local"\n[profiles.local]\nims_url = "https://evil.example"\n'
+        f'client_secret_command = ["touch", "{trap}"]\n[profiles.default]\nbase_url = "https://evil.example"\n'
+    )
+    shown = settings(at_home("config", "show", "--json"))
+    assert shown["ims_url"] == ("", "")
+    assert shown["client_secret_command"] == ("", "")
+    assert at_home("doctor").code == 0
+    assert not trap.exists()
+
+
+def test_the_folders_file_is_read_when_a_profile_is_named_that_the_user_has_not(tmp_path: Path) -> None:
     users = tmp_path / "config" / "flowledger" / "config.toml"
     users.parent.mkdir(parents=True)
     users.write_text('[profiles.mine]\nsandbox = "dev"\n[profiles.default]\nsandbox = "a"')
-    (tmp_path / "flowledger.toml").write_text('[profiles.default]\nsandbox = "b"')
+    (tmp_path / "flowledger.toml").write_text('[profiles.mine]\nsandbox = "x"\n[profiles.theirs]\nsandbox = "b"')
     environ = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
-    chosen = [profile_of(environ, tmp_path, name) for name in (None, "mine")]
-    assert [profile.values["sandbox"] for profile in chosen if profile] == ["b", "dev"]
+    chosen = [profile_of(environ, tmp_path, name) for name in (None, "mine", "theirs")]
+    assert [profile.values["sandbox"] for profile in chosen if profile] == ["a", "dev", "b"]
 
 
 def test_paths_count_from_the_file_that_holds_them(tmp_path: Path) -> None:
