@@ -13,7 +13,7 @@ from flowledger.emulator.flow_listing import ORDERS_OF_RUNS, Condition, conditio
 from flowledger.emulator.flow_rules import delta_column_of
 from flowledger.emulator.flow_state import presented, read
 from flowledger.emulator.gateway import FLOW_SERVICE
-from flowledger.emulator.run_records import FAILED, KIND, Window, schedule, status_of, window_of
+from flowledger.emulator.run_records import FAILED, KIND, Window, note_triggered_again, schedule, status_of, window_of
 from flowledger.emulator.wire import Response, json_response
 from flowledger.emulator.world import Call, Route
 
@@ -72,6 +72,7 @@ def act_on_run(call: Call) -> Response:
         client_id=call.client_id,
         params=record.get("params"),
     )
+    note_triggered_again(call.world, call.sandbox, again["id"], record["id"])
     return json_response(200, _reference(again))
 
 

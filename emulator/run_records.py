@@ -23,6 +23,7 @@ STATUSES = frozenset(  # seen in runs, or in the reference's list
 )
 UNDER_WAY = frozenset({"scheduled", "queued", "inProgress", "in_progress"})
 FAILED = frozenset({"failed", "partial_failure"})
+TRIGGERED_AGAIN = "runsTriggeredAgain"  # by the new run's id: which run failed first
 AS_IS = -1  # what a failed run may show for bytes and files
 
 
@@ -133,6 +134,17 @@ def schedule(
     world.store.put(KIND, sandbox, key, record)
     _tell_flow(world, sandbox, record)
     return record
+
+
+def note_triggered_again(world: World, sandbox: str, again: str, failed: str) -> None:
+    """Keep that the run `again` was triggered because `failed` had failed."""
+    world.store.put(TRIGGERED_AGAIN, sandbox, again, {"id": again, "of": first_of(world, sandbox, failed)})
+
+
+def first_of(world: World, sandbox: str, run: str) -> str:
+    """The run that failed first, of one that was triggered again, if need be many times; any other run itself."""
+    noted = world.store.peek(TRIGGERED_AGAIN, sandbox, run)
+    return run if noted is None else str(noted["of"])
 
 
 def window_of(record: Mapping[str, Any]) -> Window:

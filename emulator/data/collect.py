@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -39,7 +42,14 @@ class Source(Protocol):
 class MapperOf(Protocol):
     """Makes what maps batches: `flowledger.emulator.data.columns.Mapper`."""
 
-    def __call__(self, mappings: Sequence[Mapping[str, Any]], target: Any, *, now_ms: Callable[[], int]) -> Any:
+    def __call__(
+        self,
+        mappings: Sequence[Mapping[str, Any]],
+        target: Any,
+        *,
+        now_ms: Callable[[], int],
+        new_uuid: Callable[[], str],
+    ) -> Any:
         """Raises ValueError for mappings that no row can pass."""
 
 
@@ -135,6 +145,21 @@ def reason_of(problem: Exception) -> str:
     return text[0] if text else type(problem).__name__
 
 
+def uuids_of(run: str) -> Callable[[], str]:
+    """What `uuid()` gives in a run's mappings, one after the other.
+
+    They follow from the run, whose id follows from the emulator's seed: a run that is executed again, because the
+    emulator died in the middle of it, lands the same rows. The store's own ids are not drawn: nobody holds it here.
+    """
+    numbers = itertools.count()
+
+    def new_uuid() -> str:
+        drawn = hashlib.sha256(f"{run}:{next(numbers)}".encode()).digest()
+        return str(uuid.UUID(bytes=drawn[:16], version=4))
+
+    return new_uuid
+
+
 def _give_up(writer: BatchWriter | None, done: Collected) -> None:
     try:
         if writer is not None:
@@ -144,7 +169,9 @@ def _give_up(writer: BatchWriter | None, done: Collected) -> None:
 
 
 def _read_all(work: Work, source: Source, mapper_of: MapperOf, writer: BatchWriter, done: Collected) -> None:
-    mapper = mapper_of(work.mappings, work.target, now_ms=lambda: work.moment_ms)
+    mapper = mapper_of(
+        work.mappings, work.target, now_ms=lambda: work.moment_ms, new_uuid=uuids_of(f"{work.sandbox}/{work.run}")
+    )
     for batch in source.batches(work.table, delta=work.delta, start_ms=work.start_ms, end_ms=work.reach_ms):
         table = getattr(batch, "table", None)
         if table is None:

@@ -19,7 +19,16 @@ from flowledger.emulator.flow_specs import CRM_TO_AEP
 from flowledger.emulator.flow_state import OPERATION, presented
 from flowledger.emulator.paths import resolved_schema, schema_of
 from flowledger.emulator.row_filters import FilterInvalid, RowFilter, filter_of
-from flowledger.emulator.run_records import SCHEDULED, RunOutcome, Window, finish, schedule, status_of, window_of
+from flowledger.emulator.run_records import (
+    SCHEDULED,
+    RunOutcome,
+    Window,
+    finish,
+    first_of,
+    schedule,
+    status_of,
+    window_of,
+)
 from flowledger.emulator.world import PlatformTime, World
 
 Json = dict[str, Any]
@@ -27,6 +36,7 @@ Json = dict[str, Any]
 CURSORS: Final = "flowCursors"  # by the flow's id: how far its schedule has come
 EXECUTIONS: Final = "executions"  # by the run's id: begun, and not visible yet
 OPEN: Final = "openWindows"  # windows of a schedule whose run failed, and that nothing has collected since
+MADE_GOOD: Final = "runsMadeGood"  # by the id of a run on demand that failed: one that it was triggered again as landed
 INTERRUPTED: Final = "inProgress"
 
 
@@ -146,6 +156,9 @@ class Execution:
     def _note_window(self, work: Work, *, failed: bool) -> None:
         store, key = self._world.store, _window_key(work.flow, work.start_ms, work.end_ms)
         if work.on_demand:
+            first = first_of(self._world, work.sandbox, work.run)
+            if not failed and first != work.run:
+                store.put(MADE_GOOD, work.sandbox, first, {"id": first, "by": work.run})
             return
         if failed:
             store.put(OPEN, work.sandbox, key, {"id": key, "run": work.run})
@@ -241,6 +254,9 @@ class Execution:
         if not begun["scheduled"] and not known["on_demand"]:  # triggered again
             key = _window_key(record["flowId"], window.start_ms, end_ms)
             known["collected"] = self._world.store.peek(OPEN, sandbox, key) is None
+        if known["on_demand"]:  # each takes its own window, but the failed one's lands once
+            first = first_of(self._world, sandbox, record["id"])
+            known["collected"] = self._world.store.peek(MADE_GOOD, sandbox, first) is not None
         kept = self._world.store.peek(CURSORS, sandbox, begun["flow"]) if begun["scheduled"] else None
         known["told_to_row"] = (kept or {}).get("told_to_row", 0)
         try:
