@@ -305,6 +305,20 @@ def test_bad_input_is_told_with_row_and_reason_and_harms_no_other_run(shop: Shop
         assert shop.read() == [*batches, ["e"], ["c", "d"]]
 
 
+@pytest.mark.parametrize(
+    "name", ["a broken line", "rows have a column more", "no delta value", "a text for delta value"]
+)
+def test_a_row_that_nobody_mends_fails_no_later_run(shop: Shop, name: str) -> None:
+    shop.run_at(15)
+    next(case for case in CASES if case.name == name).spoil(shop)
+    assert shop.run_at(45) == 10
+    with (shop.folder / f"{TABLE}.csv").open("a") as file:
+        file.write(f"{','.join(shop.third[0])}\n")
+    assert shop.run_at(75) == 0
+    assert (shop.seen[-1].came, shop.seen[-1].rows_failed) == ("success", 0)
+    assert shop.read() == [["a", "b"], ["e"]]
+
+
 def test_a_field_that_is_divided_by_zero_is_null_and_all_others_of_the_run_are_right(shop: Shop) -> None:
     shop.run_at(15)
     _divides(shop)

@@ -4,13 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-import urllib.request
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -19,11 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from flowledger.emulator.caller import FLOW
-from flowledger.emulator.core import Emulator
 from flowledger.emulator.data.landing import Disk
 
 MINUTE = 60
-START = 1_700_000_000  # of the test's own clock
 
 
 class Death(BaseException):
@@ -192,55 +183,3 @@ def test_any_reader_of_parquet_opens_the_folder_of_a_data_set(ingestion: Any) ->
     ingestion.at(45 * MINUTE)
     table = pq.read_table(ingestion.lake.folder / ingestion.data_set)
     assert sorted(row["_id"] for row in table.to_pylist()) == sorted(ids)
-
-
-class Served:
-    """An emulator as a process of its own."""
-
-    def __init__(self, folder: Path, state: Path) -> None:
-        line = [sys.executable, "-m", "flowledger", "emulator", "start", "--port", "0"]
-        line += ["--state", str(state), "--sources", str(folder)]
-        self.process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().split()[1]
-        self.process.stdout.close()
-
-    def advance(self, ms: int) -> None:
-        request = urllib.request.Request(
-            f"{self.url}/_emulator/advance", data=f'{{"ms": {ms}}}'.encode(), method="POST"
-        )
-        try:
-            urllib.request.urlopen(request, timeout=30).close()
-        except OSError:
-            return  # it was killed under us
-
-    def kill(self) -> None:
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-
-@pytest.mark.long
-def test_kill_9_in_the_middle_of_runs_ten_times(ingestion: Any, clock: Any) -> None:
-    clock.now = time.time()  # the processes have no other clock
-    now = int(clock.now) - START
-    ids = [f"r{number}" for number in range(20_000)]
-    ingestion.write(*((key, "N", now + number) for number, key in enumerate(ids)))  # one a second: 23 windows
-    ingestion.provision()
-    ingestion.flow(start=START + now + 15 * MINUTE)
-    ingestion.emulator.close()
-    for number in range(10):
-        served = Served(ingestion.folder, ingestion.state)
-        moving = threading.Thread(target=served.advance, args=(45 * MINUTE * 1000,))
-        moving.start()
-        moving.join(0.02 + 0.03 * number)
-        served.kill()
-        moving.join()
-    clock.now = time.time() + 7 * 3600
-    emulator = Emulator(clock=clock, state=ingestion.state, sources=ingestion.folder)
-    emulator.count("runs")
-    found: Counter[str] = Counter()
-    for path in sorted((ingestion.state / "lake").rglob("*.parquet")):
-        found.update(row["_id"] for row in pq.read_table(path).to_pylist())
-    assert set(found) == set(ids)
-    assert set(found.values()) == {1}
-    emulator.close()
