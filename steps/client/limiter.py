@@ -107,6 +107,7 @@ class Limiter:
             self._take(now)
             return None
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(self._lost_interest)
         self._waiting.append(future)
         self._serve()
         return future
@@ -131,6 +132,12 @@ class Limiter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.leave()
+
+    def _lost_interest(self, future: asyncio.Future[None]) -> None:
+        """When the last one that waited has gone there is nobody to ring for: nothing goes on behind a run's end."""
+        if not held(future) and not self._live_waiters() and self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     async def close(self) -> None:
         """Let nothing of ours be left in the loop."""

@@ -122,3 +122,16 @@ def test_nothing_of_a_failed_drift_check_goes_on_after_the_run_has_ended(world: 
     world.emulator.faults.add("GET /dataSets/{id}", "answer", status=403, shape="gateway")
     world.emulator.faults.add("GET /targetConnections/{id}", "answer", status=503, times=3)
     assert isinstance(world.sit("resume").error, NotPermitted)  # `sit` looks at what is left
+
+
+def test_a_pace_rings_for_nobody_once_the_run_that_waited_has_been_stopped(world: World) -> None:
+    """After a 429 calls wait for their turn; the alarm of the last one that waited once outlived the run."""
+    world.emulator.faults.add(
+        "POST /connections", "answer", status=429, shape="empty", when="after", where="base-connection"
+    )
+
+    async def stop() -> None:
+        world.ask_to_stop()
+
+    stopped = world.sit(sitting=Sitting(call_actions={("create_adhoc_class", Moment.CONNECTED): stop}))
+    assert isinstance(stopped.error, Interrupted)  # `sit` looks at what is left
