@@ -114,8 +114,5 @@ def _answers(method: str) -> dict[str, Json]:
     }
     if method == "GET":
         return answers
-    said = {
-        status: one.get("description", "Refused by the gateway.")
-        for status, one in answers.items()
-    }
+    said = {status: one.get("description", "Refused by the gateway.") for status, one in answers.items()}
     return {status: answer(text, None) for status, text in said.items()}

@@ -114,7 +114,8 @@ def requirements(level: str) -> list[str]:
     """Return what pyproject.toml asks for: the core's dependencies, and the extra that is called like the level."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted: list[str] = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
-    return wanted + project["project"]["optional-dependencies"].get(level, [])
+    more: list[str] = project["project"]["optional-dependencies"].get(level, [])
+    return [*wanted, *more]
 
 
 def clear_the_way() -> None:
