@@ -426,12 +426,20 @@ def _look_at_kills(item: pytest.Item) -> None:
 
 def _watch_kills_at_points(module: Any) -> None:
     """`module`: tests/crash/test_real_kills.py, whose emulator is a process of its own and is asked over HTTP."""
-    live = module.Nursery.live
+    live, ask = module.Nursery.live, module.Emulator.ask
     killed: list[str] = []
+    journals: dict[Path, None] = {}  # of everybody who called the emulator since it was emptied: a stranger's, too
+
+    @wraps(ask)
+    def counted_ask(self: Any, method: str, what: str, *args: Any, **kwargs: Any) -> Any:
+        if (method, what) == ("POST", "reset"):
+            journals.clear()
+        return ask(self, method, what, *args, **kwargs)
 
     @wraps(live)
     def counted_live(self: Any, journal: Path, url: str, **how: Any) -> tuple[int, str]:
         ended: tuple[int, str] = live(self, journal, url, **how)
+        journals[journal] = None
         where = how.get("crash") or (f"{how['stage']} at call {how['call']}: {ended[1]}" if ended[1] else None)
         if where is not None:
             died()  # by SIGKILL, or by itself after an append that failed
@@ -439,15 +447,15 @@ def _watch_kills_at_points(module: Any) -> None:
         elif killed:  # the first process after the one that died
             name = f"real: {how.get('style', TUTORIAL)}: {', then '.join(killed)}"
             killed.clear()
-            now.add(name, _look_from_outside(url, journal), beyond=False)
+            now.add(name, _look_from_outside(url, journal, list(journals)), beyond=False)
         return ended
 
-    module.Nursery.live = counted_live
+    module.Nursery.live, module.Emulator.ask = counted_live, counted_ask
 
 
-def _look_from_outside(url: str, journal: Path) -> Found:
-    with JournalReader.open(journal) as reader:
-        ledgers = [ledger_of(run, reader.events(run)) for run in reader.runs()]
+def _look_from_outside(url: str, journal: Path, journals: list[Path]) -> Found:
+    """`journal` is ours; `journals` are those of everybody who called the emulator."""
+    ledgers = _ledgers_in(journal)
     kind_of = {step: effect.kind for step, effect in EFFECTS.items()}
     style = next((ledger.spec.style for ledger in ledgers if ledger.spec), TUTORIAL)
     known = Counter(
@@ -460,12 +468,18 @@ def _look_from_outside(url: str, journal: Path) -> Found:
     calls = _ask(url, "requests?limit=1000")["requests"]  # one that takes effect late is in there a second time
     sent = sum(_is_create(call["method"], call["path"]) and not call["late"] for call in calls)
     now.faults += sum(fault["struck"] for fault in _ask(url, "faults")["faults"])
-    intents = sum(len(record.attempts) for ledger in ledgers for record in ledger.steps.values())
+    everybody = [ledger for one in journals for ledger in _ledgers_in(one)]
+    intents = sum(len(record.attempts) for ledger in everybody for record in ledger.steps.values())
     return Found(
         duplicates=sum(max(0, count - MADE_ONCE[style].get(kind, 0)) for kind, count in there.items()),
         orphans=sum(max(0, count - known[kind]) for kind, count in there.items()),
         lost=max(0, sent - intents),
     )
+
+
+def _ledgers_in(journal: Path) -> list[Ledger]:
+    with JournalReader.open(journal) as reader:
+        return [ledger_of(run, reader.events(run)) for run in reader.runs()]
 
 
 def _ask(url: str, what: str) -> Any:
