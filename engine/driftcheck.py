@@ -96,7 +96,7 @@ async def check_drift(run: Run, *, remove_twins: bool, journal: str) -> DriftRep
     rows = [row for row in run.table.rows if row.step.kind]
     done = [row for row in rows if run.ledger.step(row.step.name).done]
     checked = [row for row in done if run.ledger.step(row.step.name).how in CHECKED]
-    differences = await driver.together([driver.drift_of(row.step) for row in checked])
+    differences = await driver.together([driver.drift_of(row.step, wait=True) for row in checked])
     drifts = tuple(
         Drift(step=row.step.name, kind=row.step.kind, id=_id(run, row), differences=tuple(found))
         for row, found in zip(checked, differences, strict=True)

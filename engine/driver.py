@@ -131,8 +131,12 @@ class Driver:
                 hint=f"flowledger explain {self.run.ledger.run}",
             )
 
-    async def drift_of(self, step: Step) -> list[str]:
-        """What is different about the object of a finished step, each place in a sentence; journaled if anything is."""
+    async def drift_of(self, step: Step, *, wait: bool = False) -> list[str]:
+        """What is different about the object of a finished step, each place in a sentence; journaled if anything is.
+
+        A 404 within the list lag of a create is not drift yet. `wait`: look again when the lag is over, so that nothing
+        is called there that nobody has seen.
+        """
         record = self.run.ledger.step(step.name)
         assert record.outputs is not None
         ctx = StepContext(self.run, step)
@@ -140,10 +144,10 @@ class Driver:
         live = await step.fetch(ctx, id)
         if live is None:
             left = shown_by(self.run, record) - self.run.clock.monotonic()
-            if left >= 0 and record.completed_at[0] == self.run.clock.boot_id:
-                return []  # a 404 within the list lag of a create is not drift
+            if left >= 0 and not wait and record.completed_at[0] == self.run.clock.boot_id:
+                return []
             if left >= 0:
-                # When it was made, by this boot's clock, nobody knows: the lag counts from when the run was taken up.
+                # In another boot than the create's the lag counts from when the run was taken up.
                 await self.run.pause(step, left + AFTER_THE_END, "lag")
                 live = await step.fetch(ctx, id)
         if live is None:
