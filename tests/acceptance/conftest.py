@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +92,10 @@ class Console:
             "FLOWLEDGER_SANDBOX": "prod",
         }
 
-    def start(self, *words: str, **changed: str) -> subprocess.Popen[str]:
-        """Start `flowledger WORDS`, with its streams as pipes."""
+    def start(self, *words: str, under: Sequence[str] = (), **changed: str) -> subprocess.Popen[str]:
+        """Start `flowledger WORDS`, with its streams as pipes; `under`: the command that starts it, if any."""
         return subprocess.Popen(
-            [sys.executable, "-m", "flowledger", *words],
+            [*under, sys.executable, "-m", "flowledger", *words],
             cwd=self.folder,
             env={**self.environment, **changed},
             stdin=subprocess.DEVNULL,
@@ -131,7 +131,12 @@ class Console:
 
         return self._kill_where(is_it, *words)
 
-    def _kill_where(self, here: Callable[[str, int, Request], bool], *words: str) -> int:
+    def kill_at_the_disk(self, call: str, number: int, *words: str) -> int:
+        """Run `flowledger WORDS` and SIGKILL it as it enters the system call `call` for the `number`-th time."""
+        strace = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={call}:signal=SIGKILL:when={number}")
+        return self._kill_where(lambda moment, call, request: False, *words, under=strace)
+
+    def _kill_where(self, here: Callable[[str, int, Request], bool], *words: str, under: Sequence[str] = ()) -> int:
         started = threading.Event()
 
         def kill(moment: str, call: int, request: Request) -> None:
@@ -141,7 +146,7 @@ class Console:
                 process.wait()
 
         self.platform.hook = kill
-        process = self.start(*words)
+        process = self.start(*words, under=under)
         started.set()
         process.communicate(timeout=100)
         self.platform.hook = None
