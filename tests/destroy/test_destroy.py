@@ -46,7 +46,7 @@ def test_everything_that_a_run_made_is_deleted_in_order_each_with_an_intent_and_
     stages = [stage_of(path) for path in bench.deletes()]
     assert stages == sorted(stages)
     assert len(stages) == 11
-    events = bench.events()
+    events = bench.documents()
     begun = next(at for at, event in enumerate(events) if event["kind"] == "destroy_begun/1")
     later = [event["kind"] for event in events[begun:]]
     assert "delete_intended/1" not in bench.kinds_of_events()[:begun]
@@ -64,7 +64,7 @@ def test_the_dataflow_is_stopped_and_at_rest_before_it_is_deleted(bench: Any, no
     bench.apply()
     bench.emulator.options.flow_ready_ms = 7000
     bench.destroy()
-    flow = [event for event in bench.events() if event.get("step") == "create_flow" and "op" in event]
+    flow = [event for event in bench.documents() if event.get("step") == "create_flow" and "op" in event]
     assert [(event["op"], event.get("outcome")) for event in flow] == [
         ("disable", None), ("disable", "done"), ("delete", None), ("delete", "done"),
     ]  # fmt: skip
@@ -75,19 +75,19 @@ def test_the_dataflow_is_stopped_and_at_rest_before_it_is_deleted(bench: Any, no
 def test_a_second_destroy_does_nothing_and_asks_nobody(bench: Any) -> None:
     bench.apply()
     first = bench.destroy()
-    before = (len(bench.requests), len(bench.events()))
+    before = (len(bench.requests), len(bench.documents()))
     assert bench.destroy() == first
-    assert (len(bench.requests), len(bench.events())) == before
+    assert (len(bench.requests), len(bench.documents())) == before
 
 
 def test_a_destroyed_run_is_not_applied_again_and_says_what_to_do(bench: Any) -> None:
     bench.apply()
     bench.destroy()
-    before = len(bench.events())
+    before = len(bench.documents())
     with pytest.raises(UsageError, match="is destroyed") as caught:
         bench.apply()
     assert "new name" in caught.value.hint
-    assert len(bench.events()) == before
+    assert len(bench.documents()) == before
 
 
 def test_after_half_a_destroy_only_destroy_goes_on(bench: Any, nothing: dict[str, int]) -> None:
@@ -98,11 +98,11 @@ def test_after_half_a_destroy_only_destroy_goes_on(bench: Any, nothing: dict[str
     bench.at = None
     bench.halt = type(bench.halt)()
     assert str(bench.ledger().state) == "destroying"
-    before = len(bench.events())
+    before = len(bench.documents())
     with pytest.raises(UsageError, match="can only be destroyed") as caught:
         bench.apply()
     assert caught.value.hint == f"flowledger destroy {bench.spec.name}"
-    assert len(bench.events()) == before
+    assert len(bench.documents()) == before
     assert str(bench.destroy().state) == "destroyed"
     assert bench.counts() == nothing
 
@@ -421,7 +421,7 @@ def test_what_somebody_deleted_already_is_gone_and_no_error(bench: Any, nothing:
 
 def test_another_sandbox_is_refused_and_nothing_is_written(bench: Any) -> None:
     bench.apply()
-    before = bench.events()
+    before = bench.documents()
     with pytest.raises(UsageError, match="belongs to sandbox"):
         bench.destroy(sandbox="dev")
-    assert bench.events() == before
+    assert bench.documents() == before

@@ -140,7 +140,7 @@ def test_a_twin_that_nothing_refers_to_is_removed_when_asked_to_and_the_journals
     assert bench.emulator.count("dataSets") == bench.emulator.count("flows") == 1
     assert bench.is_there("dataSets", bench.id_of("create_dataset"))
     assert bench.is_there("flows", bench.id_of("create_flow"))
-    events = [event for event in bench.events() if event["kind"] == "delete_intended/1"]
+    events = [event for event in bench.documents() if event["kind"] == "delete_intended/1"]
     assert {(event["id"], event["why"]) for event in events} == {(twin, "twin") for twin in twins}
     assert bench.ledger().duplicates == []
     assert str(bench.ledger().state) == "provisioned"

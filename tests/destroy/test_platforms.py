@@ -228,7 +228,7 @@ def test_no_delete_is_sent_before_its_intent_is_on_the_medium(bench: Any, of: st
     bench.at = at
     with pytest.raises(dead):
         bench.destroy()
-    intended = [event["call"]["path"] for event in bench.events() if event["kind"] == "delete_intended/1"]
+    intended = [event["call"]["path"] for event in bench.documents() if event["kind"] == "delete_intended/1"]
     assert sent[0] in intended
 
 
@@ -243,5 +243,5 @@ def test_nothing_goes_on_before_the_answer_to_a_delete_is_on_the_medium(bench: A
     bench.at = at
     with pytest.raises(dead):
         bench.destroy()
-    last = [event for event in bench.events() if event.get("op") == "delete"][-1]
+    last = [event for event in bench.documents() if event.get("op") == "delete"][-1]
     assert (last["kind"], last.get("outcome")) == ("delete_answered/1", "done")

@@ -148,6 +148,29 @@ def test_the_json_of_destroy_and_status_is_one_document_with_what_went_and_what_
     assert provisioned("runs", "--json").json["runs"][0]["state"] == "destroyed"
 
 
+def test_a_second_destroy_shows_what_was_left_asks_for_it_and_deletes_it(provisioned: Program) -> None:
+    spec = (provisioned.folder / "spec.yaml").read_text()
+    (provisioned.folder / "second.yaml").write_text(spec.replace(f"name: {RUN}", "name: second"))
+    assert provisioned("apply", "second.yaml", "--local", "--quiet").code == 0
+    first = provisioned("destroy", RUN, "--local", "--yes", "--quiet")
+    assert "used by targetConnections/" in first.out
+    assert f"flowledger destroy {RUN} deletes what was left once nothing refers to it any more." in first.out
+    assert provisioned("explain", RUN, "--json").json["next"] == f"flowledger destroy {RUN}"
+    assert provisioned("destroy", "second", "--local", "--yes", "--quiet").code == 0
+    planned = provisioned("destroy", RUN, "--plan")
+    assert "A destroy deletes of what was left, if nothing refers to it any more:" in planned.out
+    assert [one["step"] for one in provisioned("destroy", RUN, "--plan", "--json").json["deletes"]] == [
+        "find_or_create_sink"
+    ]
+    asked = provisioned("destroy", RUN, "--local")
+    assert asked.code == 2
+    assert f"Delete the 1 object left by run {RUN}?" in asked.err
+    assert provisioned.counts() == 1
+    again = provisioned("destroy", RUN, "--local", "--yes", "--json", "--quiet")
+    assert (again.code, again.json["left"], provisioned.counts()) == (0, [], 0)
+    assert "Nothing to do: the run is destroyed." in provisioned("destroy", RUN).out
+
+
 def test_a_plan_shows_the_order_and_sends_and_writes_nothing(provisioned: Program) -> None:
     before = sorted((path.name, path.read_bytes()) for path in provisioned.journal.iterdir() if path.is_file())
     away = {"FLOWLEDGER_BASE_URL": "http://127.0.0.1:1"}

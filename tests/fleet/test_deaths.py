@@ -46,11 +46,11 @@ def killed_and_resumed(yard: Any, died: type[BaseException], moment: Moment, num
     specs = yard.specs(3)
     die_at(yard, died, moment, number)
     try:
-        yard.apply(specs)
+        yard.apply_all(specs)
     except died:
         yard.at = None
         yard.resume_all()
-        yard.apply(specs)
+        yard.apply_all(specs)
         return True
     return False
 
@@ -89,15 +89,15 @@ def test_killed_at_an_event_then_only_one_run_is_resumed_it_makes_no_second_of_w
         if event == number:
             raise died
 
-    yard.on_event = die
+    yard.on_fleet_event = die
     with pytest.raises(died):
-        yard.apply(specs)
-    yard.on_event = None
+        yard.apply_all(specs)
+    yard.on_fleet_event = None
     begun = [spec for spec in specs if yard.documents(spec.name)]
     for spec in reversed(begun):
         yard.resume(spec.name)
         assert yard.emulator.count("connections") == 2
-    yard.apply(specs)
+    yard.apply_all(specs)
     check(yard, shared_by(3), 3)
 
 
@@ -117,7 +117,7 @@ def in_doubt_leader(yard: Any, died: type[BaseException]) -> str:
 
     yard.at = at
     with pytest.raises(died):
-        yard.apply(yard.specs(3))
+        yard.apply_all(yard.specs(3))
     yard.at = None
     return doubtful(yard)
 
@@ -145,7 +145,7 @@ def test_a_follower_takes_over_when_the_dead_leader_made_nothing_and_the_leader_
 
     yard.at = at
     with pytest.raises(died):
-        yard.apply(yard.specs(3))
+        yard.apply_all(yard.specs(3))
     yard.at = None
     leader = doubtful(yard)
     follower = next(spec.name for spec in yard.specs(3) if spec.name != leader)
@@ -176,7 +176,7 @@ def late_twin(yard: Any, leader: str, shared: str) -> str:
 
 def test_when_the_leader_is_refused_the_next_one_makes_it_and_only_the_first_fails(yard: Any) -> None:
     yard.emulator.faults.add("POST /connections", "answer", status=400, shape="service", where='"auth"')
-    report = yard.apply(yard.specs(3))
+    report = yard.apply_all(yard.specs(3))
     assert sorted(outcome.exit_code for outcome in report.runs) == [0, 0, 7]
     assert report.exit_code == 7
     assert yard.emulator.count("connections") == 2
@@ -192,7 +192,7 @@ def test_a_leader_that_stays_in_doubt_keeps_nobody_from_finding_what_it_made(yar
         return Fate.ANSWERED
 
     yard.fate = lose
-    report = yard.apply(yard.specs(3))
+    report = yard.apply_all(yard.specs(3))
     assert report.exit_code == 0
     assert lost == [lost[0]]
     assert yard.emulator.count("connections") == 2
@@ -206,7 +206,7 @@ def test_a_run_that_is_stopped_while_it_waits_for_the_leader_ends_at_once(yard: 
 
     yard.at = hang
     began = yard.time.monotonic()
-    report = yard.apply(yard.specs(3))
+    report = yard.apply_all(yard.specs(3))
     assert report.exit_code == 75
     assert yard.time.monotonic() - began < 10
     assert [outcome.stopped.error for outcome in report.runs] == ["Interrupted"] * 3

@@ -25,7 +25,7 @@ def refuse(yard: Any, run: str, path: str = "/targetConnections", status: int = 
 
 def test_a_refused_run_leaves_the_others_alone_and_its_code_is_the_fleets(yard: Any) -> None:
     refuse(yard, "run-02")
-    report = yard.apply(yard.specs(5))
+    report = yard.apply_all(yard.specs(5))
     assert [outcome.exit_code for outcome in report.runs] == [0, 0, 7, 0, 0]
     assert report.exit_code == 7
     failed = report.runs[2]
@@ -42,7 +42,7 @@ def test_a_refused_run_leaves_the_others_alone_and_its_code_is_the_fleets(yard: 
 
 def test_the_document_says_of_each_run_what_apply_says_and_sums_up(yard: Any) -> None:
     refuse(yard, "run-01")
-    document = json.loads(json.dumps(yard.apply(yard.specs(3)).to_json()))
+    document = json.loads(json.dumps(yard.apply_all(yard.specs(3)).to_json()))
     assert document["schema_version"] == 1
     assert [run["run"] for run in document["runs"]] == ["run-00", "run-01", "run-02"]
     assert {"state", "resources", "duplicates", "org", "sandbox", "nonce", "events", "stopped"} <= set(
@@ -60,7 +60,7 @@ def test_all_faults_of_all_specs_are_told_before_anything_is_sent(yard: Any) -> 
     twice = yard.spec.model_copy(update={"mappings": (*yard.spec.mappings, yard.spec.mappings[0])})
     broken = yard.spec.model_copy(update={"name": "broken", "mappings": (*yard.spec.mappings, yard.spec.mappings[0])})
     with pytest.raises(SpecError) as told:
-        yard.apply([*yard.specs(2), twice, broken, yard.specs(1)[0]])
+        yard.apply_all([*yard.specs(2), twice, broken, yard.specs(1)[0]])
     assert len(told.value.faults) >= 3
     assert any("run-00" in fault for fault in told.value.faults)
     assert yard.requests == []
@@ -68,11 +68,11 @@ def test_all_faults_of_all_specs_are_told_before_anything_is_sent(yard: Any) -> 
 
 
 def test_a_spec_that_changed_is_told_before_anything_is_sent(yard: Any) -> None:
-    yard.apply(yard.specs(1))
+    yard.apply_all(yard.specs(1))
     sent = len(yard.requests)
     changed = yard.specs(1)[0].model_copy(update={"retry": yard.spec.retry.model_copy(update={"attempts": 2})})
     with pytest.raises(SpecError, match="changed") as told:
-        yard.apply([changed, *yard.specs(3)[1:]])
+        yard.apply_all([changed, *yard.specs(3)[1:]])
     assert all("run-00" in fault for fault in told.value.faults)
     assert len(yard.requests) == sent
 
@@ -90,8 +90,8 @@ def test_no_more_runs_than_asked_for_are_under_way(yard: Any) -> None:
             ended.append(run)
         most = max(most, len(begun) - len(ended))
 
-    yard.on_event = watch
-    assert yard.apply(yard.specs(9), parallel=3).exit_code == 0
+    yard.on_fleet_event = watch
+    assert yard.apply_all(yard.specs(9), parallel=3).exit_code == 0
     assert most == 3
 
 
@@ -101,7 +101,7 @@ def test_a_stop_ends_all_runs_in_order_and_begins_no_further_one(yard: Any, shar
             yard.halt.request("SIGTERM")
 
     yard.at = stop
-    report = yard.apply(yard.specs(6), parallel=3)
+    report = yard.apply_all(yard.specs(6), parallel=3)
     assert report.exit_code == 75
     assert {outcome.exit_code for outcome in report.runs} == {75}
     assert [outcome.state for outcome in report.runs[3:]] == [RunState.PLANNED] * 3
@@ -109,7 +109,7 @@ def test_a_stop_ends_all_runs_in_order_and_begins_no_further_one(yard: Any, shar
     assert all(yard.ledger(outcome.run).stopped is not None for outcome in report.runs[:3])
     yard.at = None
     yard.halt = type(yard.halt)()
-    assert yard.apply(yard.specs(6)).exit_code == 0
+    assert yard.apply_all(yard.specs(6)).exit_code == 0
     assert yard.counts() == shared_by(6)
 
 
@@ -118,12 +118,12 @@ def test_a_journal_that_fails_ends_all_runs_and_the_next_start_carries_on(
     yard: Any, shared_by: Counts, call: int
 ) -> None:
     yard.disk.fail(call)
-    report = yard.apply(yard.specs(8), parallel=3)
+    report = yard.apply_all(yard.specs(8), parallel=3)
     yard.disk.fail(1_000_000)  # the disk is well again
     assert report.exit_code == 75
     assert all(outcome.exit_code in (0, 75) for outcome in report.runs)
     assert report.runs[-1].stopped is None  # it was not even begun
-    assert yard.apply(yard.specs(8)).exit_code == 0
+    assert yard.apply_all(yard.specs(8)).exit_code == 0
     assert yard.counts() == shared_by(8)
 
 
@@ -132,24 +132,23 @@ def test_an_error_of_the_embedding_program_is_raised_once_every_run_has_ended(ya
         if number == 60:
             raise ValueError("the program's own fault")
 
-    yard.on_event = fail
+    yard.on_fleet_event = fail
     with pytest.raises(ValueError, match="own fault"):
-        yard.apply(yard.specs(3))
-    yard.on_event = None
-    assert yard.apply(yard.specs(3)).exit_code == 0
+        yard.apply_all(yard.specs(3))
+    yard.on_fleet_event = None
+    assert yard.apply_all(yard.specs(3)).exit_code == 0
     assert yard.counts() == shared_by(3)
 
 
 def test_a_cancelled_fleet_journals_every_stop(yard: Any, shared_by: Counts) -> None:
     async def cancel(moment: Moment, request: Request) -> None:
         if moment is Moment.COMMITTED and request.path.endswith("/flows"):
-            task = next(task for task in asyncio.all_tasks() if task.get_name() == "sitting")
-            task.cancel()
+            yard.main.cancel()
             await asyncio.sleep(1000)
 
     yard.at = cancel
     with pytest.raises(asyncio.CancelledError):
-        yard.apply(yard.specs(3))
+        yard.apply_all(yard.specs(3))
     yard.at = None
     assert all(yard.ledger(spec.name).stopped is not None for spec in yard.specs(3))
     assert yard.resume_all().exit_code == 0
@@ -159,7 +158,7 @@ def test_a_cancelled_fleet_journals_every_stop(yard: Any, shared_by: Counts) -> 
 def test_resuming_all_leaves_out_what_is_at_an_end_and_needs_a_journal(yard: Any, tmp_path: Any) -> None:
     from flowledger.engine.fleet import resume_many
 
-    yard.apply(yard.specs(2))
+    yard.apply_all(yard.specs(2))
     assert yard.resume_all().runs == ()
     assert yard.resume_all().exit_code == 0
     with pytest.raises(NotThere, match="no journal"):
@@ -177,7 +176,7 @@ def test_the_worst_code_is_a_final_failure_before_one_that_a_resume_can_help() -
 def test_the_platforms_429_slows_every_run_and_all_are_provisioned(make_yard: Callable[..., Any]) -> None:
     yard = make_yard(rate_limit_per_s=50, rate_limit_burst=10)
     began = yard.time.monotonic()
-    report = yard.apply(yard.specs(20))
+    report = yard.apply_all(yard.specs(20))
     assert report.exit_code == 0
     spent = yard.time.monotonic() - began
     answered = len(yard.requests)
@@ -187,13 +186,13 @@ def test_the_platforms_429_slows_every_run_and_all_are_provisioned(make_yard: Ca
 
 def test_lists_that_lag_do_not_make_a_second_sink(make_yard: Callable[..., Any], shared_by: Counts) -> None:
     yard = make_yard(list_lag_ms={"*": 500})
-    assert yard.apply(yard.specs(4)).exit_code == 0
-    yard.apply(yard.specs(6))
+    assert yard.apply_all(yard.specs(4)).exit_code == 0
+    yard.apply_all(yard.specs(6))
     assert yard.counts() == shared_by(6)
 
 
 def test_no_secret_is_in_the_journal_of_a_fleet(yard: Any) -> None:
-    yard.apply(yard.specs(3))
+    yard.apply_all(yard.specs(3))
     whole = b"".join(yard.disk.content(path) for path in yard.journal_files())
     assert len(whole) > 10_000
     for secret in (b"local-secret", yard.source_secret()):

@@ -26,7 +26,7 @@ def found_from(yard: Any, run: str, step: str) -> tuple[Any, str]:
 
 
 def test_equal_connections_are_made_once_and_found_by_the_others(yard: Any, shared_by: Counts) -> None:
-    report = yard.apply(yard.specs(10))
+    report = yard.apply_all(yard.specs(10))
     assert report.exit_code == 0
     assert {outcome.state for outcome in report.runs} == {RunState.PROVISIONED}
     assert yard.counts() == shared_by(10)
@@ -50,7 +50,7 @@ def test_the_leaders_lost_answer_is_adopted_while_the_others_wait(yard: Any, sha
         return Fate.ANSWERED
 
     yard.fate = lose_the_first
-    report = yard.apply(yard.specs(5))
+    report = yard.apply_all(yard.specs(5))
     assert report.exit_code == 0
     assert yard.counts() == shared_by(5)
     assert lost
@@ -65,7 +65,7 @@ def test_other_connections_are_not_shared(yard: Any) -> None:
             "source": second.source.model_copy(update={"connection": connection.model_copy(update={"params": params})})
         }
     )
-    assert yard.apply([first, second, third]).exit_code == 0
+    assert yard.apply_all([first, second, third]).exit_code == 0
     ids = [str(yard.ledger(spec.name).step("create_base_connection").outputs["id"]) for spec in (first, second, third)]
     assert ids[0] == ids[2] != ids[1]
     assert yard.emulator.count("connections") == 3  # two base connections and the sink
@@ -76,25 +76,25 @@ def test_a_run_applied_alone_has_a_connection_of_its_own_and_lends_it_to_later_f
     for alone in (first, second):
         yard.sit(api.apply, alone)
     assert yard.emulator.count("connections") == 3  # two base connections and the sink, which is always shared
-    assert yard.apply([third, fourth]).exit_code == 0
+    assert yard.apply_all([third, fourth]).exit_code == 0
     assert yard.emulator.count("connections") == 3
     assert found_from(yard, "run-02", "create_base_connection") == (How.FOUND, "run-00")
     assert found_from(yard, "run-03", "create_base_connection") == (How.FOUND, "run-00")
 
 
 def test_without_sharing_each_run_has_a_connection_of_its_own(yard: Any) -> None:
-    assert yard.apply(yard.specs(3), share=False).exit_code == 0
+    assert yard.apply_all(yard.specs(3), share=False).exit_code == 0
     hows = [yard.ledger(spec.name).step("create_base_connection").how for spec in yard.specs(3)]
     assert hows == [How.CREATED] * 3
 
 
 def test_what_is_gone_is_not_shared_and_the_next_run_makes_a_new_one(yard: Any) -> None:
     yard.emulator.faults.add("POST /tenant/classes", "answer", status=400, shape="service")
-    assert yard.apply(yard.specs(1)).exit_code == 7
+    assert yard.apply_all(yard.specs(1)).exit_code == 7
     id = str(yard.ledger("run-00").step("create_base_connection").outputs["id"])
     yard.time.advance(1000)
     yard.remove(f"/data/foundation/flowservice/connections/{id}")
-    report = yard.apply(yard.specs(3)[1:])
+    report = yard.apply_all(yard.specs(3)[1:])
     assert report.exit_code == 0
     ids = {str(yard.ledger(name).step("create_base_connection").outputs["id"]) for name in ("run-01", "run-02")}
     assert len(ids) == 1
@@ -106,10 +106,10 @@ def test_what_is_found_is_not_drift_although_it_carries_another_runs_name(yard: 
         if doc["kind"] == "outcome_recorded/1" and doc["step"] == "create_dataset":
             raise died
 
-    yard.on_event = die
+    yard.on_fleet_event = die
     with pytest.raises(died):
-        yard.apply(yard.specs(3))
-    yard.on_event = None
+        yard.apply_all(yard.specs(3))
+    yard.on_fleet_event = None
     assert any(found_from(yard, spec.name, "create_base_connection")[0] is How.FOUND for spec in yard.specs(3))
     assert yard.resume_all().exit_code == 0
     assert not [doc for spec in yard.specs(3) for doc in yard.documents(spec.name) if doc["kind"] == "drift_seen/1"]
@@ -122,10 +122,10 @@ def test_runs_that_are_resumed_at_the_same_time_by_a_program_meet_too(yard: Any,
         if doc["kind"] == "intent_recorded/1":
             raise died
 
-    yard.on_event = die
+    yard.on_fleet_event = die
     with pytest.raises(died):
-        yard.apply(yard.specs(3))
-    yard.on_event = None
+        yard.apply_all(yard.specs(3))
+    yard.on_fleet_event = None
     begun = [spec.name for spec in yard.specs(3) if yard.documents(spec.name)]
 
     async def all_of_them(**options: Any) -> list[Any]:
@@ -138,7 +138,7 @@ def test_runs_that_are_resumed_at_the_same_time_by_a_program_meet_too(yard: Any,
 
 def test_what_does_not_show_yet_when_asked_for_by_id_is_asked_for_again(yard: Any, shared_by: Counts) -> None:
     yard.emulator.faults.add("GET /connections/{id}", "answer", status=404, shape="service", times=1)
-    assert yard.apply(yard.specs(3)).exit_code == 0
+    assert yard.apply_all(yard.specs(3)).exit_code == 0
     assert yard.counts() == shared_by(3)
 
 
@@ -147,10 +147,10 @@ def test_a_run_that_is_being_destroyed_lends_nothing(yard: Any, died: type[BaseE
         if doc["kind"] == "destroy_begun/1":
             raise died
 
-    yard.apply(yard.specs(1))
+    yard.apply_all(yard.specs(1))
     with pytest.raises(died):
         yard.sit(api.destroy, "run-00", on_event=die)
-    assert yard.apply(yard.specs(2)[1:]).exit_code == 0
+    assert yard.apply_all(yard.specs(2)[1:]).exit_code == 0
     assert found_from(yard, "run-01", "create_base_connection")[0] is How.CREATED
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from functools import partial
 from typing import Any
 
 import pytest
 
 from flowledger.steps.client.inprocess import Fate, Moment
 from flowledger.steps.client.port import Request
-from flowledger.testing import platform_in_process
 
 
 def half_done(yard: Any, died: type[BaseException], runs: int) -> None:
@@ -26,7 +23,7 @@ def half_done(yard: Any, died: type[BaseException], runs: int) -> None:
 
     yard.at = at
     with pytest.raises(died):
-        yard.apply(yard.specs(runs), parallel=runs)
+        yard.apply_all(yard.specs(runs), parallel=runs)
     yard.at = None
 
 
@@ -60,15 +57,10 @@ def test_a_resume_of_many_half_done_runs_starts_gently(yard: Any, died: type[Bas
     assert_gentle(times, 5 * runs)
 
 
-def test_resuming_all_leaves_runs_of_another_sandbox_alone(
-    yard: Any, died: type[BaseException], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resuming_all_leaves_runs_of_another_sandbox_alone(yard: Any, died: type[BaseException]) -> None:
     half_done(yard, died, 3)
-    elsewhere = partial(platform_in_process, sandbox="dev")
-    with monkeypatch.context() as changed:
-        changed.setattr(sys.modules[type(yard).__module__], "platform_in_process", elsewhere)
-        report = yard.resume_all()
-        assert (report.exit_code, report.runs) == (0, ())
+    report = yard.resume_all(sandbox="dev")
+    assert (report.exit_code, report.runs) == (0, ())
     report = yard.resume_all()
     assert report.exit_code == 0
     assert report.runs
@@ -76,5 +68,5 @@ def test_resuming_all_leaves_runs_of_another_sandbox_alone(
 
 def test_one_run_alone_is_not_held_back(yard: Any) -> None:
     times = timed(yard)
-    assert yard.apply(yard.specs(1)).exit_code == 0
+    assert yard.apply_all(yard.specs(1)).exit_code == 0
     assert times[9] < 0.2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,8 @@ import yaml
 
 from flowledger.emulator.core import Emulator
 from flowledger.emulator.options import Options
-from flowledger.engine import api
 from flowledger.engine.starter import starter
-from flowledger.journal import InlineCommitter, Journal, SimulatedFileSystem
-from flowledger.steps.spec import Spec
-from flowledger.testing import VirtualTime, platform_in_process, run_in_virtual_time
+from tests.bench import JOURNAL, Bench
 
 OWN: dict[str, Any] = {
     "kind": "our-ledger",
@@ -43,46 +39,18 @@ OWN: dict[str, Any] = {
 }
 
 
-class Place:
-    """One platform and one disk for as many sittings as a test wants."""
-
-    def __init__(self) -> None:
-        self.time = VirtualTime()
-        self.disk = SimulatedFileSystem()
-        self.options = Options()
-        self.emulator = Emulator(clock=self.time.wall, options=self.options)
-        self.chance = random.Random(7)
+class Place(Bench):
+    """The bench, with an emulator that can serve kinds of somebody's own."""
 
     def serve(self, *kinds: dict[str, Any]) -> None:
         """Begin anew with an emulator that serves these kinds too."""
-        self.options = Options(extra_sources=kinds)
-        self.emulator = Emulator(clock=self.time.wall, options=self.options)
-
-    def _sit(self, verb: Callable[..., Any], subject: Any) -> Any:
-        async def sitting() -> Any:
-            journal = Journal.open(Path("/journal"), fs=self.disk, committer=InlineCommitter(), wall=self.time.wall)
-            try:
-                platform = platform_in_process(self.emulator, self.time)
-                return await verb(subject, journal=journal, platform=platform, clock=self.time, chance=self.chance)
-            finally:
-                journal.close()
-
-        return run_in_virtual_time(self.time, sitting())
-
-    def apply(self, spec: Spec) -> Any:
-        return self._sit(api.apply, spec)
-
-    def resume(self, run: str) -> Any:
-        return self._sit(api.resume, run)
-
-    def drift(self, run: str) -> Any:
-        return self._sit(api.drift, run)
+        self.emulator = Emulator(clock=self.time.wall, options=Options(extra_sources=kinds))
 
     def written(self) -> bytes:
         """Every byte of the journal."""
         found = []
-        for name in self.disk.names(Path("/journal")):
-            file = self.disk.open(Path("/journal") / name, "read")
+        for name in self.disk.names(JOURNAL):
+            file = self.disk.open(JOURNAL / name, "read")
             found.append(file.read(file.size(), 0))
             file.close()
         return b"".join(found)
