@@ -9,6 +9,9 @@ def main() -> None:
     import sys
 
     _open_what_is_closed()
+    from flowledger.cli.streams import until_nobody_reads
+
+    sys.stderr = until_nobody_reads(sys.stderr)
     from flowledger.cli.app import app
     from flowledger.cli.completion import get_ready
     from flowledger.cli.coredumps import switch_off_core_dumps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 from typing import Any
 
@@ -126,6 +127,30 @@ async def test_a_reader_that_has_seen_enough_is_no_error(shell: Any, platform: A
 async def test_a_reader_of_the_progress_that_goes_away_does_not_stop_the_run(shell: Any, platform: Any) -> None:
     await shell.end(await shell.sh("$FLOWLEDGER apply $SPEC -vv 2>&1 | head -1"))
     assert (await shell.events())[-1]["kind"] == "run_provisioned/1"
+    await shell.ends_provisioned()
+
+
+async def test_an_exit_code_does_not_depend_on_whether_somebody_reads_the_error(shell: Any, platform: Any) -> None:
+    for script, code in (
+        ("$FLOWLEDGER apply $SPEC", 0),  # while it is driven
+        ("$FLOWLEDGER status nobody", 5),
+        ("$FLOWLEDGER apply nothing.yaml", 3),
+        ("$FLOWLEDGER status", 2),
+    ):
+        ended = await shell.end(await shell.sh(f"{{ {script}; echo $? >code; }} 2>&1 | true; cat code"))
+        assert (ended.out.strip(), ended.err) == (str(code), ""), script
+
+
+async def test_a_signal_stops_a_run_whose_progress_nobody_reads(shell: Any, platform: Any) -> None:
+    gate = platform.hold("POST", "/flows", after_effect=True)
+    running = await shell.sh(
+        "{ $FLOWLEDGER apply $SPEC & echo $! >pid; wait $!; echo $? >code; } 2>&1 | true; cat code"
+    )
+    await gate.arrived.wait()
+    os.kill(int((shell.folder / "pid").read_text()), signal.SIGTERM)
+    ended = await shell.end(running)
+    gate.opened.set()
+    assert ended.out.strip() == "75"
     await shell.ends_provisioned()
 
 
