@@ -95,7 +95,7 @@ def test_a_new_start_for_a_dataflow_that_exists_is_warned_of_and_left_out(bench:
 def test_a_run_that_no_journal_has_is_not_there(bench: Any, tmp_path: Path) -> None:
     bench.apply()
     with pytest.raises(NotThere, match="paypal-products"):
-        bench._sit(api.resume, "nobody")
+        bench.sit(api.resume, "nobody")
     with pytest.raises(NotThere, match="no journal"):
         api.read_status("nobody", tmp_path / "nowhere")
     assert api.read_ledgers(tmp_path / "nowhere") == []

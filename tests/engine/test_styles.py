@@ -226,10 +226,10 @@ def test_a_platform_that_refuses_both_ways_is_believed(bench: Any) -> None:
 
 def test_a_run_as_it_was_made_shows_no_drift_and_an_edited_column_does(current: Any) -> None:
     current.apply()
-    assert current._sit(api.drift, current.spec.name).exit_code == 0
+    assert current.sit(api.drift, current.spec.name).exit_code == 0
 
     edit_source_connection(current)
-    report = current._sit(api.drift, current.spec.name)
+    report = current.sit(api.drift, current.spec.name)
     assert report.exit_code == 8
     [difference] = report.differences
     assert difference.step == "create_source_connection"
@@ -238,7 +238,7 @@ def test_a_run_as_it_was_made_shows_no_drift_and_an_edited_column_does(current: 
 
 def test_destroy_leaves_nothing_of_it(current: Any) -> None:
     current.apply()
-    report = current._sit(api.destroy, current.spec.name)
+    report = current.sit(api.destroy, current.spec.name)
     assert report.state is RunState.DESTROYED
     assert {resource.step for resource in report.destroyed} == {step.name for step in MAKING}
     assert {kind: current.emulator.count(kind) for kind in MADE_ONCE} == dict.fromkeys(MADE_ONCE, 0)
@@ -248,6 +248,6 @@ def test_runs_of_both_styles_live_side_by_side_in_one_sandbox(current: Any) -> N
     current.apply()
     other = current.spec.model_copy(update={"name": "of-2020", "style": "tutorial"})
     assert current.apply(other).state is RunState.PROVISIONED
-    assert current._sit(api.destroy, other.name).state is RunState.DESTROYED
+    assert current.sit(api.destroy, other.name).state is RunState.DESTROYED
     assert {kind: current.emulator.count(kind) for kind in MADE_ONCE} == MADE_ONCE
-    assert current._sit(api.drift, current.spec.name).exit_code == 0
+    assert current.sit(api.drift, current.spec.name).exit_code == 0
