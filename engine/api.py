@@ -117,7 +117,8 @@ async def destroy(
     """Delete everything that a run has made, its dataset with all data in it included; a no-op once that is done.
 
     Asks nothing. From its first event on the run can only be destroyed: call it again until it returns. What the run
-    found or shares stays, and what somebody else's objects refer to; the report's `left` says what and why.
+    found or shares stays, and what somebody else's objects refer to; the report's `left` says what and why. Called for
+    a destroyed run it looks again at what was left because it was in use, and deletes what nothing refers to any more.
     `keep_dataset` leaves the dataset, its schema and its field group, also in later calls that do not say so.
     Otherwise as `apply`. Raises NotThere if the journal knows no such run; Rejected, after everything else is deleted,
     for a refusal of the platform that nothing explains.

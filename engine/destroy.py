@@ -17,7 +17,7 @@ from flowledger.engine.ledger import Ledger, StepRecord
 from flowledger.engine.reconcile import AFTER_THE_END, look_up, window_end
 from flowledger.engine.run import Run
 from flowledger.engine.table import Row
-from flowledger.engine.undo import Doomed, leave, remove
+from flowledger.engine.undo import OTHERWISE, UNMARKED, Doomed, leave, remove
 from flowledger.errors import Rejected
 from flowledger.steps.dataset import CreateDataset
 from flowledger.steps.field_group import CreateFieldGroup
@@ -36,16 +36,23 @@ WITH_DATASET: Final = frozenset({CreateDataset.name, CreateTargetSchema.name, Cr
 MADE: Final = frozenset({How.CREATED, How.ADOPTED})
 KEPT: Final = "kept with the dataset, as was asked"
 FOUND: Final = "found, not made by this run"
+FOR_GOOD: Final = frozenset({KEPT, FOUND, UNMARKED})  # reasons that stay true whatever happens on the platform
 
 
 async def destroy_run(run: Run) -> None:
     """Remove everything that the run made. Returns once that is durable; what is left is in the ledger, with why.
 
+    Of a run that is destroyed only what was left is looked at again, for nothing may refer to it any more.
     Raises, after everything else has gone, Rejected for a refusal that nothing explains; NotPermitted; TryLater.
     """
     driver = Driver(run)
-    await sit_out_windows(run, [row.step for row in run.table.rows])
-    looked = await driver.together([_all_of(run, row) for row in run.table.rows if row.step.kind])
+    rows = [row for row in run.table.rows if row.step.kind]
+    if run.ledger.destroyed:  # and so every window is over, and every marker was looked for
+        again = {one["step"] for one in left_for_now(run.ledger)}
+        rows = [row for row in rows if row.step.name in again]
+    else:
+        await sit_out_windows(run, [row.step for row in run.table.rows])
+    looked = await driver.together([_all_of(run, row) for row in rows])
     doomed = [one for some in looked for one in some]
     refused: list[Rejected] = []
     for kinds in STAGES:
@@ -53,6 +60,11 @@ async def destroy_run(run: Run) -> None:
     if refused:
         raise refused[0]
     await run.keep(RunDestroyed(left=_left(run.ledger)))
+
+
+def left_for_now(ledger: Ledger) -> list[dict[str, str]]:
+    """What a destroyed run has left for a reason that can pass, like that something referred to it: step, id, why."""
+    return [one for one in ledger.left if ledger.destroyed and one["why"] not in FOR_GOOD]
 
 
 async def sit_out_windows(run: Run, steps: Sequence[Step]) -> None:
@@ -94,7 +106,7 @@ async def _all_of(run: Run, row: Row) -> list[Doomed]:
             if id in found:
                 continue
             if step.references(ctx, there):
-                await leave(run, step, id, "it carries this run's marker, but is not what this run makes")
+                await leave(run, step, id, OTHERWISE)
             else:
                 found[id] = step.outputs(there)
     kept = _kept(record, keep_dataset=run.ledger.keep_dataset)
@@ -185,31 +197,36 @@ class DestroyPlan:
 def destroy_plan(ledger: Ledger, *, keep_dataset: bool = False) -> DestroyPlan:
     """What destroying this run would do. Pure: reads the journal's fold and nothing else."""
     deletes: list[PlannedDelete] = []
-    keep, over = ledger.keep_dataset or keep_dataset, ledger.destroyed
+    keep, over, again = ledger.keep_dataset or keep_dataset, ledger.destroyed, left_for_now(ledger)
     gone = {key for key, removal in ledger.removals.items() if removal.gone}
     for stage, kinds in enumerate(STAGES, 1):
         for row in ledger.table.rows:
             record = ledger.steps.get(row.step.name)
             if record is None or row.step.kind not in kinds:
                 continue
-            ids = [str((record.outputs or {})["id"])] if record.how in MADE and record.outputs else []
-            ids = [id for id in dict.fromkeys([*ids, *record.duplicates]) if id != _kept(record, keep_dataset=keep)]
+            if over:
+                ids = [one["id"] for one in again if one["step"] == row.step.name]
+            else:
+                ids = [str((record.outputs or {})["id"])] if record.how in MADE and record.outputs else []
+                ids += record.duplicates
+            kept = _kept(record, keep_dataset=keep)
             deletes += [
                 PlannedDelete(stage=stage, step=row.step.name, label=row.step.label, kind=row.step.kind, id=id)
-                for id in ids
-                if not over and (row.step.name, id) not in gone
+                for id in dict.fromkeys(ids)
+                if id != kept and (row.step.name, id) not in gone
             ]
-    asked = [] if over else [row.step for row in ledger.table.rows if row.step.kind and _sent(ledger, row.step.name)]
+    steps = {one["step"] for one in again} if over else ledger.steps.keys()
+    asked = [
+        row.step for row in ledger.table.rows
+        if row.step.kind and row.step.name in steps and ledger.steps[row.step.name].attempts
+    ]  # fmt: skip
     return DestroyPlan(
         run=ledger.run,
         state=str(ledger.state),
         deletes=tuple(deletes),
         look_ups=tuple(f"fl-{ledger.nonce}-{step.slug}" for step in asked),
-        in_doubt=tuple(step.name for step in asked if ledger.steps[step.name].unanswered),
-        stays=tuple(ledger.left if over else _staying(ledger, keep_dataset=keep)),
+        in_doubt=tuple(step.name for step in asked if not over and ledger.steps[step.name].unanswered),
+        stays=tuple(
+            [one for one in ledger.left if one["why"] in FOR_GOOD] if over else _staying(ledger, keep_dataset=keep)
+        ),
     )
-
-
-def _sent(ledger: Ledger, step: str) -> bool:
-    record = ledger.steps.get(step)
-    return record is not None and bool(record.attempts)

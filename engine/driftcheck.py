@@ -17,14 +17,12 @@ from flowledger.engine.ledger import RunState
 from flowledger.engine.reconcile import look_up
 from flowledger.engine.run import Run
 from flowledger.engine.table import Row
-from flowledger.engine.undo import Doomed, remove, users_of
+from flowledger.engine.undo import OTHERWISE, UNMARKED, Doomed, remove, users_of
 from flowledger.errors import Rejected
 from flowledger.steps.client.port import Json
 from flowledger.steps.step import Step
 
 SCHEMA_VERSION = 1
-OTHERWISE = "it carries this run's marker, but is not what this run makes"
-UNMARKED = "it was found by its content, and nothing on it says whose it is"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flowledger.engine.destroy import left_for_now
 from flowledger.engine.history import Entry, answer_text, history_of
 from flowledger.engine.ledger import Attempt, Ledger, RunState, StepRecord, ledger_of
 from flowledger.steps.client.clock import Clock
@@ -103,23 +104,23 @@ def _destroying(ledger: Ledger) -> Explanation:
         if record.unanswered and not ledger.destroyed
     ]
     stop = ledger.stopped
-    if ledger.destroyed:
+    if ledger.destroyed and stop is None:
         headline = "nothing to explain: the run is destroyed"
     elif stop is not None:
         asked = f" (request id {stop.request_id})" if stop.request_id else ""
         headline = f"{stop.error}: {stop.message}{asked}"
     else:
         headline = "no end is journaled: its process is still at it, or was killed while it destroyed the run"
-    again = f"flowledger destroy {ledger.run}"
+    again, over = f"flowledger destroy {ledger.run}", ledger.destroyed and not left_for_now(ledger)
     return Explanation(
         run=ledger.run,
         state=ledger.state,
         headline=headline,
-        step=stop.step if stop is not None and not ledger.destroyed else "",
+        step=stop.step if stop is not None else "",
         sent=None,
         came_back=None,
         known=tuple(known),
-        next=f"flowledger status {ledger.run}" if ledger.destroyed else (stop.hint if stop and stop.hint else again),
+        next=(stop.hint if stop else "") or (f"flowledger status {ledger.run}" if over else again),
     )
 
 

@@ -241,9 +241,10 @@ class Ledger:
                     if attempt.number == event.attempt:
                         attempt.outcome, attempt.code = event.outcome, event.code
                         attempt.text, attempt.request_id = event.text, event.request_id
-                removal.gone = removal.gone or (event.op == DELETE and event.outcome == "done")
+                if event.op == DELETE and event.outcome == "done":
+                    self._gone(removal)
             case ev.ObjectGone():
-                self.removal(event.step, event.id).gone = True
+                self._gone(self.removal(event.step, event.id))
             case ev.ObjectLeft():
                 self.removal(event.step, event.id).left = event.why
             case ev.RunDestroyed():
@@ -258,6 +259,10 @@ class Ledger:
                     if record.name not in event.drifted:
                         record.drift = []
                     record.duplicates = list(event.twins.get(record.name, ()))
+
+    def _gone(self, removal: Removal) -> None:
+        removal.gone = True
+        self.left = [one for one in self.left if (one["step"], one["id"]) != (removal.step, removal.id)]
 
     def _complete(self, record: StepRecord, outputs: Outputs, how: How, mono: float) -> None:
         # Protocol rule 8: the journaled id stays. Later hits never change it.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from flowledger.engine.borrowers import take_in
 from flowledger.engine.events import Event, TokenFetched, WaitStarted
 from flowledger.engine.evidence import answer_doc
 from flowledger.engine.ledger import Ledger
@@ -27,6 +28,7 @@ from flowledger.steps.step import Step
 if TYPE_CHECKING:
     from flowledger.engine.share import Share
 
+T = TypeVar("T")
 OnEvent = Callable[[int, Mapping[str, Any]], None]
 
 
@@ -109,6 +111,7 @@ class Run:
     async def _append_and_fold(self, doc: dict[str, Any]) -> None:
         number = await self.journal.append(self.ledger.run, doc)
         self.ledger.fold(number, doc)
+        take_in(self.journal, self.ledger.run, doc)
         if self._on_event is not None:
             self._on_event(number, doc)
 
@@ -221,15 +224,20 @@ class Run:
             await self._sleep(min(until - self.clock.monotonic(), self.spec.retry.longest_wait))
 
     async def _sleep(self, seconds: float) -> None:
-        sleeping = asyncio.ensure_future(self.clock.sleep(seconds))
+        await self.unless_stopped(self.clock.sleep(seconds))
+
+    async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` gives; it is cancelled when the run stops. Raises Interrupted then, and what `work` raises."""
+        working = asyncio.ensure_future(work)
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
-            await asyncio.wait({sleeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            sleeping.cancel()
+            working.cancel()
             stopping.cancel()
-            await asyncio.gather(sleeping, stopping, return_exceptions=True)
+            await asyncio.gather(working, stopping, return_exceptions=True)
         self.check()
+        return working.result()
 
     # The token
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from flowledger.engine.destroy import destroy_run
+from flowledger.engine.destroy import destroy_run, left_for_now
 from flowledger.engine.discretion import without_secrets
 from flowledger.engine.driftcheck import DriftReport, check_drift
 from flowledger.engine.driver import Driver
@@ -133,8 +133,8 @@ class Sitting:
         return report_of(ledger, place)
 
     async def destroy(self, book: Journal, place: str, ledger: Ledger, *, keep_dataset: bool) -> Report:
-        """Remove what a run has made; a no-op once that is done."""
-        if ledger.destroyed:
+        """Remove what a run has made; a no-op once that is done and nothing is left that could go by now."""
+        if ledger.destroyed and not left_for_now(ledger):
             return report_of(ledger, place)
 
         async def opening(platform: Platform) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
+from flowledger.engine.borrowers import borrowers
 from flowledger.engine.context import StepContext
-from flowledger.engine.events import DeleteAnswered, DeleteIntended, ObjectGone, ObjectLeft, Outcome, StepSettled
+from flowledger.engine.events import DeleteAnswered, DeleteIntended, ObjectGone, ObjectLeft, Outcome
 from flowledger.engine.evidence import answer_doc, call_doc
-from flowledger.engine.ledger import DELETE, ledger_of
+from flowledger.engine.ledger import DELETE
 from flowledger.engine.reconcile import AFTER_THE_END, shown_by
 from flowledger.engine.retry import back_off
 from flowledger.engine.run import Run
@@ -25,6 +26,8 @@ LONGEST_WAIT = 10.0  # seconds
 UNDER_WAY = frozenset(f"FLOW-{code}-400" for code in (1416, 1417, 1420, 1421, 1457, 1458))
 IN_USE = frozenset({"FLOW-1418-400", "FLOW-1447-400"})
 USED = "used by "  # begins the reason for which an object in use is left
+OTHERWISE = "it carries this run's marker, but is not what this run makes"
+UNMARKED = "it was found by its content, and nothing on it says whose it is"
 STOPPED_ALREADY = frozenset({"FLOW-1409-400", "FLOW-1422-400"})  # of a stop: the flow is in no state to be stopped
 
 
@@ -39,7 +42,7 @@ class Doomed:
 
 
 class Kept(Exception):
-    """The object stays, for a reason that no repetition changes."""
+    """The object stays, for a reason that sending again does not change."""
 
 
 async def remove(run: Run, doomed: Doomed) -> bool:
@@ -78,7 +81,7 @@ async def _remove(run: Run, ctx: StepContext, doomed: Doomed) -> bool:
     if live is None:
         return True
     if not requests:
-        raise Kept("it was found by its content, and nothing on it says whose it is")
+        raise Kept(UNMARKED)
     *before, delete = requests
     for request in before:
         live = await _at_rest(ctx, doomed, live)
@@ -101,8 +104,8 @@ async def _live(run: Run, ctx: StepContext, doomed: Doomed) -> Json | None:
     """
     step, id = doomed.step, doomed.id
     live = await step.fetch(ctx, id)
-    record = run.ledger.step(step.name)
-    seen = run.ledger.removal(step.name, id).begun or str((record.outputs or {}).get("id")) != id
+    record, removal = run.ledger.step(step.name), run.ledger.removal(step.name, id)
+    seen = removal.begun or bool(removal.left) or str((record.outputs or {}).get("id")) != id
     if live is None and not seen:
         left = shown_by(run, record) - run.clock.monotonic()
         if left >= 0:
@@ -142,21 +145,9 @@ async def users_of(run: Run, ctx: StepContext, step: Step, id: str) -> list[str]
         if user.kind != "mappingSets" or user.id not in idle
     ]
     if step.kind == "connections":
-        users += [f"run {other} of this journal" for other in _building_on(run, id)]
+        others = (other for other in borrowers(run.journal, id) if other != run.ledger.run)
+        users += [f"run {other} of this journal" for other in others]
     return users
-
-
-def _building_on(run: Run, id: str) -> list[str]:
-    """The other runs of this journal that took a connection as found, and may not have referred to it yet."""
-    found = []
-    for other in run.journal.runs():
-        if other == run.ledger.run:
-            continue
-        events = run.journal.events(other)
-        took = any(doc.get("kind") == StepSettled.kind and (doc.get("outputs") or {}).get("id") == id for doc in events)
-        if took and not ledger_of(other, events).destroyed:
-            found.append(other)
-    return found
 
 
 async def _send(run: Run, ctx: StepContext, doomed: Doomed, request: Request) -> None:

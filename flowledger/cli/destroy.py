@@ -55,14 +55,14 @@ def destroy(
     Shows what will go and asks; without a terminal it refuses unless --yes is given. What the run found or shares
     stays, and so does what somebody else's objects refer to: both are reported. Each delete is journaled before it is
     sent, so that a destroy that was stopped or killed is carried on by the same command. From its first event on the
-    run can only be destroyed. Destroying a destroyed run does nothing.
+    run can only be destroyed. Destroying a destroyed run looks again at what was left because it was in use.
     """
     from flowledger.cli.failure import run_document
     from flowledger.cli.removing import driven
     from flowledger.cli.show import place, print_json, print_lines
     from flowledger.cli.showremoval import destroy_lines, destroy_plan_lines
     from flowledger.engine import api
-    from flowledger.engine.destroy import destroy_plan
+    from flowledger.engine.destroy import destroy_plan, left_for_now
 
     seconds = seconds_of(lock_timeout)
     ledger, where = api.read_ledger(run, journal)
@@ -73,7 +73,7 @@ def destroy(
         else:
             print_lines(destroy_plan_lines(planned))
         return 0
-    was_done = ledger.destroyed
+    was_done = ledger.destroyed and not left_for_now(ledger)
     if not was_done:
         _ask(run, planned, yes=yes)
 
@@ -119,8 +119,9 @@ def _ask(run: str, planned: DestroyPlan, *, yes: bool) -> None:
         for line in destroy_plan_lines(planned, about_to=True):
             typer.echo(line, err=True)
     data = any(one.kind == "dataSets" for one in planned.deletes)
+    count, left = len(planned.deletes), planned.state == "destroyed"
     sure(
-        f"Delete the {len(planned.deletes)} objects of run {run}"
+        f"Delete the {count} object{'' if count == 1 else 's'} {'left by' if left else 'of'} run {run}"
         + (", with all data in its dataset?" if data else "?"),
         yes=yes,
         otherwise=f"flowledger destroy {run} --plan shows what would go, flowledger destroy {run} --yes goes ahead"

@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 
 def destroy_plan_lines(plan: DestroyPlan, *, about_to: bool = False) -> list[str]:
     """What would go, in order; what would be looked for first; what would stay. `about_to`: a question follows."""
-    if plan.state == "destroyed":
+    if plan.state == "destroyed" and not plan.deletes:
         lines = [f"{bold(plan.run)}: nothing to do, the run is destroyed"]
         return lines + _stays((one["step"], one["id"], one["why"]) for one in plan.stays)
-    lines = [f"{bold(plan.run)} is {plan.state.replace('_', ' ')}. A destroy deletes, in this order:", ""]
+    lines = [
+        f"{bold(plan.run)} is destroyed. A destroy deletes of what was left, if nothing refers to it any more:"
+        if plan.state == "destroyed"
+        else f"{bold(plan.run)} is {plan.state.replace('_', ' ')}. A destroy deletes, in this order:",
+        "",
+    ]
     rows = [(str(one.stage), one.label, printable(one.id)) for one in plan.deletes]
     lines += table(rows) or ["  nothing that is known"]
     if any(one.kind == "dataSets" for one in plan.deletes):
@@ -35,12 +40,16 @@ def destroy_plan_lines(plan: DestroyPlan, *, about_to: bool = False) -> list[str
 
 
 def destroy_lines(report: Report, labels: Mapping[str, str]) -> list[str]:
-    """What went and what is left."""
+    """What went, what is left, and what to type for that later."""
+    from flowledger.engine.destroy import FOR_GOOD
+
     lines = [f"{bold(report.run)}  {report.state}  (sandbox {report.sandbox} of {report.org})"]
     if report.destroyed:
         lines += ["", f"{len(report.destroyed)} objects are deleted:"]
         lines += table((labels.get(one.step, one.step), printable(one.id)) for one in report.destroyed)
     lines += _stays((one.step, one.id, one.why) for one in report.left)
+    if any(one.why not in FOR_GOOD for one in report.left):
+        lines += ["", f"flowledger destroy {report.run} deletes what was left once nothing refers to it any more."]
     return [*lines, ""]
 
 

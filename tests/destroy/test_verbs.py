@@ -2,117 +2,43 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import chdir, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
-from typer.testing import CliRunner
 
-from flowledger.cli.app import app
+from flowledger.emulator.core import Emulator
+from tests.bench import MADE_ONCE
+from tests.program import Program
 
-ROOT = Path(__file__).resolve().parents[2]
-EXAMPLE = ROOT / "examples" / "paypal-products.yaml"
 RUN = "paypal-products"
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
-    code: int
-    out: str
-    err: str
+class LocalProgram(Program):
+    """The program with an emulator of its own, whose state lies beside the journal."""
 
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@contextmanager
-def quiet_logging() -> Iterator[None]:
-    """Logging as it was before: a call configures it for its own process, and other tests share this one."""
-    handlers, level = logging.root.handlers[:], logging.root.level
-    try:
-        yield
-    finally:
-        logging.root.handlers[:] = handlers
-        logging.root.setLevel(level)
-        structlog.reset_defaults()
-
-
-class Program:
-    """The program in a folder of its own, with its own emulator beside the journal."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.journal = folder / "journal"
-        self.env = {"FLOWLEDGER_JOURNAL": str(self.journal), "NO_COLOR": "1"}
-        (folder / "spec.yaml").write_text(EXAMPLE.read_text())
-        shutil.copytree(EXAMPLE.parent / "secrets", folder / "secrets")
-
-    def __call__(self, *arguments: str, env: Mapping[str, str] | None = None) -> Ran:
-        nothing: dict[str, str | None] = {name: None for name in os.environ if name.startswith("FLOWLEDGER_")}
-        with chdir(self.folder), quiet_logging():
-            done = CliRunner().invoke(app, arguments, env={**nothing, **self.env, **(env or {})})
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return Ran(done.exit_code, done.stdout, done.stderr)
-
-    def on_terminal(self, *arguments: str, answer: str) -> tuple[int, str]:
-        """A call on a terminal of its own, where somebody types `answer`; its code and what was shown."""
-        import pty
-
-        inner, outer = pty.openpty()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "flowledger", *arguments],
-            cwd=self.folder, env={**os.environ, **self.env}, stdin=outer, stdout=outer, stderr=outer,
-        )  # fmt: skip
-        os.close(outer)
-        os.write(inner, answer.encode())
-        shown = b""
-        while True:
-            try:
-                part = os.read(inner, 65536)
-            except OSError:  # Linux's end of a terminal
-                break
-            if not part:
-                break
-            shown += part
-        os.close(inner)
-        return process.wait(timeout=60), shown.decode()
-
-    def counts(self) -> int:
-        """How many objects the emulator beside the journal has."""
-        from flowledger.emulator.core import Emulator
-
+    def objects(self) -> int:
+        """How many objects the emulator has."""
         emulator = Emulator(state=self.folder / "emulator")
         try:
-            kinds = ("flows", "dataSets", "schemas", "classes", "fieldgroups", "connections", "mappingSets")
-            return sum(emulator.count(kind) for kind in kinds)
+            return sum(emulator.count(kind) for kind in MADE_ONCE)
         finally:
             emulator.close()
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
+def program(tmp_path: Path) -> LocalProgram:
+    return LocalProgram(tmp_path)
 
 
 @pytest.fixture
-def provisioned(program: Program) -> Program:
-    ran = program("apply", "spec.yaml", "--local", "--quiet")
+def provisioned(program: LocalProgram) -> LocalProgram:
+    ran = program("apply", program.spec(), "--local", "--quiet")
     assert ran.code == 0, ran.err
     return program
 
 
-def test_without_a_terminal_destroy_refuses_names_the_flag_and_begins_nothing(provisioned: Program) -> None:
+def test_without_a_terminal_destroy_refuses_names_the_flag_and_begins_nothing(provisioned: LocalProgram) -> None:
     before = provisioned("status", RUN, "--json").json
     ran = provisioned("destroy", RUN, "--local")
     assert ran.code == 2
@@ -122,19 +48,19 @@ def test_without_a_terminal_destroy_refuses_names_the_flag_and_begins_nothing(pr
     assert provisioned("status", RUN, "--json").json == before
 
 
-def test_destroy_with_yes_deletes_everything_and_says_each_object(provisioned: Program) -> None:
+def test_destroy_with_yes_deletes_everything_and_says_each_object(provisioned: LocalProgram) -> None:
     ran = provisioned("destroy", RUN, "--local", "--yes")
     assert ran.code == 0, ran.err
     assert "11 objects are deleted" in ran.out
     assert "dataflow" in ran.out
     assert ran.err.count(": deleted") == 11
-    assert provisioned.counts() == 0
+    assert provisioned.objects() == 0
     again = provisioned("destroy", RUN, "--local")
     assert again.code == 0, again.err
     assert "Nothing to do: the run is destroyed." in again.out
 
 
-def test_the_json_of_destroy_and_status_is_one_document_with_what_went_and_what_is_left(provisioned: Program) -> None:
+def test_the_json_of_destroy_and_status_is_one_document_with_what_went_and_what_is_left(provisioned: LocalProgram) -> None:
     ran = provisioned("destroy", RUN, "--local", "--yes", "--keep-dataset", "--json", "--quiet")
     assert ran.code == 0, ran.err
     assert ran.json["schema_version"] == 1
@@ -148,7 +74,7 @@ def test_the_json_of_destroy_and_status_is_one_document_with_what_went_and_what_
     assert provisioned("runs", "--json").json["runs"][0]["state"] == "destroyed"
 
 
-def test_a_second_destroy_shows_what_was_left_asks_for_it_and_deletes_it(provisioned: Program) -> None:
+def test_a_second_destroy_shows_what_was_left_asks_for_it_and_deletes_it(provisioned: LocalProgram) -> None:
     spec = (provisioned.folder / "spec.yaml").read_text()
     (provisioned.folder / "second.yaml").write_text(spec.replace(f"name: {RUN}", "name: second"))
     assert provisioned("apply", "second.yaml", "--local", "--quiet").code == 0
@@ -165,13 +91,13 @@ def test_a_second_destroy_shows_what_was_left_asks_for_it_and_deletes_it(provisi
     asked = provisioned("destroy", RUN, "--local")
     assert asked.code == 2
     assert f"Delete the 1 object left by run {RUN}?" in asked.err
-    assert provisioned.counts() == 1
+    assert provisioned.objects() == 1
     again = provisioned("destroy", RUN, "--local", "--yes", "--json", "--quiet")
-    assert (again.code, again.json["left"], provisioned.counts()) == (0, [], 0)
+    assert (again.code, again.json["left"], provisioned.objects()) == (0, [], 0)
     assert "Nothing to do: the run is destroyed." in provisioned("destroy", RUN).out
 
 
-def test_a_plan_shows_the_order_and_sends_and_writes_nothing(provisioned: Program) -> None:
+def test_a_plan_shows_the_order_and_sends_and_writes_nothing(provisioned: LocalProgram) -> None:
     before = sorted((path.name, path.read_bytes()) for path in provisioned.journal.iterdir() if path.is_file())
     away = {"FLOWLEDGER_BASE_URL": "http://127.0.0.1:1"}
     ran = provisioned("destroy", RUN, "--plan", env=away)
@@ -190,7 +116,7 @@ def test_a_plan_shows_the_order_and_sends_and_writes_nothing(provisioned: Progra
     assert after == before
 
 
-def test_apply_and_resume_of_a_destroyed_run_end_with_2_and_say_what_to_do(provisioned: Program) -> None:
+def test_apply_and_resume_of_a_destroyed_run_end_with_2_and_say_what_to_do(provisioned: LocalProgram) -> None:
     assert provisioned("destroy", RUN, "--local", "--yes", "--quiet").code == 0
     for verb in (("apply", "spec.yaml"), ("resume", RUN)):
         ran = provisioned(*verb, "--local", "--json")
@@ -202,7 +128,7 @@ def test_apply_and_resume_of_a_destroyed_run_end_with_2_and_say_what_to_do(provi
     assert provisioned("drift", RUN, "--local").code == 2
 
 
-def test_history_and_explain_tell_of_a_destroy(provisioned: Program) -> None:
+def test_history_and_explain_tell_of_a_destroy(provisioned: LocalProgram) -> None:
     assert provisioned("destroy", RUN, "--local", "--yes", "--quiet").code == 0
     history = provisioned("history", RUN).out
     assert "destroy begun" in history
@@ -214,12 +140,12 @@ def test_history_and_explain_tell_of_a_destroy(provisioned: Program) -> None:
     assert "is destroyed" in explained.out
 
 
-def test_no_such_run_is_5_for_both(program: Program, provisioned: Program) -> None:
+def test_no_such_run_is_5_for_both(program: LocalProgram, provisioned: LocalProgram) -> None:
     assert provisioned("destroy", "nobody", "--yes").code == 5
     assert provisioned("drift", "nobody").code == 5
 
 
-def test_drift_is_0_without_and_8_with_a_difference_and_its_json_names_it(provisioned: Program) -> None:
+def test_drift_is_0_without_and_8_with_a_difference_and_its_json_names_it(provisioned: LocalProgram) -> None:
     ran = provisioned("drift", RUN, "--local")
     assert ran.code == 0, ran.err
     assert "No drift" in ran.out
@@ -253,7 +179,7 @@ def test_drift_is_0_without_and_8_with_a_difference_and_its_json_names_it(provis
 
 
 @pytest.mark.long
-def test_on_a_terminal_destroy_shows_what_will_go_and_asks(provisioned: Program) -> None:
+def test_on_a_terminal_destroy_shows_what_will_go_and_asks(provisioned: LocalProgram) -> None:
     code, shown = provisioned.on_terminal("destroy", RUN, "--local", answer="n\n")
     assert code == 2
     assert "The dataset goes with all data in it." in shown
