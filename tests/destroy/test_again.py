@@ -186,6 +186,9 @@ def test_a_disk_that_fails_once_a_second_destroy_has_deleted_costs_one_call_more
     with pytest.raises((JournalPoisoned, DiskFull)):
         shared.destroy()
     shared.at = None
+    ledger = shared.ledger()
+    gone = [removal.id for removal in ledger.removals.values() if removal.gone]
+    assert [one["id"] for one in ledger.left if one["id"] in gone] == [], "what is gone is not left"
     assert shared.destroy().left == ()
     assert shared.counts() == nothing
 
