@@ -80,8 +80,10 @@ def command(
 
         @functools.wraps(verb)
         def run(*args: Any, quiet: bool, verbose: int, debug: bool, log_format: LogFormat, **given: Any) -> None:
+            from flowledger.cli.hints import called_with
             from flowledger.cli.logs import configure_logs
 
+            called_with(run=given.get("run"), journal=given.get("journal"), local=bool(given.get("local")))
             voice = Voice(quiet=quiet, verbose=verbose, debug=debug, log_format=log_format)
             configure_logs(voice)
             if wants_voice:

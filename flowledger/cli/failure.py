@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flowledger.cli.excerpt import Excerpts
+from flowledger.cli.hints import as_typed
 from flowledger.cli.logs import coloured, json_lines, say
 from flowledger.cli.printable import printable
 from flowledger.errors import Drifted, FlowledgerError, JournalCorrupt, JournalHeld, SpecError, StepError
@@ -33,7 +34,7 @@ def tell(error: FlowledgerError, *, debug: bool = False) -> None:
             for line in excerpts.of(fault):
                 _say(_shown(line))
     if error.hint:
-        _say(f"next: {_shown(error.hint)}")
+        _say(f"next: {_shown(as_typed(error.hint))}")
 
 
 def tell_bug(error: Exception, *, debug: bool = False) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowledger.cli.command import Voice, run_async
+from flowledger.cli.hints import as_typed, named
 from flowledger.cli.logs import say, warn
 from flowledger.errors import SpecError, UsageError
 
@@ -224,7 +225,7 @@ def fleet_lines(report: FleetReport) -> list[str]:
     if sums["duplicates"]:
         lines.append(f"{sums['duplicates']} duplicates carry these runs' markers: flowledger status RUN names them")
     if sums["unfinished"]:
-        lines.append("Next: flowledger resume --all")
+        lines.append(as_typed("Next: flowledger resume --all"))
     lines.append(f"Journal: {place(report.journal)}")
     return [printable(line, keep="\x1b") for line in lines]
 
@@ -250,6 +251,6 @@ def tell_failures(report: FleetReport) -> None:
         asked = f" (request id {stop.request_id})" if stop.request_id else ""
         say(printable(f"error: {outcome.run}: {stop.message}{asked}"), level="error", run=outcome.run)
         if stop.hint:
-            say(printable(f"next: {stop.hint}"), run=outcome.run)
+            say(printable(f"next: {as_typed(named(stop.hint, outcome.run), outcome.run)}"), run=outcome.run)
     if len(failed) > TOLD:
         say(f"and {len(failed) - TOLD} more: flowledger explain RUN")

@@ -20,6 +20,7 @@ def status(run: RunArgument, journal: JournalOption = DEFAULT_JOURNAL, as_json: 
 
     Needs no lock and no network, and can be asked while the run is being driven. Exits 0 whatever the state is.
     """
+    from flowledger.cli.hints import as_typed, named
     from flowledger.cli.printable import printable
     from flowledger.cli.show import ago, moment, place, print_json, report_lines
     from flowledger.engine.api import read_status
@@ -33,11 +34,11 @@ def status(run: RunArgument, journal: JournalOption = DEFAULT_JOURNAL, as_json: 
     if report.stopped is not None:
         stop = report.stopped
         asked = f" (request id {stop.request_id})" if stop.request_id else ""
-        print(printable(f"Stopped: {stop.message}{asked}"))
-        print(printable(f"Next: {stop.hint or f'flowledger explain {run}'}"))
+        print(printable(f"Stopped: {stop.message.removeprefix('stopped: ')}{asked}"))
+        print(printable(f"Next: {as_typed(named(stop.hint, run) or f'flowledger explain {run}')}"))
     elif report.exit_code:
         verb = "destroy" if report.state == "destroying" else "resume"
-        print(f"Unfinished. Next: flowledger {verb} {run}")
+        print(as_typed(f"Unfinished. Next: flowledger {verb} {run}"))
     print(f"Changed: {moment(report.changed_at)} ({ago(report.changed_at)})")
     print(f"Journal: {place(report.journal)}  ({report.events} events)")
     return 0

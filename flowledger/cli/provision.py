@@ -21,6 +21,7 @@ from flowledger.cli.command import (
     run_async,
 )
 from flowledger.cli.fleet import ParallelOption, apply_files, resume_all, spec_files
+from flowledger.cli.hints import as_typed, called_with, named
 from flowledger.cli.logs import json_lines, say, warn
 from flowledger.errors import FlowledgerError, UsageError
 
@@ -219,6 +220,7 @@ def provision(
         )
     except FlowledgerError as error:
         error.hint = named(error.hint, run) or f"flowledger explain {run}"
+        called_with(run=run, journal=journal, local=local)
         if as_json:
             print_json(run_document(error, run, journal))
         raise Answered(error) from error
@@ -231,7 +233,8 @@ def provision(
         print(line)
     if was_done:
         print("Nothing to do: the run is provisioned.")
-    print(f"Journal: {place(report.journal)}  ({report.events} events; flowledger history {run})")
+    called_with(run=run, journal=journal, local=local)
+    print(f"Journal: {place(report.journal)}  ({report.events} events; {as_typed(f'flowledger history {run}')})")
     return report.exit_code
 
 
@@ -289,11 +292,6 @@ def aimed_at(*, local: bool) -> str:
     from flowledger.steps.client.config import ADOBE
 
     return "" if local else os.environ.get("FLOWLEDGER_BASE_URL", "").strip() or ADOBE
-
-
-def named(hint: str, run: str) -> str:
-    """A hint with the run's name in it, where whoever gave it could not know the name."""
-    return hint.replace("`flowledger resume`", f"flowledger resume {run}")
 
 
 def known_ledger(run: str, journal: Path) -> Ledger | None:

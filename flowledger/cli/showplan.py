@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from flowledger.cli.hints import as_typed, named
 from flowledger.cli.printable import printable
 from flowledger.cli.show import bold, dim, indented, moment, table, width
 
@@ -111,8 +112,8 @@ def explanation_lines(explanation: Explanation) -> list[str]:
     if explanation.known:
         lines += ["", "What is known:"]
         for fact in explanation.known:
-            lines += textwrap.wrap(f"- {fact}", _columns(), initial_indent="  ", subsequent_indent="    ")
-    lines += ["", f"Next: {explanation.next}"]
+            lines += textwrap.wrap(f"- {as_typed(fact)}", _columns(), initial_indent="  ", subsequent_indent="    ")
+    lines += ["", f"Next: {as_typed(named(explanation.next, explanation.run))}"]
     return lines
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from flowledger.cli.hints import as_typed
 from flowledger.cli.logs import say
 
 if TYPE_CHECKING:
@@ -34,7 +35,11 @@ def stopping_on_signals(halt: Halt, *, begun: Callable[[], bool], run: str, verb
             say(f"{number.name}: nothing was begun", level="warning", run=run)
             _end_at_once(75)
         say(
-            f"{number.name}: finishing what is in flight, then stopping; {verb} {run} carries on (again: end at once)",
+            as_typed(
+                f"{number.name}: finishing what is in flight, then stopping; flowledger {verb} {run} carries on "
+                "(a second signal ends it at once)",
+                run,
+            ),
             level="warning",
             run=run,
         )

@@ -1,0 +1,65 @@
+"""What is told to be typed next can be typed: it names the run, and the journal and the emulator of the call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowledger.cli.hints import as_typed, called_with, named
+
+ELSEWHERE = Path("elsewhere")
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLOWLEDGER_JOURNAL", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("hint", "said"),
+    [
+        ("flowledger resume orders", "flowledger resume orders --local --journal elsewhere"),
+        ("flowledger explain orders", "flowledger explain orders --journal elsewhere"),
+        (
+            "mend it, then flowledger resume orders",
+            "mend it, then flowledger resume orders --local --journal elsewhere",
+        ),
+        ("flowledger runs", "flowledger runs --journal elsewhere"),
+        ("flowledger resume --all", "flowledger resume --all --local --journal elsewhere"),
+        ("flowledger resume orders-2", "flowledger resume orders-2"),  # another run: nothing is known of it
+        ("flowledger runs --journal other", "flowledger runs --journal other"),
+        ("flowledger init paypal", "flowledger init paypal"),
+    ],
+)
+def test_a_command_about_the_run_names_the_journal_and_the_emulator_of_the_call(hint: str, said: str) -> None:
+    called_with(run="orders", journal=ELSEWHERE, local=True)
+    assert as_typed(hint) == said
+
+
+def test_nothing_is_added_where_the_next_command_would_look_there_anyway(monkeypatch: pytest.MonkeyPatch) -> None:
+    called_with(run="orders", journal=Path(".flowledger/journal"))
+    assert as_typed("flowledger resume orders") == "flowledger resume orders"
+    monkeypatch.setenv("FLOWLEDGER_JOURNAL", "elsewhere")
+    called_with(run="orders", journal=ELSEWHERE)
+    assert as_typed("flowledger resume orders") == "flowledger resume orders"
+
+
+@pytest.mark.parametrize("hint", ["`flowledger resume`", "flowledger resume RUN"])
+def test_a_hint_of_somebody_who_did_not_know_the_run_gets_its_name(hint: str) -> None:
+    assert named(f"make room, then {hint}", "orders") == "make room, then flowledger resume orders"
+    assert named("export TOKEN, then resume", "orders") == "export TOKEN, then flowledger resume orders"
+
+
+def test_what_a_failed_run_says_to_type_next_works_as_it_stands(connected: Any, emulator: Any) -> None:
+    """The journal was named by an option, so that the next command needs it too."""
+    emulator.fault("POST /flows", "answer", status=400, times=1)
+    failed = connected("apply", connected.spec(), "--journal", "elsewhere")
+    said = failed.err.rpartition("next: ")[2].strip()
+    assert failed.code == 7
+    assert said == "flowledger explain paypal-products --journal elsewhere"
+    explained = connected(*said.split()[1:])
+    assert explained.code == 0
+    told = connected("status", "paypal-products", "--journal", "elsewhere").out
+    assert "Next: flowledger explain paypal-products --journal elsewhere" in told
