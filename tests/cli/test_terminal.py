@@ -2,49 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import struct
-import subprocess
-import termios
 from typing import Any
 
 import pytest
 
-COLUMNS = 80
-
-
-def on_terminal(program: Any, *arguments: str, answer: str = "", **env: str) -> tuple[int, str]:
-    """A call whose three streams are one terminal; `answer` is typed once a question mark is shown."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
-    process = subprocess.Popen(
-        program.line(arguments),
-        cwd=program.folder,
-        env={**program.env, "TERM": "xterm", **env},
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-    )
-    os.close(slave)
-    shown = b""
-    try:
-        while True:
-            try:
-                piece = os.read(master, 65536)
-            except OSError:  # Linux's word for the end: nobody has the terminal open any more
-                break
-            if not piece:
-                break
-            shown += piece
-            if answer and b"?" in shown:
-                os.write(master, answer.encode())
-                answer = ""
-    finally:
-        os.close(master)
-    return process.wait(timeout=30), shown.decode()
+from tests.program import COLUMNS
 
 
 def lines_of(shown: str) -> list[str]:
@@ -54,7 +17,7 @@ def lines_of(shown: str) -> list[str]:
 
 
 def test_progress_and_report_fit_a_terminal_of_80_columns(program: Any) -> None:
-    code, shown = on_terminal(program, "apply", program.spec(), "--local", NO_COLOR="1")
+    code, shown = program.on_terminal("apply", program.spec(), "--local", NO_COLOR="1")
     lines = lines_of(shown)
     assert code == 0, shown
     assert max(map(len, lines)) <= COLUMNS
@@ -66,7 +29,7 @@ def test_progress_and_report_fit_a_terminal_of_80_columns(program: Any) -> None:
 def test_every_page_about_a_run_fits_a_terminal_of_80_columns(provisioned: Any) -> None:
     for arguments in (("status", "paypal-products"), ("runs",), ("history", "paypal-products"), ("journal", "verify"),
                       ("explain", "paypal-products"), ("resume", "paypal-products")):  # fmt: skip
-        code, shown = on_terminal(provisioned, *arguments)
+        code, shown = provisioned.on_terminal(*arguments)
         assert code == 0, shown
         too_long = [line for line in lines_of(shown) if len(line) > COLUMNS and str(provisioned.folder) not in line]
         assert not too_long, arguments
@@ -74,18 +37,18 @@ def test_every_page_about_a_run_fits_a_terminal_of_80_columns(provisioned: Any) 
 
 def test_a_question_is_asked_on_a_terminal_and_a_no_changes_nothing(provisioned: Any, emulator: Any) -> None:
     before = emulator.counts
-    code, shown = on_terminal(provisioned, "emulator", "reset", answer="n\n")
+    code, shown = provisioned.on_terminal("emulator", "reset", answer="n\n")
     assert code == 2
     assert "nothing was changed" in shown
     assert emulator.counts == before
-    code, shown = on_terminal(provisioned, "emulator", "reset", answer="y\n")
+    code, shown = provisioned.on_terminal("emulator", "reset", answer="y\n")
     assert code == 0, shown
     assert set(emulator.counts.values()) == {0}
 
 
 def test_a_question_can_be_left_without_an_answer(provisioned: Any, emulator: Any) -> None:
     before = emulator.counts
-    code, shown = on_terminal(provisioned, "emulator", "reset", answer="\x04")
+    code, shown = provisioned.on_terminal("emulator", "reset", answer="\x04")
     assert code != 0
     assert "Traceback" not in shown
     assert emulator.counts == before
@@ -107,11 +70,11 @@ def check_pages(provisioned: Any, pages: list[tuple[str, ...]]) -> None:
     provisioned.spec((r"^name: .*$", "name: other"), name="other.yaml")
     provisioned.spec((r"interval: 30", "interval: 3"), name="wrong.yaml")
     for arguments in pages:
-        _, dumb = on_terminal(provisioned, *arguments, TERM="dumb")
+        _, dumb = provisioned.on_terminal(*arguments, TERM="dumb")
         assert "\x1b" not in dumb, arguments
         assert dumb.strip(), arguments
     for arguments in pages:
-        _, plain = on_terminal(provisioned, *arguments, NO_COLOR="1")
+        _, plain = provisioned.on_terminal(*arguments, NO_COLOR="1")
         assert not re.search(r"\x1b\[[0-9;]*(3[0-7]|9[0-7])m", plain), arguments
 
 
@@ -125,7 +88,7 @@ def test_no_page_of_any_verb_colours_a_dumb_terminal_or_one_that_wants_none(prov
 
 
 def test_a_terminal_that_may_show_colour_gets_some(provisioned: Any) -> None:
-    _, shown = on_terminal(provisioned, "status", "paypal-products")
+    _, shown = provisioned.on_terminal("status", "paypal-products")
 
     assert "\x1b[1m" in shown
 

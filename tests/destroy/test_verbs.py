@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -60,7 +59,9 @@ def test_destroy_with_yes_deletes_everything_and_says_each_object(provisioned: L
     assert "Nothing to do: the run is destroyed." in again.out
 
 
-def test_the_json_of_destroy_and_status_is_one_document_with_what_went_and_what_is_left(provisioned: LocalProgram) -> None:
+def test_the_json_of_destroy_and_status_is_one_document_with_what_went_and_what_is_left(
+    provisioned: LocalProgram,
+) -> None:
     ran = provisioned("destroy", RUN, "--local", "--yes", "--keep-dataset", "--json", "--quiet")
     assert ran.code == 0, ran.err
     assert ran.json["schema_version"] == 1
