@@ -41,7 +41,7 @@ from flowledger.steps.client.config import platform_from_env
 from flowledger.steps.client.judge import fault_of, title_holder
 from flowledger.steps.client.platform import Platform
 from flowledger.steps.client.port import Answer, Port, Request
-from flowledger.steps.client.secrets import resolve
+from flowledger.steps.client.secrets import from_file
 from flowledger.steps.spec import SecretRef, Spec
 from flowledger.steps.step import Outputs, Settled, Step
 
@@ -188,7 +188,8 @@ class BareContext:
         return time.time()
 
     def secret(self, ref: SecretRef) -> str:
-        return resolve(ref)
+        assert ref.file is not None  # as the example has it
+        return from_file(ref.file)
 
     def put_aside(self, **facts: Any) -> None:
         self.facts.update(facts)

@@ -47,6 +47,7 @@ async def attempt(run: Run, step: Step, ctx: StepContext) -> None:
         run.check()
         if sent >= retry.attempts:
             raise _patience_over(run, step, sent)
+        await ctx.read_secrets()
         await run.ready(step)
         answer = await _send_once(run, step, ctx)
         sent += 1

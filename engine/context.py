@@ -25,6 +25,7 @@ class StepContext:
         self._run = run
         self._step = step
         self._facts: dict[str, Any] = dict(run.ledger.step(step.name).facts)
+        self._secrets: dict[SecretRef, str] = {}
 
     @property
     def spec(self) -> Spec:
@@ -60,12 +61,19 @@ class StepContext:
     def wall(self) -> float:
         return self._run.clock.wall()
 
+    async def read_secrets(self) -> None:
+        """Read what the step's request will ask for, while other runs go on. Raises NotPermitted.
+
+        Nothing is sent before that, so a stop need not wait for it: then it raises Interrupted at once.
+        """
+        refs = self._step.secrets(self._run.spec)
+        others = {ref.env for ref in refs if ref.env}
+        for ref in refs:
+            self._secrets[ref] = await self._run.unless_stopped(resolve(ref, withhold=others))
+            self._run.platform.redactor.register(self._secrets[ref])
+
     def secret(self, ref: SecretRef) -> str:
-        params = self._run.spec.source.connection.params.values()
-        other_secrets = {param.env for param in params if isinstance(param, SecretRef) and param.env}
-        value = resolve(ref, withhold=other_secrets)
-        self._run.platform.redactor.register(value)
-        return value
+        return self._secrets[ref]
 
     async def wait(self, seconds: float, why: str) -> None:
         await self._run.pause(self._step, seconds, why)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Coroutine
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -48,11 +49,21 @@ class VirtualTime:
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """A selector that never blocks: where it would wait for a timer, it moves the time there."""
+    """A selector that never blocks: where it would wait for a timer, it moves the time there.
+
+    While a program runs that the loop has started, a command that gives a secret, time passes as it really does.
+    """
 
     time: VirtualTime
+    programs: set[asyncio.SubprocessTransport]
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.programs = {program for program in self.programs if program.get_returncode() is None}
+        if self.programs:
+            began = monotonic()
+            arrived: list[tuple[selectors.SelectorKey, int]] = super().select(timeout)
+            self.time.advance(monotonic() - began)
+            return arrived
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready
@@ -68,12 +79,20 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self, time: VirtualTime) -> None:
         selector = _JumpingSelector()
         selector.time = time
+        selector.programs = set()
         self._virtual = time
+        self._programs = selector
         super().__init__(selector)
 
     def time(self) -> float:
         """Virtual monotonic seconds."""
         return self._virtual.monotonic()
+
+    async def subprocess_exec(self, *args: Any, **options: Any) -> tuple[Any, Any]:
+        """Start a program, in whose life time is real."""
+        transport, protocol = await super().subprocess_exec(*args, **options)
+        self._programs.programs.add(transport)
+        return transport, protocol
 
 
 def run_in_virtual_time(time: VirtualTime, main: Coroutine[Any, Any, T]) -> T:

@@ -59,6 +59,9 @@ class CreateBaseConnection(FlowObject):
             )
         return Settled(outputs=self.outputs(live), how=How.FOUND)
 
+    def secrets(self, spec: Spec) -> tuple[SecretRef, ...]:
+        return tuple(value for value in spec.source.connection.params.values() if isinstance(value, SecretRef))
+
     def body(self, ctx: Context) -> dict[str, Json]:
         kind, auth = source_kind(ctx.spec.source), _auth_of(ctx.spec)
         params = {

@@ -97,7 +97,7 @@ class Context(Protocol):
         ...
 
     def secret(self, ref: SecretRef) -> str:
-        """The secret itself, from now on redacted wherever it would show. Raises NotPermitted."""
+        """The secret itself, one of the step's `secrets`, redacted wherever it would show."""
         ...
 
     async def ask(self, request: Request, *, allow: tuple[int, ...] = ()) -> Answer:
@@ -151,6 +151,10 @@ class Step(ABC):
     async def prepare(self, ctx: Context) -> Settled | None:
         """Make the reads before the effect. Settled: nothing is to be sent. Raises SpecError on what reads refute."""
         return None
+
+    def secrets(self, spec: Spec) -> tuple[SecretRef, ...]:
+        """References to what `request` asks the context for. They are read anew before each attempt."""
+        return ()
 
     def request(self, ctx: Context) -> Request:
         """The effect. Called once for each attempt, so that a relative start is resolved anew."""

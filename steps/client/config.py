@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # absent from typeshed
 
 from flowledger.errors import NotPermitted
 from flowledger.steps.client.clock import Clock, SystemClock
-from flowledger.steps.client.platform import Credentials, Platform
+from flowledger.steps.client.platform import Credentials, Platform, SecretSource
 from flowledger.steps.client.port import Host
 from flowledger.steps.client.redact import Redactor
 from flowledger.steps.client.secrets import from_command, from_file, split_command
@@ -78,7 +79,10 @@ def is_loopback(url: str) -> bool:
 
 
 def credentials_from(environ: Mapping[str, str]) -> Credentials:
-    """The credentials that the environment holds. Raises NotPermitted naming every missing variable at once."""
+    """The credentials that the environment holds. Raises NotPermitted naming every missing variable at once.
+
+    The command of FLOWLEDGER_CLIENT_SECRET_COMMAND runs when the first token is asked for, not here.
+    """
     client_id = environ.get("FLOWLEDGER_CLIENT_ID", "").strip()
     org = environ.get("FLOWLEDGER_ORG_ID", "").strip()
     missing = [name for name, value in (("FLOWLEDGER_CLIENT_ID", client_id), ("FLOWLEDGER_ORG_ID", org)) if not value]
@@ -146,11 +150,11 @@ def platform_from_env(
     return Platform(port, credentials, sandbox=where, clock=clock, redactor=Redactor(), base_url=places.platform)
 
 
-def _secret(environ: Mapping[str, str], name: str) -> str:
+def _secret(environ: Mapping[str, str], name: str) -> str | SecretSource:
     if name.endswith("_FILE"):
         return from_file(environ[name])
     if name.endswith("_COMMAND"):
-        return from_command(split_command(environ[name]), environ)
+        return partial(from_command, split_command(environ[name]), dict(environ))
     return environ[name]
 
 

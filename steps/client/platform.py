@@ -23,14 +23,18 @@ LARGEST_SECONDS: Final = 1_000_000  # an `expires_in` beyond is milliseconds (§
 WRITES: Final = frozenset({"POST", "PUT", "PATCH"})
 
 OnToken = Callable[[Answer], Awaitable[None]]
+SecretSource = Callable[[], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """An OAuth server-to-server credential (platform-api.md §1.2) and the org it is used in."""
+    """An OAuth server-to-server credential (platform-api.md §1.2) and the org it is used in.
+
+    A secret that has to be fetched, by a command, is fetched when the first token is asked for.
+    """
 
     client_id: str
-    client_secret: str = field(repr=False)
+    client_secret: str | SecretSource = field(repr=False)
     org: str
     scope: str = SCOPE
 
@@ -72,7 +76,8 @@ class Platform:
         self.slots = Limiter(clock)
         self._refused: str | None = None  # the last token that a 401 was answered to
         self._flight: asyncio.Task[Answer] | None = None
-        redactor.register(credentials.client_secret)
+        if isinstance(credentials.client_secret, str):
+            redactor.register(credentials.client_secret)
 
     def __repr__(self) -> str:
         return f"Platform({self.base_url!r}, org={self.org!r}, sandbox={self.sandbox!r})"
@@ -82,7 +87,8 @@ class Platform:
 
         Callers at the same time share one request to IMS. `on_token` is told IMS's answer, without the token, by the
         caller that began the request. A token near its end is renewed early; while it is still good, a renewal that
-        fails is no error. Repeats nothing. Raises NotPermitted when IMS refuses, Unreachable when it gives no answer.
+        fails is no error. Repeats nothing. Raises NotPermitted when IMS refuses or the client secret cannot be had,
+        Unreachable when IMS gives no answer.
         """
         token = self._token
         if token is not None and self.clock.monotonic() < token.renew_at:
@@ -162,7 +168,12 @@ class Platform:
             flight.exception()  # looked at, so that a request whose callers have all gone does not warn
 
     async def _fetch(self) -> Answer:
-        """Ask IMS for a token, keep it, and answer without it."""
+        """Ask IMS for a token, keep it, and answer without it. Raises NotPermitted if there is no client secret."""
+        secret = self._credentials.client_secret
+        if not isinstance(secret, str):
+            secret = await secret()
+            self.redactor.register(secret)
+            self._credentials = replace(self._credentials, client_secret=secret)
         request = Request(
             method="POST",
             path=TOKEN,
@@ -171,7 +182,7 @@ class Platform:
             form={
                 "grant_type": "client_credentials",
                 "client_id": self._credentials.client_id,
-                "client_secret": self._credentials.client_secret,
+                "client_secret": secret,
                 "scope": self._credentials.scope,
             },
         )

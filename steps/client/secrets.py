@@ -1,11 +1,17 @@
-"""Resolve a reference to a secret: an environment variable, a file, or a program. Errors never show the value."""
+"""Resolve a reference to a secret: an environment variable, a file, or a program. Errors never show the value.
+
+A program may take its time (a vault that asks somebody), so it is waited for without holding up the event loop, which
+other runs, the journal's lock and signals live on.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
-import subprocess
+import signal
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +19,12 @@ from flowledger.errors import NotPermitted
 from flowledger.steps.spec import SecretRef
 
 COMMAND_TIMEOUT: Final = 30.0  # seconds; a vault that asks a person has to be unlocked before
+ENDED_WITHIN: Final = 2.0  # seconds that the end of a killed program is waited for
 LARGEST: Final = 64 * 1024  # bytes
 WITHHELD: Final = frozenset({"FLOWLEDGER_CLIENT_SECRET"})
 
 
-def resolve(
+async def resolve(
     ref: SecretRef,
     environ: Mapping[str, str] | None = None,
     *,
@@ -35,7 +42,7 @@ def resolve(
         return from_environment(ref.env, environ)
     if ref.file is not None:
         return from_file(ref.file)
-    return from_command(ref.command or (), environ, timeout=timeout, withhold=withhold)
+    return await from_command(ref.command or (), environ, timeout=timeout, withhold=withhold)
 
 
 def from_environment(name: str, environ: Mapping[str, str]) -> str:
@@ -57,7 +64,7 @@ def from_file(name: str) -> str:
     return _usable(raw, f"the secret file {name}")
 
 
-def from_command(
+async def from_command(
     command: Sequence[str],
     environ: Mapping[str, str],
     *,
@@ -69,28 +76,87 @@ def from_command(
     What the program prints, on either stream, may be or hold the secret: no error shows it. Its arguments are shown
     up to the program's name. A program that fetches one secret has no business with the others: its environment is
     `environ` without the client secret and without the variables in `withhold`.
+
+    It has a session of its own and no terminal. After `timeout` seconds, when it says too much, or when the caller is
+    cancelled, it is killed together with whatever it has started.
     """
     if not command:
         raise NotPermitted("a secret command is empty", hint='give it as a list, like ["pass", "show", "adobe"]')
     which = f"the secret command {command[0]!r}"
+    its_environment = {name: value for name, value in environ.items() if name not in WITHHELD and name not in withhold}
     try:
-        done = subprocess.run(  # noqa: S603 - the user's own program, from the spec or the environment, without a shell
-            list(command),
-            env={name: value for name, value in environ.items() if name not in WITHHELD and name not in withhold},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise NotPermitted(f"{which} did not end within {timeout:g} s", hint="unlock the vault, then resume") from None
+        transport, output = await _begin(command, its_environment)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it cannot be run"
         raise NotPermitted(f"{which} did not start: {why}", hint="check its path") from None
-    if done.returncode != 0:
-        raise NotPermitted(f"{which} ended with exit code {done.returncode}", hint="run it by hand to see why")
-    return _usable(done.stdout, which)
+    try:
+        async with asyncio.timeout(timeout):
+            await output.over.wait()
+    except TimeoutError:
+        raise NotPermitted(f"{which} did not end within {timeout:g} s", hint="unlock the vault, then resume") from None
+    finally:
+        await _end(transport, output)
+    code = transport.get_returncode()
+    if code != 0 and len(output.bytes) <= LARGEST:  # what said too much was killed for that
+        raise NotPermitted(f"{which} ended with exit code {code}", hint="run it by hand to see why")
+    return _usable(bytes(output.bytes), which)
+
+
+class _Output(asyncio.SubprocessProtocol):
+    """What a program has said so far, up to a little more than a secret may be long."""
+
+    def __init__(self) -> None:
+        self.bytes = bytearray()
+        self.over = asyncio.Event()  # there is nothing more to wait for
+        self.exited = asyncio.Event()
+        self.closed = False  # the program and everything that could still write have ended
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.bytes += data
+        if len(self.bytes) > LARGEST:
+            self.over.set()
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self.over.set()
+
+
+async def _begin(command: Sequence[str], environ: Mapping[str, str]) -> tuple[asyncio.SubprocessTransport, _Output]:
+    """Start a program. One that has begun to run when the caller is cancelled is ended. Raises OSError, ValueError."""
+    starting = asyncio.ensure_future(
+        asyncio.get_running_loop().subprocess_exec(
+            _Output,
+            *command,
+            env=environ,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting})
+        if starting.exception() is None:
+            await _end(*starting.result())
+        raise
+
+
+async def _end(transport: asyncio.SubprocessTransport, output: _Output) -> None:
+    """Leave nothing of a program behind, nor of what it has started."""
+    try:
+        if not output.closed:
+            with suppress(ProcessLookupError, PermissionError):  # all of the group has ended meanwhile
+                os.killpg(transport.get_pid(), signal.SIGKILL)
+        with suppress(TimeoutError):  # what a kill cannot end, a broken file system holds
+            async with asyncio.timeout(ENDED_WITHIN):
+                await output.exited.wait()
+    finally:
+        transport.close()
 
 
 def split_command(text: str) -> tuple[str, ...]:

@@ -94,12 +94,14 @@ def test_a_secret_that_is_given_twice_is_refused() -> None:
         credentials_from({**FULL, "FLOWLEDGER_CLIENT_SECRET_FILE": "/x"})
 
 
-def test_the_secret_may_come_from_a_file_or_a_program(tmp_path: Path) -> None:
+async def test_the_secret_may_come_from_a_file_or_a_program(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(SECRET + "\n")
     assert credentials_from({**WHO, "FLOWLEDGER_CLIENT_SECRET_FILE": str(file)}).client_secret == SECRET
     command = f"{sys.executable} -S -c 'print(\"{SECRET}\")'"
-    assert credentials_from({**WHO, "FLOWLEDGER_CLIENT_SECRET_COMMAND": command}).client_secret == SECRET
+    fetch = credentials_from({**WHO, "FLOWLEDGER_CLIENT_SECRET_COMMAND": command}).client_secret
+    assert not isinstance(fetch, str)
+    assert await fetch() == SECRET
 
 
 async def test_the_platform_knows_its_place_and_shows_no_secret() -> None:
@@ -120,17 +122,17 @@ def test_what_cannot_stand_in_a_header_is_refused(name: str) -> None:
 # References to secrets
 
 
-def test_each_kind_of_reference_is_resolved(tmp_path: Path) -> None:
+async def test_each_kind_of_reference_is_resolved(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_bytes(b" a b \r\n")
-    assert resolve(SecretRef(env="A"), {"A": "from env"}) == "from env"
-    assert resolve(SecretRef(file=str(file)), {}) == " a b "
-    assert resolve(SecretRef(command=printing("print('a'); print('b')")), {}) == "a\nb"
+    assert await resolve(SecretRef(env="A"), {"A": "from env"}) == "from env"
+    assert await resolve(SecretRef(file=str(file)), {}) == " a b "
+    assert await resolve(SecretRef(command=printing("print('a'); print('b')")), {}) == "a\nb"
 
 
-def test_a_command_runs_without_a_shell_and_sees_the_environment() -> None:
+async def test_a_command_runs_without_a_shell_and_sees_the_environment() -> None:
     code = "import os, sys; print(os.environ['A'] + sys.argv[1])"
-    assert resolve(SecretRef(command=(*printing(code), "$(id); $A")), {"A": "1"}) == "1$(id); $A"
+    assert await resolve(SecretRef(command=(*printing(code), "$(id); $A")), {"A": "1"}) == "1$(id); $A"
 
 
 @pytest.mark.parametrize(
@@ -146,9 +148,9 @@ def test_a_command_runs_without_a_shell_and_sees_the_environment() -> None:
         (SecretRef(command=("a\0b",)), "a"),
     ],
 )
-def test_a_reference_that_leads_nowhere_is_named(ref: SecretRef, named: str) -> None:
+async def test_a_reference_that_leads_nowhere_is_named(ref: SecretRef, named: str) -> None:
     with pytest.raises(NotPermitted, match=named):
-        resolve(ref, {"EMPTY": ""})
+        await resolve(ref, {"EMPTY": ""})
 
 
 @pytest.mark.parametrize(
@@ -160,19 +162,19 @@ def test_a_reference_that_leads_nowhere_is_named(ref: SecretRef, named: str) -> 
         f"print('{SECRET}' * 10000)",
     ],
 )
-def test_a_failing_command_is_named_without_what_it_printed(code: str) -> None:
+async def test_a_failing_command_is_named_without_what_it_printed(code: str) -> None:
     with pytest.raises(NotPermitted) as caught:
-        resolve(SecretRef(command=printing(code)), {})
+        await resolve(SecretRef(command=printing(code)), {})
     assert Path(sys.executable).name in str(caught.value)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
     assert caught.value.__context__ is None or SECRET not in repr(vars(caught.value.__context__))
 
 
-def test_a_command_that_hangs_is_ended() -> None:
+async def test_a_command_that_hangs_is_ended() -> None:
     with pytest.raises(NotPermitted, match="did not end within"):
-        resolve(SecretRef(command=printing("import time; time.sleep(60)")), {}, timeout=0.2)
+        await resolve(SecretRef(command=printing("import time; time.sleep(60)")), {}, timeout=0.2)
 
 
-def test_a_command_that_says_nothing_gives_no_secret() -> None:
+async def test_a_command_that_says_nothing_gives_no_secret() -> None:
     with pytest.raises(NotPermitted, match="gave nothing"):
-        resolve(SecretRef(command=printing("")), {})
+        await resolve(SecretRef(command=printing("")), {})

@@ -10,7 +10,7 @@ import pytest
 
 from flowledger.engine.fleet import FleetReport, apply_many, resume_many
 from flowledger.steps.client.port import Request
-from flowledger.steps.client.secrets import resolve
+from flowledger.steps.client.secrets import from_file
 from flowledger.steps.spec import SecretRef, Spec
 from flowledger.testing import platform_in_process, run_in_virtual_time
 from tests.bench import JOURNAL, MADE_ONCE, Bench, Died
@@ -63,7 +63,8 @@ class Yard(Bench):
         """The secret that the example refers to."""
         secret = self.spec.source.connection.params["clientSecret"]
         assert isinstance(secret, SecretRef)
-        return resolve(secret).encode()
+        assert secret.file is not None
+        return from_file(secret.file).encode()
 
 
 @pytest.fixture
