@@ -10,7 +10,8 @@ from crashmatrix.fates import FATES
 from crashmatrix.living import to_the_end
 from crashmatrix.verdict import check
 from crashmatrix.world import World
-from tests.proof.tally import Found, look_at_cell
+from tests.proof.found import Found
+from tests.proof.inside import look_at_cell
 
 CELL = Cell(step="create_dataset", fate=FATES["committed, answer lost"])
 
