@@ -106,9 +106,15 @@ class CreateMappingSet(Step):
         hits = [
             Hit(id=live["id"], created_at=number_of(live.get("createdDate")), live=live)
             for live in listed
-            if text_or_none(live, "id") and self.marked(ctx, live)
+            if text_or_none(live, "id") and self._may_be_ours(ctx, live)
         ]
         return sorted(hits, key=lambda hit: hit.created_at)
+
+    def _may_be_ours(self, ctx: Context, listed: Json) -> bool:
+        """What a list leaves out, which is not documented, only the set itself can tell: the driver reads it by id."""
+        if self.labels(listed) or "mappings" in listed:
+            return self.marked(ctx, listed)
+        return not self.references(ctx, listed)
 
     async def fetch(self, ctx: Context, id: str) -> Json | None:
         answer = await ctx.ask(Request(method="GET", path=conversion("/mappingSets", id)), allow=(404,))

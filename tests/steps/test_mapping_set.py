@@ -100,6 +100,15 @@ async def test_where_names_are_not_kept_equal_mappings_of_our_schema_are_ours(ct
     assert [hit.id for hit in await STEP.find(ctx)] == [ID]
 
 
+async def test_a_set_of_our_schema_is_looked_at_by_its_id_where_lists_leave_names_and_mappings_out(ctx: Any) -> None:
+    ours = stored(ctx, named=False)
+    elsewhere = {**stored(ctx, named=False, id="2" * 32), "xdmSchema": "https://ns.adobe.com/acme/schemas/other"}
+    short = [{key: value for key, value in one.items() if key != "mappings"} for one in (elsewhere, ours)]
+    ctx.when("GET", "/mappingSets", page(), name=STEP.request(ctx).body["name"])
+    ctx.when("GET", "/mappingSets", page(*short))
+    assert [hit.id for hit in await STEP.find(ctx)] == [ID]
+
+
 async def test_a_refused_name_filter_is_replaced_by_the_whole_list(ctx: Any) -> None:
     ctx.when("GET", "/mappingSets", (400, {"errorMessage": "no such filter"}), name=STEP.request(ctx).body["name"])
     ctx.when("GET", "/mappingSets", page(stored(ctx)))

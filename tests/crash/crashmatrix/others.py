@@ -316,8 +316,8 @@ def meddling_scenes(of: Of) -> Iterator[Scene]:
     for how in ("rename", "edit", "delete"):
         if how == "edit" and effect.kind == "mappingSets":
             continue  # it has no description
-        if how == "rename" and effect.kind == "mappingSets":
-            in_doubt = "skip"  # its name is all that it has
+        if how == "rename" and effect.kind == "mappingSets" and of.style == "tutorial":
+            in_doubt = "skip"  # its name is all that it has; in the other style it has a tag
         elif how == "edit" and effect.titled:
             in_doubt = "conflict"  # of a unique title the description says whose it is
         else:
