@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,13 +18,14 @@ from flowledger.engine.api import DEFAULT_JOURNAL, SpecLike
 from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, RunState, ledger_of
 from flowledger.engine.log import logger_of
-from flowledger.engine.report import Report, Stop, report_of
+from flowledger.engine.place import Located, place_of
+from flowledger.engine.report import Report, Stop, report_of, stop_of
 from flowledger.engine.share import share_of
-from flowledger.engine.sitting import JournalLike, Sitting, is_of, opened
+from flowledger.engine.sitting import JournalLike, Sitting, opened
 from flowledger.engine.specfile import spec_diff
 from flowledger.engine.together import all_of
-from flowledger.errors import FlowledgerError, JournalPoisoned, NotThere, SpecError, StepError
-from flowledger.journal import Journal
+from flowledger.errors import FlowledgerError, JournalPoisoned, NotThere, SpecError
+from flowledger.journal import Journal, JournalReader
 from flowledger.steps.client.clock import Clock
 from flowledger.steps.client.config import platform_from_env
 from flowledger.steps.client.platform import Platform
@@ -71,7 +72,7 @@ class RunOutcome:
         """The run's part of the document: its report, and how far it came."""
         return {
             **{name: value for name, value in self.report.to_json().items() if name != "schema_version"},
-            "stopped": _stop_json(self.stopped),
+            "stopped": asdict(self.stopped) if self.stopped else None,
             "steps_done": self.steps_done,
             "steps": self.steps,
             "seconds": round(self.seconds, 3),
@@ -179,7 +180,7 @@ async def resume_many(
         unknown = [name for name in runs or () if name not in known]
         if unknown:
             raise NotThere(f"the journal at {book.directory} has no run {', '.join(unknown)}", hint="flowledger runs")
-        wanted = dict.fromkeys(runs if runs is not None else _of_here(book, shared, unfinished(book)))
+        wanted = dict.fromkeys(runs if runs is not None else (ledger.run for ledger in unfinished(book, shared)))
         return await fleet.drive(book, shared, wanted, share=False)
 
 
@@ -218,18 +219,14 @@ def _must_exist(journal: JournalLike) -> None:
         raise NotThere(f"there is no journal at {journal}", hint="flowledger apply SPEC begins a run")
 
 
-def unfinished(book: Journal) -> list[str]:
-    """The runs of a journal that a resume can carry on, oldest first."""
-    states = ((name, ledger_of(name, book.events(name)).state) for name in book.runs())
-    return [name for name, state in states if state not in _AT_AN_END]
-
-
-def _of_here(book: Journal, platform: Platform, names: Iterable[str]) -> Iterator[str]:
-    """Those of the runs that this platform can carry on; a warning for each of the others."""
-    for name in names:
+def unfinished(book: Journal | JournalReader, here: Located | None) -> Iterator[Ledger]:
+    """The runs of a journal that a resume can carry on, oldest first; of those elsewhere than `here` only a warning."""
+    for name in book.runs():
         ledger = ledger_of(name, book.events(name))
-        if ledger.spec is None or is_of(ledger, platform):
-            yield name
+        if ledger.state in _AT_AN_END:
+            continue
+        if here is None or ledger.spec is None or place_of(ledger) == place_of(here):
+            yield ledger
         else:
             logger_of(journal=str(book.directory)).warning(
                 "a run of another place was left alone",
@@ -330,7 +327,7 @@ class _Fleet:
                 try:
                     await sitting.drive(book, place, ledger, new=spec)
                 except FlowledgerError as error:
-                    stop = _stop_of(error)
+                    stop = stop_of(error)
                     log.warning("a run ended unfinished", run=name, error=type(error).__name__, reason=error.message)
                     if isinstance(error, JournalPoisoned):
                         halt.request("the journal cannot be written")
@@ -374,23 +371,6 @@ def _outcome(ledger: Ledger, place: str, seconds: float, stop: Stop | None) -> R
         stopped=stopped,
         next=following,
     )
-
-
-def _stop_of(error: FlowledgerError) -> Stop:
-    step, code, asked = (error.step, error.code, error.request_id) if isinstance(error, StepError) else ("", "", "")
-    return Stop(
-        error=type(error).__name__,
-        message=error.message,
-        step=step,
-        code=code,
-        request_id=asked,
-        hint=error.hint,
-        exit_code=error.exit_code,
-    )
-
-
-def _stop_json(stop: Stop | None) -> dict[str, Any] | None:
-    return None if stop is None else {name: getattr(stop, name) for name in Stop.__slots__}
 
 
 def _badness(code: int) -> int:

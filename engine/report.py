@@ -7,6 +7,7 @@ from typing import Any
 
 from flowledger.engine.events import RunStopped
 from flowledger.engine.ledger import Ledger, RunState
+from flowledger.errors import FlowledgerError, StepError
 from flowledger.steps.verify_rows import CheckRows
 
 SCHEMA_VERSION = 1
@@ -110,7 +111,7 @@ def report_of(ledger: Ledger, journal: str) -> Report:
         journal=journal,
         events=ledger.events,
         changed_at=ledger.changed_at,
-        stopped=_stop_of(stopped) if stopped else None,
+        stopped=_stop_in(stopped) if stopped else None,
         destroyed=_destroyed(ledger),
         left=tuple(
             Left(step=one["step"], kind=_kind(ledger, one["step"]), id=one["id"], why=one["why"]) for one in ledger.left
@@ -168,13 +169,19 @@ def _kind(ledger: Ledger, step: str) -> str:
     return ledger.table.row_of(step).step.kind if step in ledger.table else ""
 
 
-def _stop_of(stopped: RunStopped) -> Stop:
+def stop_of(error: FlowledgerError) -> Stop:
+    """An error as the reason for which a run ended unfinished."""
+    step, code, asked = (error.step, error.code, error.request_id) if isinstance(error, StepError) else ("", "", "")
     return Stop(
-        error=stopped.error,
-        message=stopped.message,
-        step=stopped.step,
-        code=stopped.code,
-        request_id=stopped.request_id,
-        hint=stopped.hint,
-        exit_code=stopped.exit_code,
+        error=type(error).__name__,
+        message=error.message,
+        step=step,
+        code=code,
+        request_id=asked,
+        hint=error.hint,
+        exit_code=error.exit_code,
     )
+
+
+def _stop_in(stopped: RunStopped) -> Stop:
+    return Stop(**{name: getattr(stopped, name) for name in Stop.__slots__})

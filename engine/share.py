@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from flowledger.engine.context import StepContext
 from flowledger.engine.events import StepSettled
 from flowledger.engine.ledger import Attempt, Ledger, StepRecord, ledger_of
+from flowledger.engine.place import Place, place_of
 from flowledger.engine.reconcile import AFTER_THE_END, look_up
 from flowledger.engine.reconcile import reconcile as reconcile_own
 from flowledger.engine.retry import look_ups
@@ -107,7 +107,7 @@ class Share:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self._seats: dict[tuple[str, ...], _Seat] = {}
+        self._seats: dict[tuple[Place, str], _Seat] = {}
         self._surveyed = False
 
     async def take(
@@ -150,7 +150,7 @@ class Share:
             seat.doubts.pop(run, None)
 
     def _seat(self, ledger: Ledger, key: str) -> _Seat:
-        return self._seats.setdefault((*_place_of(ledger), key), _Seat())
+        return self._seats.setdefault((place_of(ledger), key), _Seat())
 
     def _survey(self, journal: Journal) -> None:
         """What the journal says of every run of it, once; what happens from then on is published.
@@ -259,10 +259,3 @@ class _OnBehalf(StepContext):
     @property
     def nonce(self) -> str:
         return self._doubt.nonce
-
-
-def _place_of(ledger: Ledger) -> tuple[str, str, str]:
-    """Where ids mean the same. An emulator on loopback may change its port."""
-    host = urlsplit(ledger.base_url).hostname or ""
-    local = host in ("localhost", "::1") or host.startswith("127.")
-    return ledger.org, ledger.sandbox, "" if local else ledger.base_url

@@ -9,10 +9,10 @@ import socket
 import string
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from flowledger.engine.destroy import destroy_run, left_for_now
 from flowledger.engine.discretion import without_secrets
@@ -30,8 +30,9 @@ from flowledger.engine.events import (
 from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, RunState, ledger_of, refuse_destroyed
 from flowledger.engine.log import logger_of
+from flowledger.engine.place import place_of
 from flowledger.engine.reader import Reader
-from flowledger.engine.report import Report, report_of
+from flowledger.engine.report import Report, report_of, stop_of
 from flowledger.engine.run import OnEvent, Run
 from flowledger.engine.share import share_of
 from flowledger.engine.watch import OnFlowRun, Until, WatchReport, flow_of, watch_flow
@@ -41,7 +42,6 @@ from flowledger.errors import (
     Interrupted,
     JournalError,
     NotThere,
-    StepError,
     TryLater,
     UsageError,
 )
@@ -290,13 +290,7 @@ async def _write_stop(run: Run, error: FlowledgerError) -> None:
         else "provisioning"
         if isinstance(error, TryLater)
         else "failed",
-        error=type(error).__name__,
-        message=error.message,
-        step=error.step if isinstance(error, StepError) else "",
-        code=error.code if isinstance(error, StepError) else "",
-        request_id=error.request_id if isinstance(error, StepError) else "",
-        hint=error.hint,
-        exit_code=error.exit_code,
+        **asdict(stop_of(error)),
     )
     try:
         await run.keep(stop)
@@ -311,26 +305,13 @@ def draw_nonce(chance: random.Random) -> str:
 
 
 def refuse_another_place(ledger: Ledger, platform: Platform) -> None:
-    """Ids of one sandbox mean nothing in another (platform-api.md §12 T22). A local emulator may change its port."""
-    if not is_of(ledger, platform):
+    """Raise UsageError for a run of another org, sandbox or platform."""
+    if place_of(ledger) != place_of(platform):
         raise UsageError(
             f"run {ledger.run} belongs to sandbox {ledger.sandbox} of {ledger.org} at {ledger.base_url}; "
             f"you point at sandbox {platform.sandbox} of {platform.org} at {platform.base_url}",
             hint="set FLOWLEDGER_SANDBOX, FLOWLEDGER_ORG_ID and FLOWLEDGER_BASE_URL to where the run began",
         )
-
-
-def is_of(ledger: Ledger, platform: Platform) -> bool:
-    """Whether a run was begun in this org and sandbox, at this base URL."""
-    moved = ledger.base_url != platform.base_url and not (
-        _is_loopback(ledger.base_url) and _is_loopback(platform.base_url)
-    )
-    return (platform.org, platform.sandbox) == (ledger.org, ledger.sandbox) and not moved
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 @cache

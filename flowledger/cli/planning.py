@@ -1,4 +1,4 @@
-"""What an apply would do now: for the verb plan, and for apply --dry-run. Nothing is sent that changes anything."""
+"""What an apply or a resume would do now: for the verb plan, and for --dry-run. Nothing is sent that changes things."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,73 @@ async def planned(begun: Iterable[Begun], *, local: Path | None = None) -> list[
             plan_of(spec, ledger, None if _is_done(ledger) else await existing(spec, ledger, platform))
             for spec, ledger in pairs
         ]
+
+
+def show_resume_plan(run: str, journal: Path, *, as_json: bool) -> int:
+    """`resume RUN --plan`: from the journal only, without a write and without a call."""
+    from flowledger.cli.show import print_json, print_lines
+    from flowledger.cli.showplan import resume_plan_lines
+    from flowledger.engine.api import read_ledger
+    from flowledger.engine.plan import resume_plan
+
+    ledger, place = read_ledger(run, journal)
+    plan = resume_plan(ledger)
+    if as_json:
+        print_json({**plan.to_json(), "journal": place})
+    else:
+        print_lines(resume_plan_lines(plan))
+    return 0
+
+
+def show_resume_plans(journal: Path, *, local: bool, as_json: bool) -> int:
+    """`resume --all --plan`: the same of every run that it would carry on.
+
+    Raises NotThere without a journal, NotPermitted for a base URL that is none.
+    """
+    from flowledger.cli.show import print_json, print_lines
+    from flowledger.cli.showplan import resume_plan_lines
+    from flowledger.engine.fleet import unfinished
+    from flowledger.engine.plan import resume_plan
+    from flowledger.journal import JournalReader
+
+    with JournalReader.open(journal) as book:
+        place = str(book.directory)
+        ledgers = list(unfinished(book, _aim(local=local)))
+    plans = [resume_plan(ledger) for ledger in ledgers if ledger.spec is not None]
+    if as_json:
+        documents = [{**plan.to_json(), "journal": place} for plan in plans]
+        print_json({"schema_version": 1, "plans": documents, "journal": place})
+        return 0
+    for plan in plans:
+        print_lines([*resume_plan_lines(plan), ""])
+    if sum(ledger.shares for ledger in ledgers) > 1:
+        print("Of what runs share, named for each of them here, one makes it and the others find it.\n")
+    print(
+        f"{len(plans)} run{'' if len(plans) == 1 else 's'} would be carried on."
+        if plans
+        else "Nothing to do: no run of this journal is unfinished."
+    )
+    return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Aim:
+    """Where calls would go, as far as the environment says it without a secret."""
+
+    org: str
+    sandbox: str
+    base_url: str
+
+
+def _aim(*, local: bool) -> _Aim | None:
+    """Where a run would be carried on; None if the environment does not name an org."""
+    from flowledger.cli.local import local_environment
+    from flowledger.steps.client.config import places_from
+
+    sandbox = os.environ.get("FLOWLEDGER_SANDBOX", "").strip() or "prod"
+    environ = local_environment("http://127.0.0.1", sandbox=sandbox) if local else os.environ
+    org = environ.get("FLOWLEDGER_ORG_ID", "").strip()
+    return _Aim(org=org, sandbox=sandbox, base_url=places_from(environ).platform) if org else None
 
 
 def refuse_changed(spec: Spec, ledger: Ledger | None) -> None:

@@ -23,6 +23,7 @@ from flowledger.cli.command import (
 from flowledger.cli.fleet import ParallelOption, apply_files, resume_all, spec_files
 from flowledger.cli.hints import as_typed, called_with, named
 from flowledger.cli.logs import json_lines, say, warn
+from flowledger.cli.planning import show_resume_plan, show_resume_plans
 from flowledger.errors import FlowledgerError, UsageError
 
 if TYPE_CHECKING:
@@ -148,11 +149,13 @@ def resume(
     from flowledger.engine import api
 
     if every or run is None:
-        if run is not None or not every or plan or start is not None:
+        if run is not None or not every or start is not None:
             raise UsageError(
-                "resume takes one RUN, or --all without RUN, --plan and --start",
+                "resume takes one RUN, or --all without RUN and --start",
                 hint="flowledger runs lists them; flowledger resume --all",
             )
+        if plan:
+            return show_resume_plans(journal, local=local, as_json=as_json)
         return resume_all(
             journal=journal, local=local, parallel=parallel, patience=seconds_of(lock_timeout), as_json=as_json,
             voice=voice,
@@ -189,7 +192,8 @@ def register(app: typer.Typer) -> None:
         app,
         "resume",
         summary="Carry on an unfinished run from its journal.",
-        example="flowledger resume paypal-products --plan\nflowledger resume paypal-products\nflowledger resume --all",
+        example="flowledger resume paypal-products --plan\nflowledger resume paypal-products\nflowledger resume --all\n"
+        "flowledger resume --all --dry-run",
         exit_codes="as apply; 5 when the journal has no such run.",
     )(resume)
 
@@ -269,22 +273,6 @@ async def _drive(
 
             stack.callback(asyncio.get_running_loop().call_later(1.0, tell_of_waiting).cancel)
         return await drive(platform, progress.on_event, halt)
-
-
-def show_resume_plan(run: str, journal: Path, *, as_json: bool) -> int:
-    """`resume --plan`: from the journal only, without a write and without a call."""
-    from flowledger.cli.show import print_json
-    from flowledger.cli.showplan import resume_plan_lines
-    from flowledger.engine.api import read_ledger
-    from flowledger.engine.plan import resume_plan
-
-    ledger, place = read_ledger(run, journal)
-    plan = resume_plan(ledger)
-    if as_json:
-        print_json({**plan.to_json(), "journal": place})
-    else:
-        print("\n".join(resume_plan_lines(plan)))
-    return 0
 
 
 def aimed_at(*, local: bool) -> str:

@@ -89,6 +89,7 @@ def test_a_dry_apply_refuses_what_apply_would_refuse(provisioned: Any) -> None:
     "arguments",
     [
         ("resume", "paypal-products", "--dry-run"),
+        ("resume", "--all", "--dry-run"),
         ("destroy", "paypal-products", "--dry-run"),
         ("destroy", "paypal-products", "--keep-dataset", "--dry-run"),
         ("apply", "spec.yaml", "--dry-run"),
@@ -109,6 +110,65 @@ def test_no_dry_run_of_a_run_writes_or_changes_anything(
     assert everything_in(provisioned.folder) == before
     assert changing_calls(emulator) == calls
     assert emulator.counts == counts
+
+
+@pytest.fixture
+def stopped(connected: Any, emulator: Any) -> Any:
+    """Two runs that share and stopped before their dataflows were made, and one that is provisioned."""
+    folder = connected.folder / "flows"
+    folder.mkdir()
+    (folder / "secrets").symlink_to(connected.folder / "secrets")
+    for name in ("run-a", "run-b"):
+        connected.spec((r"^name: .*$", f"name: {name}"), name=f"flows/{name}.yaml")
+    emulator.fault("POST /flows", "answer", status=403, times=2)
+    assert connected("apply", "flows", "-q").code == 4
+    assert connected("apply", connected.spec(), "-q").code == 0
+    return connected
+
+
+def test_a_dry_resume_of_all_says_of_each_unfinished_run_what_a_dry_resume_of_it_says(
+    stopped: Any, emulator: Any
+) -> None:
+    before, calls, counts = everything_in(stopped.folder), changing_calls(emulator), emulator.counts
+    asked = len(emulator.ask("GET", "requests?limit=1000")["requests"])
+
+    ran = stopped("resume", "--all", "--dry-run", "--json")
+
+    assert ran.code == 0, ran.err
+    assert ran.json == {
+        "schema_version": 1,
+        "plans": [stopped("resume", name, "--dry-run", "--json").json for name in ("run-a", "run-b")],
+        "journal": str(stopped.journal),
+    }
+    assert all("create_flow" in [action["step"] for action in plan["actions"]] for plan in ran.json["plans"])
+    text = stopped("resume", "--all", "--plan").out
+    for name in ("run-a", "run-b"):
+        assert stopped("resume", name, "--plan").out in text
+    assert "one makes it and the others find it" in text
+    assert text.endswith("2 runs would be carried on.\n")
+    assert everything_in(stopped.folder) == before
+    assert (changing_calls(emulator), emulator.counts) == (calls, counts)
+    assert len(emulator.ask("GET", "requests?limit=1000")["requests"]) == asked, "nothing was asked either"
+
+
+def test_a_dry_resume_of_all_leaves_out_the_runs_that_a_resume_would_leave_alone(stopped: Any) -> None:
+    elsewhere = stopped("resume", "--all", "--dry-run", "--json", env={"FLOWLEDGER_SANDBOX": "dev"})
+    assert (elsewhere.code, elsewhere.json["plans"]) == (0, [])
+    assert elsewhere.err.count("a run of another place was left alone") == 2
+    told = stopped("resume", "--all", "--dry-run", env={"FLOWLEDGER_SANDBOX": "dev"})
+    assert told.out == "Nothing to do: no run of this journal is unfinished.\n"
+    nowhere = stopped(
+        "resume", "--all", "--dry-run", "--json", env={"FLOWLEDGER_ORG_ID": "", "FLOWLEDGER_CLIENT_SECRET": ""}
+    )
+    assert (nowhere.code, len(nowhere.json["plans"])) == (0, 2), "it needs no credentials"
+    local = stopped("resume", "--all", "--dry-run", "--local", "--json", env={"FLOWLEDGER_ORG_ID": "other@AdobeOrg"})
+    assert len(local.json["plans"]) == 2
+
+
+def test_a_dry_resume_of_all_without_a_journal_is_not_found(connected: Any) -> None:
+    ran = connected("resume", "--all", "--dry-run")
+    assert ran.code == connected("resume", "--all").code == 5
+    assert not connected.journal.exists()
 
 
 @pytest.mark.parametrize("verb", ["resume", "destroy"])

@@ -106,8 +106,9 @@ def test_quiet_says_nothing_but_the_table(connected: Any) -> None:
     [
         ("resume",),
         ("resume", "--all", "orders-0"),
-        ("resume", "--all", "--plan"),
+        ("resume", "--plan"),
         ("resume", "--all", "--start", "+1h"),
+        ("resume", "--all", "--plan", "--start", "+1h"),
     ],
 )
 def test_resume_takes_one_run_or_all_of_them(connected: Any, words: tuple[str, ...]) -> None:

@@ -21,7 +21,7 @@ from flowledger.engine.watch import WatchReport
 from flowledger.journal import Journal
 
 NAMES = [name for name in schemas() if name != "spec"]
-PARTS = {"apply-many", "plan-many", "resume-plan", "destroy-plan", "error"}  # no verb of their own
+PARTS = {"apply-many", "plan-many", "resume-plan", "resume-plan-many", "destroy-plan", "error"}  # no verb of their own
 
 
 def verbs(group: Any, path: str = "") -> Iterator[str]:
@@ -113,6 +113,8 @@ def test_a_name_that_is_nearly_one_is_answered_with_it(program: Any) -> None:
         ("resume-plan", ("resume", "paypal-products", "--plan"), 0),
         ("resume", ("resume", "paypal-products", "--plan"), 0),
         ("apply-many", ("resume", "--all"), 0),
+        ("resume-plan-many", ("resume", "--all", "--plan"), 0),
+        ("resume", ("resume", "--all", "--plan"), 0),
         ("drift", ("drift", "paypal-products"), 0),
         ("destroy-plan", ("destroy", "paypal-products", "--plan"), 0),
         ("destroy", ("destroy", "paypal-products", "--keep-dataset", "--yes"), 0),
