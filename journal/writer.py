@@ -201,7 +201,7 @@ class Writer:
             if not self._poison:
                 # Only a note: what was acknowledged is durable whether or not there is room for it.
                 self._queue.append(Entry(self, [(CLOSE, None, body_of(CLOSE, None, b"{}"))], None))
-                self.commit()
+                tell(self.commit())  # another thread's append may have come in between
             self._committer.stop()
         with self._committing:
             self._ended = True
@@ -215,9 +215,13 @@ class Writer:
         self.view.close()
         self._lock.close()
 
-    def forget_lock(self) -> None:
-        """In a forked child: give up the copy of the lock, else it would outlive the process that holds it."""
+    def forked(self) -> None:
+        """In a forked child: give up the copy of the lock, else it would outlive the process that holds it.
+
+        The thread that was in the middle of a commit is not here to end it, and `close` must not wait for it.
+        """
         self._lock.close()
+        self._committing = threading.Lock()
 
 
 def tell(settled: Iterable[Entry]) -> None:
@@ -246,7 +250,7 @@ _living: weakref.WeakSet[Writer] = weakref.WeakSet()
 
 def _after_fork_in_child() -> None:
     for writer in list(_living):
-        writer.forget_lock()
+        writer.forked()
 
 
 if hasattr(os, "register_at_fork"):

@@ -181,6 +181,49 @@ def test_a_forked_child_refuses_and_neither_frees_nor_keeps_the_lock(directory: 
         process.stdout.close()
 
 
+FORK_WHILE_SYNCING = """
+import os, signal, sys, threading
+from pathlib import Path
+from flowledger.journal import Journal, OsFileSystem
+from flowledger.journal.filesystem import OsFile
+syncing, go_on = threading.Event(), threading.Event()
+class Slow(OsFile):
+    def sync(self):
+        syncing.set()
+        assert go_on.wait(30)
+class SlowDisk(OsFileSystem):
+    def open(self, path, access):
+        file = super().open(path, access)
+        if access != "write":
+            return file
+        slow, file._fd = Slow(file._fd), -1
+        return slow
+go_on.set()
+journal = Journal.open(Path(sys.argv[1]), fs=SlowDisk())
+go_on.clear()
+syncing.clear()
+inserting = threading.Thread(target=journal.db.insert, args=({"n": 1},))
+inserting.start()
+assert syncing.wait(30)
+child = os.fork()
+if child == 0:
+    signal.alarm(10)  # what would wait for ever ends by this
+    journal.close()
+    os._exit(0)
+print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+go_on.set()
+inserting.join()
+print(len(journal.db), flush=True)
+"""
+
+
+def test_a_child_that_was_forked_while_a_batch_was_being_written_can_let_go_of_the_journal(directory: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK_WHILE_SYNCING, str(directory)], capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("child 0\n1\n", "")
+
+
 def test_the_lock_says_nothing_of_a_holder_that_cannot_be_read(tmp_path: Path) -> None:
     fs = OsFileSystem()
     lock = fs.lock(tmp_path / "lock")
