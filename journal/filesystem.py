@@ -147,7 +147,8 @@ class OsFileSystem:
 
     def open(self, path: Path, access: Access) -> OsFile:
         flags = {"read": os.O_RDONLY, "write": os.O_RDWR, "create": os.O_RDWR | os.O_CREAT | os.O_EXCL}[access]
-        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        # O_NONBLOCK: a pipe that lies there is refused below, where opening it would wait for somebody to write.
+        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, FILE_MODE)
         return self._admit(fd, path, own=access != "read", created=access == "create")
 
     def lock(self, path: Path) -> OsFile | None:

@@ -32,7 +32,7 @@ def with_layout(fs: FileSystem, directory: Path, look: Callable[[Layout], T]) ->
 
     Raises NotThere if the directory holds no journal, and what `look` raises.
     """
-    with os_errors(directory):
+    with os_errors(directory, reading=True):
         for left in reversed(range(_TRIES)):
             layout = layout_to_read(fs, directory)
             try:
@@ -73,7 +73,7 @@ class Follower:
     def refresh(self) -> int:
         """Read on from the last good record; how many records came. Raises JournalCorrupt."""
         before = _records(self.check_readable())
-        with os_errors(self._place):
+        with os_errors(self._place, reading=True):
             self._refresh()
         return _records(self.view) - before
 

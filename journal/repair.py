@@ -53,7 +53,7 @@ def repair(directory: str | PathLike[str], to: str | PathLike[str], *, fs: FileS
     Raises NotThere, UsageError (something is in `to`), DiskFull, JournalError.
     """
     fs, place, target = fs or OsFileSystem(), Path(directory), Path(to)
-    with os_errors(place):
+    with os_errors(place, reading=True):
         try:
             names = fs.names(place)
         except (FileNotFoundError, NotADirectoryError):
@@ -66,7 +66,7 @@ def repair(directory: str | PathLike[str], to: str | PathLike[str], *, fs: FileS
             raise UsageError(f"{target} is not empty", hint="a repair writes into a new directory, never in place")
     kept = missing = 0
     dropped: list[Dropped] = []
-    with os_errors(place):
+    with os_errors(place, reading=True):
         for name in layout.segments:
             file = fs.open(place / name, "read")
             try:
@@ -80,7 +80,7 @@ def repair(directory: str | PathLike[str], to: str | PathLike[str], *, fs: FileS
             if name not in layout.segments:
                 dropped.append(Dropped(file=name, offset=0, size=0, reason="the segment is missing"))
                 continue
-            with os_errors(place):
+            with os_errors(place, reading=True):
                 file = fs.open(place / name, "read")
                 try:
                     found, bad = _good(file, name)

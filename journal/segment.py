@@ -139,7 +139,7 @@ class SealedSegment(Segment):
     def index(self) -> Located:  # type: ignore[override]  # read when it is needed, where the base has it at once
         """Where the records lie. Raises JournalCorrupt if the segment must be read for that, and is damaged."""
         if self._index is None:
-            with os_errors(self.directory):
+            with os_errors(self.directory, reading=True):
                 self._index = self._load()
         return self._index
 
@@ -169,7 +169,7 @@ class SealedSegment(Segment):
 
     def _distrust(self, why: str) -> None:
         self.index_fault = why
-        with os_errors(self.directory):
+        with os_errors(self.directory, reading=True):
             self._index = self._rebuilt()
 
     def _rebuilt(self) -> Index:

@@ -78,7 +78,7 @@ def stats(directory: str | PathLike[str], *, fs: FileSystem | None = None) -> Jo
     log = Follower(place, fs)
     try:
         counted = _Counted()
-        with os_errors(place):
+        with os_errors(place, reading=True):
             view = log.view
             segments = tuple(_segment(segment, counted) for segment in view.segments)
             pruned = [run for record in view.pruned() for run in record["runs"]]

@@ -26,13 +26,18 @@ def write_all(file: File, data: bytes, offset: int = 0) -> None:
 
 
 @contextmanager
-def os_errors(directory: Path) -> Iterator[None]:
-    """Say in our words what the operating system refused."""
+def os_errors(directory: Path, *, reading: bool = False) -> Iterator[None]:
+    """Say in our words what the operating system refused. `reading`: nothing was to be written."""
     try:
         yield
     except OSError as error:
         where = error.filename or directory
         said = f"{error.strerror or error} ({where})"
+        if reading:
+            raise JournalError(
+                f"the journal {directory} cannot be read: {said}",
+                hint="run this as the user who writes it, or say with --journal DIR where another one is",
+            ) from error
         if error.errno in NO_ROOM:
             raise DiskFull(
                 f"the journal {directory} cannot be written: {said}",

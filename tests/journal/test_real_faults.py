@@ -163,6 +163,13 @@ def test_a_segment_that_is_no_file_is_refused(directory: Path) -> None:
         Journal.open(directory)
 
 
+def test_a_pipe_in_the_place_of_a_segment_is_refused_and_not_waited_for(directory: Path) -> None:
+    directory.mkdir()
+    os.mkfifo(directory / "segment-000001.jsonl")
+    with pytest.raises(JournalError, match="not a regular file"):
+        JournalReader.open(directory)
+
+
 def test_a_journal_whose_place_is_a_file_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for place in (tmp_path / "file", tmp_path / "file" / "journal"):
