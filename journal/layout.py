@@ -128,7 +128,7 @@ def header_line(
 def create_segment(fs: FileSystem, path: Path, line: bytes) -> None:
     """Make a segment under another name first, so that a segment always has a whole and durable header."""
     temporary = path.with_name(path.name + TEMPORARY)
-    file = fs.open(temporary, "create")
+    file = fresh(fs, temporary)
     try:
         write_all(file, line)
         file.sync()

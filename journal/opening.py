@@ -124,8 +124,6 @@ def _open_tail(
 ) -> tuple[Tail, Recovery | None]:
     names = fs.names(directory)
     layout = layout_of(names, directory)
-    for leftover in layout.leftovers:
-        fs.remove(directory / leftover)  # what a crash broke off: it holds no event
     if not layout.segments:
         name = segment_name(1)
         create_segment(fs, directory / name, header_line(created=wall())[0])
@@ -134,6 +132,9 @@ def _open_tail(
     try:
         recovered = _mend(fs, directory, chain)
         _make_durable(chain.file, chain.index)
+        # What a crash broke off. Only now: if the journal is damaged, the segments that a prune had replaced may help.
+        for leftover in layout.leftovers:
+            fs.remove(directory / leftover)
         fs.sync_directory(directory)
         assert chain.header is not None  # else its first record had been damage
         tail = Tail(

@@ -136,7 +136,7 @@ def prune(
     nothing has been dropped then.
     """
     fs, place = fs or OsFileSystem(), Path(directory)
-    with os_errors(place):
+    with os_errors(place, reading=True):
         layout_to_read(fs, place)  # opening it to write would make one that is not there
     writer, _ = open_writer(
         place, fs=fs, committer=InlineCommitter(), lock_timeout=lock_timeout, wall=wall, segment_size=segment_size
@@ -188,10 +188,9 @@ class _Pruning:
         self._fs.rename(first.with_name(first.name + TEMPORARY), first)
         self._fs.sync_directory(self._place)
         size_before = sum(segment.file.size() for segment in old)
-        for name in layout.segments:  # the first one first: without it the rest is no journal
-            self._fs.remove(self._place / name)
-        for name in sorted(layout.indexes):
-            self._fs.remove(self._place / name)
+        for name in (*layout.segments, *sorted(layout.indexes)):
+            with suppress(OSError):  # the next writer removes it
+                self._fs.remove(self._place / name)
         return PruneReport(
             directory=str(self._place),
             runs=tuple(self._runs),
