@@ -141,7 +141,16 @@ class JournalTable(Table):
 
     def search(self, cond: QueryLike) -> list[Document]:
         """Documents that match, oldest first. `where("run") == x`, alone or in an `&`, reads that run only."""
-        return list(self._hits(cond))
+        return list(self.each(cond))
+
+    def each(self, cond: QueryLike | None = None) -> Iterator[Document]:
+        """What `search` finds (`all`, without a query), one after another: each is read when it is asked for."""
+        if cond is None:
+            return iter(self)
+        view = self._log.check_readable()
+        run = run_asked_for(cond)
+        documents = view.of_run(self.name, run) if run is not None else view.documents(view.numbers(self.name))
+        return filter(cond, documents)
 
     def get(  # type: ignore[override]  # TinyDB overloads it by which arguments are given; this takes the same
         self, cond: QueryLike | None = None, doc_id: int | None = None, doc_ids: list[int] | None = None
@@ -154,7 +163,7 @@ class JournalTable(Table):
             found = (view.get(self.name, number) for number in sorted(set(doc_ids)))
             return [document for document in found if document is not None]
         if cond is not None:
-            return next(self._hits(cond), None)
+            return next(self.each(cond), None)
         raise RuntimeError("You have to pass either cond or doc_id or doc_ids")
 
     def __len__(self) -> int:
@@ -163,12 +172,6 @@ class JournalTable(Table):
     def __iter__(self) -> Iterator[Document]:
         view = self._log.check_readable()
         return view.documents(view.numbers(self.name))
-
-    def _hits(self, cond: QueryLike) -> Iterator[Document]:
-        view = self._log.check_readable()
-        run = run_asked_for(cond)
-        documents = view.of_run(self.name, run) if run is not None else view.documents(view.numbers(self.name))
-        return filter(cond, documents)
 
     def _read_table(self) -> dict[str, Mapping[str, Any]]:
         return {str(document.doc_id): document for document in self}

@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
+from tinydb import where
+from tinydb.queries import QueryLike
 from tinydb.table import Document
 
 from flowledger.errors import JournalCorrupt, JournalHeld
 from flowledger.journal.committer import Committer, ThreadCommitter
-from flowledger.journal.database import JournalDB, item_of
+from flowledger.journal.database import JournalDB, JournalTable, item_of
 from flowledger.journal.filesystem import FileSystem, OsFileSystem
 from flowledger.journal.opening import Recovery, open_writer
 from flowledger.journal.reading import Follower
@@ -70,7 +72,8 @@ class Journal:
     async def append(self, run: str, doc: Mapping[str, Any]) -> int:
         """Append an event of a run; returns its number once it is durable. Appends at the same time share a sync.
 
-        Once called, the event is written whether or not the waiting task is cancelled. `doc` is taken as it is now.
+        Once this waits, the event is written whether or not the waiting task is cancelled, which is then not told how
+        that ended. `doc` is taken as it is when this is called.
         Raises UsageError (not JSON, too large: nothing was written), DiskFull (certainly not on disk),
         JournalPoisoned (unknown whether on disk: start anew), AppendOnlyError (closed, or a forked child).
         """
@@ -146,11 +149,26 @@ class JournalReader:
 
     def events(self, run: str) -> list[Document]:
         """A run's events, oldest first; each one's `doc_id` is its number."""
-        return self._read(run)
+        return list(self.each(where("run") == run))
 
     def all(self) -> list[Document]:
         """All runs' events, oldest first."""
-        return self._read(None)
+        return list(self.each())
+
+    def each(self, query: QueryLike | None = None) -> Iterator[Document]:
+        """Events that match (all, without a query), oldest first, each read when it is asked for: a journal may be
+        larger than memory. Raises JournalCorrupt."""
+        last = -1
+        events = cast(JournalTable, self.db.table(EVENTS))
+        try:
+            for document in events.each(query):
+                last = document.doc_id
+                yield document
+        except JournalCorrupt:
+            # A writer that ran out of room cuts back records which were never acknowledged, but which we may have
+            # read. After a refresh they are gone; if the damage is real, it is raised from here.
+            self._follower.refresh()
+            yield from (document for document in events.each(query) if document.doc_id > last)
 
     def runs(self) -> list[str]:
         """Names of the runs that have events, oldest first."""
@@ -171,16 +189,3 @@ class JournalReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _read(self, run: str | None) -> list[Document]:
-        try:
-            return self._read_once(run)
-        except JournalCorrupt:
-            # A writer that ran out of room cuts back records which were never acknowledged, but which we may have
-            # read. After a refresh they are gone; if the damage is real, it is raised from here.
-            self._follower.refresh()
-            return self._read_once(run)
-
-    def _read_once(self, run: str | None) -> list[Document]:
-        view = self._follower.check_readable()
-        return list(view.documents(view.numbers(EVENTS)) if run is None else view.of_run(EVENTS, run))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from flowledger.errors import UsageError
 
 
-def write_new(folder: Path, files: Mapping[str, tuple[str, int]], *, force: bool) -> list[Path]:
+def write_new(folder: Path, files: Mapping[str, tuple[str | Iterable[str], int]], *, force: bool) -> list[Path]:
     """Write `files` (relative path to text and mode) below `folder`, all or none; returns where they are.
 
     Raises UsageError when a file is there already and `force` is not given, or when the folder cannot be written.
@@ -32,11 +32,18 @@ def write_new(folder: Path, files: Mapping[str, tuple[str, int]], *, force: bool
     return list(paths)
 
 
-def write_text(path: Path, text: str, *, mode: int, force: bool) -> None:
-    """Write one file with this mode from its first byte on. Raises FileExistsError unless `force`."""
+def write_text(path: Path, text: str | Iterable[str], *, mode: int, force: bool) -> None:
+    """Write one file, or none, with this mode from its first byte on; parts of a text are taken one after another.
+
+    Raises FileExistsError unless `force`.
+    """
     if force:
         path.unlink(missing_ok=True)  # a link is replaced, not followed
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(text)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
+            file.writelines([text] if isinstance(text, str) else text)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

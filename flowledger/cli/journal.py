@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,9 @@ from flowledger.cli.logs import say
 
 if TYPE_CHECKING:
     from tinydb.queries import QueryLike
+
+    from flowledger.engine.history import Entry
+    from flowledger.journal import JournalReader
 
 app = typer.Typer(
     help="Look into a journal, check it, copy it out, make it smaller, save what is good of a damaged one.",
@@ -46,23 +49,40 @@ def query(
     Fields: run, kind, at, step, attempt, outcome, code, call.method, call.path, answer.status and so on, as
     `history RUN --event N --json` shows them.
     """
-    from flowledger.cli.show import print_json_line, shown_documents
+    from flowledger.cli.show import print_json_line
     from flowledger.cli.showhistory import history_lines
-    from flowledger.engine.history import history_of
     from flowledger.journal import JournalReader
 
     wanted = query_of(run=run, kind=kind, step=step, where=where or [])
     with JournalReader.open(journal) as reader:
-        found = reader.db.search(wanted) if wanted is not None else reader.all()
-    if as_json:
-        for document in found:
-            print_json_line({"number": document.doc_id, **document})
-        return 0
-    if found:
-        print("\n".join(history_lines(history_of(shown_documents(found)))))
+        if as_json:
+            for document in reader.each(wanted):
+                print_json_line({"number": document.doc_id, **document})
+            return 0
+        entries = _entries(reader, wanted)
+    if entries:
+        print("\n".join(history_lines(entries, name_runs=run is None)))
     else:
         print(" ".join(["No such events.", *_meant(journal, run=run, kind=kind, step=step)]))
     return 0
+
+
+def _entries(reader: JournalReader, wanted: QueryLike | None) -> list[Entry]:
+    """What was found, told as `history` does: an intent's outcome counts also where only the intent was asked for."""
+    from tinydb import where
+
+    from flowledger.cli.show import shown_documents
+    from flowledger.engine.history import history_of
+
+    found: dict[str | None, set[int]] = {}
+    for document in reader.each(wanted):
+        run = document.get("run")
+        found.setdefault(run if isinstance(run, str) else None, set()).add(document.doc_id)
+    entries: list[Entry] = []
+    for run, numbers in found.items():
+        of_run = (lambda doc: not isinstance(doc.get("run"), str)) if run is None else where("run") == run
+        entries += [entry for entry in history_of(shown_documents(reader.each(of_run))) if entry.number in numbers]
+    return sorted(entries, key=lambda entry: entry.number)
 
 
 def _meant(journal: Path, *, run: str | None, kind: str | None, step: str | None) -> list[str]:
@@ -178,9 +198,11 @@ def export(
 ) -> int:
     """Copy events out as JSON lines, oldest first: each with its number. Needs no lock."""
     import orjson
+    from tinydb import where
 
     from flowledger.cli.files import write_new
     from flowledger.cli.printable import printable_json
+    from flowledger.cli.show import print_json_line
     from flowledger.engine.specfault import nearest
     from flowledger.errors import NotThere
     from flowledger.journal import JournalReader
@@ -190,14 +212,21 @@ def export(
             near = nearest(run, reader.runs())
             meant = f"; did you mean {near!r}?" if near else ""
             raise NotThere(f"the journal at {journal} has no run {run!r}{meant}", hint="flowledger runs")
-        documents = reader.events(run) if run is not None else reader.all()
-        lines = [printable_json(orjson.dumps({"number": doc.doc_id, **doc})).decode() for doc in documents]
-    text = "".join(f"{line}\n" for line in lines)
-    if target == "-":
-        sys.stdout.write(text)
-        return 0
-    write_new(Path(), {target: (text, 0o600)}, force=force)
-    say(f"wrote {len(lines)} events to {target}")
+        documents = reader.each(None if run is None else where("run") == run)
+        if target == "-":
+            for document in documents:
+                print_json_line({"number": document.doc_id, **document})
+            return 0
+        written = 0
+
+        def lines() -> Iterator[str]:
+            nonlocal written
+            for document in documents:
+                yield printable_json(orjson.dumps({"number": document.doc_id, **document})).decode() + "\n"
+                written += 1
+
+        write_new(Path(), {target: (lines(), 0o600)}, force=force)
+    say(f"wrote {written} events to {target}")
     return 0
 
 

@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from flowledger.engine.history import Entry
 
 
-def history_lines(entries: Sequence[Entry]) -> list[str]:
-    """Number, time, branch, step, attempt, status, duration; what happened follows where it says more."""
-    rows = [
+def history_lines(entries: Sequence[Entry], *, name_runs: bool = False) -> list[str]:
+    """Number, time, branch, step, attempt, status, duration; what happened follows where it says more.
+
+    `name_runs`: they may be of several runs, so that each line says of which.
+    """
+    rows: list[tuple[str, ...]] = [
         (
             str(entry.number),
             time.strftime("%H:%M:%S", time.localtime(entry.at)),
@@ -23,11 +26,12 @@ def history_lines(entries: Sequence[Entry]) -> list[str]:
             str(entry.attempt or ""),
             str(entry.status or ""),
             lasting(entry.duration_ms / 1000) if entry.duration_ms is not None else "",
+            *([str(entry.doc.get("run", "-"))] if name_runs else []),
             entry.text + (f" [{entry.pair}]" if entry.pair and entry.kind == "outcome_recorded" else ""),
         )
         for entry in entries
     ]
-    head = ("#", "TIME", "BRANCH", "STEP", "TRY", "HTTP", "TOOK", "WHAT")
+    head = ("#", "TIME", "BRANCH", "STEP", "TRY", "HTTP", "TOOK", *(["RUN"] if name_runs else []), "WHAT")
     right = {0, 4, 5, 6}
     widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head) - 1)]
     room = width() - sum(widths) - 2 * len(widths)

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+from flowledger.cli.files import write_new
+from flowledger.errors import JournalError
+from flowledger.journal import Journal
 
 
 def lines(ran: Any) -> list[Any]:
@@ -26,6 +34,37 @@ def test_query_narrows_by_run_kind_step_and_values(provisioned: Any) -> None:
     assert lines(provisioned("journal", "query", "--run", "nobody", "--json")) == []
     assert provisioned("journal", "query", "--where", "answer.status=201").code == 2
     assert "create_flow" in provisioned("journal", "query", "--step", "create_flow").out
+
+
+def test_query_tells_each_event_by_the_whole_history_of_its_own_run(provisioned: Any) -> None:
+    """Runs have the same steps and attempts, and an outcome that was not asked for is not unknown."""
+    flow = lines(provisioned("journal", "query", "--step", "create_flow", "--json"))
+    with Journal.open(provisioned.journal) as journal:
+        for event in flow:
+            journal.db.insert({**event, "run": "later"})
+        journal.db.insert({"kind": "note/1", "text": "of no run"})
+
+    intents = provisioned("journal", "query", "--kind", "intent_recorded", "--step", "create_flow").out
+    assert intents.count("will send POST") == 2
+    assert "no outcome is journaled" not in intents
+    head, *table = [line.split() for line in provisioned("journal", "query", "--step", "create_flow").out.splitlines()]
+    assert "RUN" in head
+    numbers = {row[0] for row in table}
+    outcomes = [row for row in table if "done:" in row]
+    assert {row[-1].strip("[]") for row in outcomes} | {row[0] for row in outcomes} == numbers
+    assert [row[0] for row in table if "later" in row] == sorted(numbers, key=int)[2:]
+    assert "note" in provisioned("journal", "query", "--kind", "note").out
+    assert " RUN " not in provisioned("journal", "query", "--run", "later").out
+
+
+def test_a_file_whose_content_breaks_off_is_not_left_behind(tmp_path: Path) -> None:
+    def breaks_off() -> Iterator[str]:
+        yield "an event\n"
+        raise JournalError("the disk does not give it")
+
+    with pytest.raises(JournalError):
+        write_new(tmp_path, {"events.jsonl": (breaks_off(), 0o600)}, force=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_verify_says_what_is_there(provisioned: Any) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tinydb import where
 
 from flowledger.errors import DiskFull, JournalError
-from flowledger.journal import Journal, JournalReader, SimulatedFileSystem
+from flowledger.journal import Journal, JournalReader, SimulatedFileSystem, stats, verify
 
 OpenJournal = Callable[[], Journal]
 SEGMENT = Path("/j/segment-000001.jsonl")
@@ -120,3 +122,30 @@ def test_a_reader_ignores_records_of_a_kind_that_it_does_not_know(
     assert reader.db.tables() == {"events"}
     disk.kill()
     assert [doc["n"] for doc in open_on_disk().db.all()] == [1, 2]
+
+
+@pytest.mark.parametrize("look", [JournalReader.open, verify, stats], ids=["open", "verify", "stats"])
+def test_who_may_not_read_a_journal_is_told_that_and_not_that_there_is_no_room(
+    look: Callable[..., object], open_on_disk: OpenJournal, disk: SimulatedFileSystem
+) -> None:
+    open_on_disk().close()
+    disk.fail(0, errno.EACCES)
+    with pytest.raises(JournalError, match="cannot be read: Permission denied") as caught:
+        look(Path("/j"), fs=disk)
+    assert caught.value.exit_code == 1  # 75 would say that a later try can help
+    assert "the user who writes it" in caught.value.hint
+
+
+def test_events_are_read_one_after_another_when_they_are_asked_for(
+    disk: SimulatedFileSystem, open_on_disk: OpenJournal
+) -> None:
+    journal = open_on_disk()
+    journal.db.insert_multiple([{"run": f"run-{n % 2}", "n": n} for n in range(100)])
+    with JournalReader.open(Path("/j"), fs=disk) as reader:
+        disk.log.clear()
+        each = reader.each()
+        assert [next(each)["n"] for _ in range(3)] == [0, 1, 2]
+        assert len(disk.log) == 3
+        assert [document["n"] for document in each] == list(range(3, 100))
+        assert list(reader.each(where("n") > 97)) == reader.db.search(where("n") > 97)
+        assert list(reader.each(where("run") == "run-1")) == reader.events("run-1")
