@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from flowledger.engine.blocking import blocking
 from flowledger.engine.dataset import Dataset
 from flowledger.engine.driftcheck import DriftReport
 from flowledger.engine.halt import Halt
@@ -217,11 +219,11 @@ def read_status(run: str, journal: JournalLike = DEFAULT_JOURNAL) -> Report:
 def read_ledger(run: str, journal: JournalLike = DEFAULT_JOURNAL) -> tuple[Ledger, str]:
     """A run folded from its journal, and the journal's place; needs no lock. Raises NotThere."""
     _must_exist(journal, run)
-    book = journal if isinstance(journal, Journal) else JournalReader.open(Path(journal))
-    ledger = ledger_of(run, book.events(run))
-    place = str(book.directory)
-    if ledger.spec is None:
-        raise _no_such_run(run, book.runs(), place)
+    with _readable(journal) as book:
+        ledger = ledger_of(run, book.events(run))
+        place = str(book.directory)
+        if ledger.spec is None:
+            raise _no_such_run(run, book.runs(), place)
     return ledger, place
 
 
@@ -229,33 +231,20 @@ def read_ledgers(journal: JournalLike = DEFAULT_JOURNAL) -> list[Ledger]:
     """Every run of a journal, oldest first; empty if there is no journal."""
     if not isinstance(journal, Journal) and not Path(journal).exists():
         return []
-    book = journal if isinstance(journal, Journal) else JournalReader.open(Path(journal))
-    return [ledger_of(run, book.events(run)) for run in book.runs()]
+    with _readable(journal) as book:
+        return [ledger_of(run, book.events(run)) for run in book.runs()]
 
 
-def apply_sync(spec: SpecLike, **options: Any) -> Report:
-    """`apply` for programs without a loop of their own; same arguments."""
-    return asyncio.run(apply(spec, **options))
+def _readable(journal: JournalLike) -> AbstractContextManager[Journal | JournalReader]:
+    """The journal to be read as long as the block; one that is open stays open."""
+    return nullcontext(journal) if isinstance(journal, Journal) else JournalReader.open(Path(journal))
 
 
-def resume_sync(run: str, **options: Any) -> Report:
-    """`resume` for programs without a loop of their own; same arguments."""
-    return asyncio.run(resume(run, **options))
-
-
-def destroy_sync(run: str, **options: Any) -> Report:
-    """`destroy` for programs without a loop of their own; same arguments."""
-    return asyncio.run(destroy(run, **options))
-
-
-def drift_sync(run: str, **options: Any) -> DriftReport:
-    """`drift` for programs without a loop of their own; same arguments."""
-    return asyncio.run(drift(run, **options))
-
-
-def watch_sync(run: str, **options: Any) -> WatchReport:
-    """`watch` for programs without a loop of their own; same arguments."""
-    return asyncio.run(watch(run, **options))
+apply_sync = blocking(apply)
+resume_sync = blocking(resume)
+destroy_sync = blocking(destroy)
+drift_sync = blocking(drift)
+watch_sync = blocking(watch)
 
 
 def status_sync(run: str, *, journal: JournalLike = DEFAULT_JOURNAL) -> Report:

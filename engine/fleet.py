@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 from collections import Counter
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from flowledger.engine import api
 from flowledger.engine.api import DEFAULT_JOURNAL, SpecLike
+from flowledger.engine.blocking import blocking
 from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, RunState, ledger_of
 from flowledger.engine.log import logger_of
@@ -184,14 +184,8 @@ async def resume_many(
         return await fleet.drive(book, shared, wanted, share=False)
 
 
-def apply_many_sync(specs: Iterable[SpecLike], **options: Any) -> FleetReport:
-    """`apply_many` for programs without a loop of their own; same arguments."""
-    return asyncio.run(apply_many(specs, **options))
-
-
-def resume_many_sync(runs: Sequence[str] | None = None, **options: Any) -> FleetReport:
-    """`resume_many` for programs without a loop of their own; same arguments."""
-    return asyncio.run(resume_many(runs, **options))
+apply_many_sync = blocking(apply_many)
+resume_many_sync = blocking(resume_many)
 
 
 def judged(specs: Iterable[SpecLike]) -> list[Spec]:

@@ -48,6 +48,25 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
         flowledger.provision  # noqa: B018 - the look is the test
 
 
+SYNC = sorted(name for name in flowledger.__all__ if name.endswith("_sync"))
+
+
+@pytest.mark.parametrize("name", SYNC)
+def test_a_sync_sibling_takes_what_its_verb_takes_and_says_what_it_says(name: str) -> None:
+    sync, verb = getattr(flowledger, name), getattr(flowledger, name.removesuffix("_sync"))
+    assert sync.__name__ == name
+    assert inspect.signature(sync) == inspect.signature(verb)
+    assert not inspect.iscoroutinefunction(sync)
+    assert sync.__doc__
+
+
+@pytest.mark.parametrize("name", [name for name in SYNC if name != "status_sync"])
+async def test_a_sync_sibling_in_a_running_loop_names_the_verb_that_can_be_awaited(name: str) -> None:
+    with pytest.raises(errors.UsageError, match=f"^{name} waits for its end") as caught:
+        getattr(flowledger, name)("anything")
+    assert caught.value.hint == f"await {name.removesuffix('_sync')}(...) instead"
+
+
 def test_public_coroutines_and_classes_are_typed_and_documented() -> None:
     for name in ("apply", "resume", "status", "apply_sync", "resume_sync", "status_sync"):
         function = getattr(flowledger, name)
