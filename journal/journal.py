@@ -73,7 +73,7 @@ class Journal:
         """Append an event of a run; returns its number once it is durable. Appends at the same time share a sync.
 
         Once this waits, the event is written whether or not the waiting task is cancelled, which is then not told how
-        that ended. `doc` is taken as it is when this is called.
+        that ended. `doc` is taken as it is when this begins to wait.
         Raises UsageError (not JSON, too large: nothing was written), DiskFull (certainly not on disk),
         JournalPoisoned (unknown whether on disk: start anew), AppendOnlyError (closed, or a forked child).
         """
@@ -149,26 +149,36 @@ class JournalReader:
 
     def events(self, run: str) -> list[Document]:
         """A run's events, oldest first; each one's `doc_id` is its number."""
-        return list(self.each(where("run") == run))
+        return self._all(where("run") == run)
 
     def all(self) -> list[Document]:
         """All runs' events, oldest first."""
-        return list(self.each())
+        return self._all(None)
 
     def each(self, query: QueryLike | None = None) -> Iterator[Document]:
         """Events that match (all, without a query), oldest first, each read when it is asked for: a journal may be
         larger than memory. Raises JournalCorrupt."""
         last = -1
-        events = cast(JournalTable, self.db.table(EVENTS))
         try:
-            for document in events.each(query):
+            for document in self._events.each(query):
                 last = document.doc_id
                 yield document
+        except JournalCorrupt:
+            self._follower.refresh()  # as in `_all`; what was told already cannot be taken back
+            yield from (document for document in self._events.each(query) if document.doc_id > last)
+
+    def _all(self, query: QueryLike | None) -> list[Document]:
+        try:
+            return list(self._events.each(query))
         except JournalCorrupt:
             # A writer that ran out of room cuts back records which were never acknowledged, but which we may have
             # read. After a refresh they are gone; if the damage is real, it is raised from here.
             self._follower.refresh()
-            yield from (document for document in events.each(query) if document.doc_id > last)
+            return list(self._events.each(query))
+
+    @property
+    def _events(self) -> JournalTable:
+        return cast(JournalTable, self.db.table(EVENTS))
 
     def runs(self) -> list[str]:
         """Names of the runs that have events, oldest first."""

@@ -100,9 +100,12 @@ def test_a_reader_forgets_records_that_the_writer_cut_back(
     disk.capacity = None
     (reader,) = seen_mid_write
     assert len(reader.db) == 2  # the first record of the batch that was refused
+    each = reader.each()
+    assert next(each)["n"] == 1
 
     journal.db.insert({"n": 4, "pad": "y" * 300})
 
+    assert [doc["n"] for doc in each] == [4]
     assert [doc["n"] for doc in reader.all()] == [1, 4]
     reader.refresh()
     assert [doc["n"] for doc in reader.all()] == [1, 4]
