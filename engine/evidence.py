@@ -22,7 +22,7 @@ def call_doc(request: Request, redactor: Redactor) -> dict[str, Any]:
 
 
 def answer_doc(answer: Answer, redactor: Redactor) -> dict[str, Any]:
-    """An answer as the journal keeps it: however broken, it gets its place (journal-format.md, "Record v1")."""
+    """An answer as the journal keeps it: however broken, it gets its place (docs/events.md)."""
     doc: dict[str, Any] = {"reach": str(answer.reach), "duration_ms": round(answer.duration * 1000, 3)}
     if answer.status is not None:
         doc["status"] = answer.status

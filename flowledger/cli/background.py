@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -64,7 +65,8 @@ def start_apart(arguments: Sequence[str], *, state: Path, quiet: bool) -> int:
     url = ready.removeprefix("Ready. ")
     (state / CARD).write_bytes(orjson.dumps({"pid": process.pid, "url": url}))
     process.returncode = 0  # not to be waited for: it goes on without us
-    print(ready if quiet else f"{ready}  (process {process.pid}; flowledger emulator stop ends it)")
+    its = "" if state == PLACE else f" --state {shlex.quote(str(state))}"
+    print(ready if quiet else f"{ready}  (process {process.pid}; flowledger emulator stop{its} ends it)")
     return 0
 
 

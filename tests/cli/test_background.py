@@ -32,6 +32,12 @@ def test_it_serves_until_it_is_stopped_and_keeps_its_state(started: Any) -> None
     assert started("emulator", "status", "--json").json["counts"]["flows"] == 1
 
 
+def test_it_says_how_to_end_it_where_it_keeps_its_state(program: Any) -> None:
+    ready = program.apart("emulator", "start", "-d", "--port", "0", "--state", "my state")
+    assert "flowledger emulator stop --state 'my state' ends it" in ready.out
+    assert program("emulator", "stop", "--state", "my state").code == 0
+
+
 def test_what_was_said_at_the_start_is_what_serves(started: Any) -> None:
     started.env |= credentials(started("emulator", "status", "--json").json["url"])
     ran = started("apply", started.spec(), "--json")

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from flowledger import errors
+
 
 class Unit(RawConfigParser):
     """A unit file; a key that comes several times keeps all its values, a line each."""
@@ -63,6 +65,15 @@ def test_what_a_person_has_to_look_at_is_not_restarted(farm: Any, unit: Unit) ->
     code = farm.run(*command, env={**env, "FLOWLEDGER_CLIENT_ID": "nobody"}).code
     assert code == 4
     assert not restarts(unit, code)
+
+
+def test_every_error_that_no_later_start_can_mend_is_left_to_a_person(unit: Unit) -> None:
+    codes = {
+        value.exit_code
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, errors.FlowledgerError)
+    }
+    assert {code for code in codes if restarts(unit, code)} == {6, 75}
 
 
 def test_a_stop_is_heard_and_the_next_start_carries_on(farm: Any, unit: Unit) -> None:
