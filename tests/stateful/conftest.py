@@ -1,7 +1,7 @@
 """A world in which processes come and go: one platform, one disk, one clock, and all that can go wrong with them.
 
-Each sitting is a process of its own that really calls `apply` or `resume`; it may die at any moment of a call and at
-any call to the disk. What outlives it is the platform, the disk and the time.
+Each sitting is a process of its own that really applies, resumes or destroys, one run or several; it may die at any
+moment of a call and at any call to the disk. What outlives it is the platform, the disk and the time.
 """
 
 from __future__ import annotations
@@ -12,125 +12,45 @@ import shutil
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from crashmatrix.styles import EFFECTS, STEPS_OF, STYLES, TUTORIAL
 from flowledger.emulator.core import Emulator
-from flowledger.emulator.wire import Request as CoreRequest
 from flowledger.engine import api
 from flowledger.engine.driver import GRACE
+from flowledger.engine.fleet import FleetReport, apply_many, resume_many
 from flowledger.engine.halt import Halt
-from flowledger.engine.ledger import Ledger, ledger_of
+from flowledger.engine.ledger import Ledger
 from flowledger.engine.report import Report
 from flowledger.engine.specfile import load_spec
-from flowledger.errors import FlowledgerError, JournalHeld, SpecError
-from flowledger.journal import InlineCommitter, Journal, SimulatedFileSystem
+from flowledger.errors import FlowledgerError, JournalHeld, UsageError
+from flowledger.journal import InlineCommitter, Journal
 from flowledger.steps.client.inprocess import Fate, InProcessPort, Moment
 from flowledger.steps.client.port import Request
 from flowledger.steps.spec import Spec
 from flowledger.testing import VirtualTime, platform_in_process, run_in_virtual_time
+from tests.stateful.process import Died, Disk, ProcessClock, Sitting
+from tests.stateful.strangers import deliver, meddle, send_away, squat, theirs
 from tests.stateful.telling import carries, id_of, read_of, step_of
+from tests.stateful.verdict import check_events, check_left, check_run, check_shared, ledgers_of
 
 SPEC = load_spec(Path(__file__).parents[2] / "examples" / "paypal-products.yaml").spec
 SPEC = SPEC.model_copy(update={"settle": SPEC.settle.model_copy(update={"window": 90.0})})
 SECRETS = ("local-secret", Path(SPEC.source.connection.params["clientSecret"].file).read_text().strip(), "Bearer ")  # type: ignore[union-attr,arg-type] # the example names a file
 JOURNAL = Path("/journal")
-
-
-REFERENCES = {  # where an object says what it belongs to; a stranger's says something else
-    "connections": ("connectionSpec", {"id": "ffffffff-0000-4000-8000-000000000000", "version": "1.0"}),
-    "sourceConnections": ("baseConnectionId", "ffffffff-0000-4000-8000-000000000001"),
-    "targetConnections": ("connectionSpec", {"id": "ffffffff-0000-4000-8000-000000000002", "version": "1.0"}),
-    "dataSets": ("schemaRef", {"id": "https://ns.adobe.com/else/schemas/ff", "contentType": "x"}),
-    "mappingSets": ("xdmSchema", "https://ns.adobe.com/else/schemas/ff"),
-    "flows": ("sourceConnectionIds", ["ffffffff-0000-4000-8000-000000000003"]),
-}
-
-
 CREATES = EFFECTS
 STEPS = tuple(CREATES)
 #: Every step of every style that has an effect.
 EACH = tuple((style, step) for style in STYLES for step in STEPS_OF[style])
 
 
-class Died(SystemExit):
-    """The process is dead from here on: asyncio stops its loop for it at once, and nothing catches it."""
-
-
-class ProcessClock:
-    """What a process sees of the time: it may be set wrong, and it begins anew with each boot."""
-
-    def __init__(self, time: VirtualTime) -> None:
-        self.time = time
-        self.boots = 1
-        self.booted_at = 0.0
-        self.wrong_by = 0.0
-
-    @property
-    def boot_id(self) -> str:
-        return f"boot-{self.boots}"
-
-    def monotonic(self) -> float:
-        return self.time.monotonic() - self.booted_at
-
-    def wall(self) -> float:
-        return self.time.wall() + self.wrong_by
-
-    async def sleep(self, seconds: float) -> None:
-        await self.time.sleep(seconds)
-
-    def boot(self) -> None:
-        """Begin a new boot: readings of the last one mean nothing any more."""
-        self.boots += 1
-        self.booted_at = self.time.monotonic() - 10.0
-
-
-class Disk(SimulatedFileSystem):
-    """A disk on which a process can die at any call."""
-
-    on_call: Callable[[], None] | None = None
-
-    def _call(self, what: str) -> Any:
-        if self.on_call is not None:
-            self.on_call()
-        return super()._call(what)
-
-    @contextmanager
-    def looked_at(self) -> Iterator[None]:
-        """Within this block the disk has room and does not fail."""
-        capacity, self.capacity = self.capacity, None
-        with self.reliable():
-            yield
-        self.capacity = capacity
-
-
-@dataclass
-class Sitting:
-    """What one process came to."""
-
-    report: Report | None = None
-    error: FlowledgerError | None = None
-    died: bool = False
-    halted_at: float | None = None
-    moments: int = 0
-    disk_calls: int = 0
-    alive: bool = True
-    actions: dict[int, Callable[[], Any]] = field(default_factory=dict)  # by the number of the moment
-    call_actions: dict[tuple[str, Moment], Callable[[], Any]] = field(default_factory=dict)  # by the call; once
-    disk_actions: dict[int, Callable[[], None]] = field(default_factory=dict)  # by the number of the call
-
-
 class World:
-    """One platform, one disk, one clock; runs are provisioned one after another."""
+    """One platform, one disk, one clock; runs are provisioned one after another, or several by one process."""
 
-    def __init__(self, seed: int = 0, *, style: str = TUTORIAL, kept: bool = False) -> None:
-        """`kept`: the emulator's state is on a real disk, so that it can be restarted."""
+    def __init__(self, seed: int = 0, *, style: str = TUTORIAL, kept: bool = False, together: int = 1) -> None:
+        """`kept`: the emulator's state is on a real disk, so that it can be restarted. `together`: runs a process."""
         self.seed = seed
         self.time = VirtualTime()
         self.clock = ProcessClock(self.time)
@@ -138,9 +58,14 @@ class World:
         self.folder = Path(tempfile.mkdtemp(prefix="flowledger-fuzz-")) if kept else None
         self.emulator = self._start_emulator()
         self.chance = random.Random(seed)
-        self.spec: Spec = SPEC.model_copy(update={"style": style})
-        self.runs = [SPEC.name]
+        self.together = together
+        self.specs: dict[str, Spec] = {}  # of every run, by its name
+        self.spec = SPEC.model_copy(update={"style": style})
+        self.group = [self.spec.name, *(self._another(style) for _ in range(together - 1))]  # to be provisioned now
+        self.doomed: set[str] = set()  # runs whose destroy has begun
+        self.removed: set[str] = set()  # ids of objects that a destroy has begun to remove
         self.nonces: dict[str, str] = {}
+        self.acknowledged: dict[tuple[str, int], tuple[str, float]] = {}  # kind and time of an event, by run and number
         self.fates: list[tuple[str, Fate]] = []
         self.stalls: list[tuple[str, Moment, float]] = []
         self.squats: list[str] = []
@@ -161,6 +86,20 @@ class World:
         if self.folder is not None:
             shutil.rmtree(self.folder)
 
+    @property
+    def spec(self) -> Spec:
+        """Of the run that the next process, or the last event, is about."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: Spec) -> None:
+        self._spec = self.specs[spec.name] = spec
+
+    @property
+    def runs(self) -> list[str]:
+        """The names of all runs, the first one first."""
+        return list(self.specs)
+
     def _start_emulator(self) -> Emulator:
         return Emulator(clock=self.time.wall, seed=self.seed, state=self.folder)
 
@@ -171,14 +110,32 @@ class World:
 
     # A process
 
-    def sit(self, verb: str = "apply", *, start: str | None = None, sitting: Sitting | None = None) -> Sitting:
-        """Be one process: open the journal, apply or resume, end somehow. Raises whatever is no FlowledgerError."""
+    def sit(
+        self,
+        verb: str = "apply",
+        *,
+        start: str | None = None,
+        sitting: Sitting | None = None,
+        run: str = "",
+        keep_dataset: bool = False,
+    ) -> Sitting:
+        """Be one process: open the journal, apply, resume or destroy, end somehow.
+
+        It is about `run`, or about all runs that are to be provisioned now. Raises whatever is no FlowledgerError.
+        """
         now = self.now = sitting or Sitting()
         self.disk.on_call = self._on_disk_call
+        before, spec = theirs(self), self.spec
+        about = [run] if run else self.group
+        self.spec = self.specs[about[0]]
         journal: Journal | None = None
         try:
             journal = Journal.open(JOURNAL, fs=self.disk, committer=InlineCommitter(), wall=self.clock.wall)
-            now.report = run_in_virtual_time(self.time, self._sitting(verb, journal, start))
+            come = run_in_virtual_time(self.time, self._sitting(verb, about, journal, start, keep_dataset))
+            if isinstance(come, Report):
+                now.report = come
+            else:
+                now.fleet = come
         except Died:
             now.died = True
         except FlowledgerError as error:
@@ -186,6 +143,7 @@ class World:
         finally:
             now.alive = False
             self.disk.on_call = None
+            self.spec = spec
         if now.died:
             self.disk.kill()
         elif journal is not None:
@@ -197,10 +155,19 @@ class World:
             assert took <= GRACE + 0.1, f"a stop that was asked for took {took:.1f} s"
         assert not self.unheard, self.unheard
         assert now.died or not self.left_behind, f"it went on behind the caller's back: {self.left_behind}"
-        self.check(now)
+        after = theirs(self)
+        assert before == {id: item for id, item in after.items() if id in before}, "a stranger's object is another"
+        if verb == "destroy" or self.together > 1:
+            ledgers = self.check()
+            if verb == "destroy" and now.report is not None:
+                check_left(self, run, ledgers)
+        else:
+            self.check(now)
         return now
 
-    async def _sitting(self, verb: str, journal: Journal, start: str | None) -> Report:
+    async def _sitting(
+        self, verb: str, about: list[str], journal: Journal, start: str | None, keep_dataset: bool
+    ) -> Report | FleetReport:
         asyncio.get_running_loop().set_exception_handler(self._left_behind)
         self.halt = Halt()
         port = InProcessPort(self._handle, self.clock, fate=self._fate, at=self._at)
@@ -208,13 +175,18 @@ class World:
         platform.clock = self.clock
         options: dict[str, Any] = {
             "journal": journal, "platform": platform, "clock": self.clock, "chance": self.chance, "halt": self.halt,
-            "on_event": self._on_event,
         }  # fmt: skip
-        self._options = options
+        self._options = {**options, "on_event": self._on_event}
         try:
+            if verb == "destroy":
+                return await api.destroy(self.spec.name, keep_dataset=keep_dataset, **self._options)
+            if len(about) == 1:
+                if verb == "apply":
+                    return await api.apply(self.spec, **self._options)
+                return await api.resume(self.spec.name, start=start, **self._options)
             if verb == "apply":
-                return await api.apply(self.spec, **options)
-            return await api.resume(self.spec.name, start=start, **options)
+                return await apply_many([self.specs[run] for run in about], on_event=self._on_event_of, **options)
+            return await resume_many(on_event=self._on_event_of, **options)
         finally:
             left = asyncio.all_tasks() - {asyncio.current_task()}
             # A request for a token belongs to the platform, which other runs may share.
@@ -224,7 +196,12 @@ class World:
         if not isinstance(context.get("exception"), Died):  # which tears down everything that was under way
             self.unheard.append(context)
 
+    def _on_event_of(self, run: str, number: int, doc: Any) -> None:
+        self.spec = self.specs[run]
+        self._on_event(number, doc)
+
     def _on_event(self, number: int, doc: Any) -> None:
+        self.acknowledged[self.spec.name, number] = (doc["kind"], doc["at"])
         if doc["kind"] == "run_started/1":
             self.nonces[self.spec.name] = doc["nonce"]
 
@@ -245,9 +222,9 @@ class World:
     def _fate(self, request: Request) -> Fate:
         if self.now is None or not self.now.alive:
             return Fate.REFUSED
-        step = step_of(request)
+        named = step_of(request) or read_of(request)
         for armed in self.fates:
-            if armed[0] == step:
+            if armed[0] == named:
                 self.fates.remove(armed)
                 return armed[1]
         return Fate.ANSWERED
@@ -263,17 +240,18 @@ class World:
             self.sent[step] += 1
         if step and moment is Moment.HANDED_OVER and step in self.deliver_first:
             self.deliver_first.remove(step)
-            self._deliver(request)
+            deliver(self, request)
         if step and moment is Moment.CONNECTED and step in self.squats:
             self.squats.remove(step)
-            self._squat(step, request)
-        action = now.actions.get(now.moments) or now.call_actions.pop((step or read_of(request), moment), None)
+            squat(self, step, request)
+        named = step or read_of(request)
+        action = now.actions.get(now.moments) or now.call_actions.pop((named, moment), None)
         if action:
             result = action()
             if asyncio.iscoroutine(result):
                 await result
         for armed in self.stalls:
-            if armed[:2] == (step, moment):
+            if armed[:2] == (named, moment):
                 self.stalls.remove(armed)
                 await self.time.sleep(armed[2])
                 break
@@ -295,11 +273,11 @@ class World:
     async def apply_at_the_same_time(self) -> None:
         """Somebody types `apply` a second time: by the same program, and by another process. Both are turned away."""
         try:
-            await api.apply(self.spec, **{**self._options, "halt": Halt()})
+            if self.together == 1:  # of several one may be nobody's: at its end, or not begun
+                await api.apply(self.spec, **{**self._options, "halt": Halt()})
+                raise AssertionError("two tasks drove one run")
         except JournalHeld:
             pass
-        else:
-            raise AssertionError("two tasks drove one run")
         try:
             Journal.open(JOURNAL, fs=self.disk, committer=InlineCommitter(), wall=self.clock.wall)
         except JournalHeld:
@@ -312,7 +290,7 @@ class World:
         chance = random.Random(survival)
         self.disk.cut_power(lambda outcomes: chance.randrange(outcomes))
 
-    # Strangers
+    # What is on the platform
 
     def marker(self, step: str, run: str | None = None) -> str | None:
         nonce = self.nonces.get(run or self.spec.name)
@@ -329,110 +307,56 @@ class World:
             if id_of(item) not in self.strangers and carries(item, marker)
         ]
 
-    def _squat(self, step: str, request: Request) -> None:
-        """Somebody makes an object of our name: what differs is its description, and what it belongs to.
-
-        A namesake of a unique title would do as well as ours: only the description says whose it is.
-        """
-        create, emulator = CREATES[step], self.emulator
-        before = {id_of(item) for item in emulator.objects(create.kind)}
-        self._deliver(request)
-        for item in emulator.objects(create.kind):
-            id = id_of(item)
-            if id not in before:
-                changed = emulator.world.store.get(create.kind, "prod", id)
-                assert changed is not None
-                changed.update(description="mine", tags={})
-                if "outputSchema" in changed:  # the other style's word for a mapping set's schema
-                    changed["outputSchema"] = {"schemaRef": {"id": REFERENCES["mappingSets"][1], "contentType": "x"}}
-                if create.kind in REFERENCES:
-                    changed.update([REFERENCES[create.kind]])
-                emulator.world.store.put(create.kind, "prod", id, changed)
-                self.strangers.add(id)
-
-    def _deliver(self, request: Request) -> None:
-        """Have the platform take the call, past the faults that are armed: those are for the client's own."""
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        call = CoreRequest(
-            method="POST", raw_path=request.path, query=request.query, headers=headers, body=orjson.dumps(request.body)
-        )
-        self.emulator._answer(call, self.emulator._router.find("POST", request.path))
-
     def send_strangers_away(self) -> None:
         """Somebody cleans up what others had put in our way."""
-        for create in CREATES.values():
-            for id in self.strangers:
-                self.emulator.world.store.delete(create.kind, "prod", id)
+        send_away(self)
 
     def meddle(self, step: str, how: str) -> bool:
         """Somebody renames, edits or deletes what the run has made in `step`, or in the next one of which there is
         something. False if there is nothing at all."""
-        at = STEPS.index(step)
-        step = next((other for other in (*STEPS[at:], *STEPS[:at]) if self.ours(other)), step)
-        kind, store = CREATES[step].kind, self.emulator.world.store
-        for item in self.ours(step):
-            id = id_of(item)
-            changed = store.get(kind, "prod", id)
-            assert changed is not None
-            if how == "delete":
-                store.delete(kind, "prod", id)
-                self.deleted.add(id)
-            else:
-                key = "description" if how == "edit" else "title" if CREATES[step].titled else "name"
-                changed[key] = "changed by hand"
-                store.put(kind, "prod", id, changed)
-            self.damaged.update((run, step) for run in self.runs)  # the sink is shared by all
-            return True
-        return False
+        return meddle(self, step, how)
 
     # What must hold
 
     def ledger(self, run: str | None = None) -> Ledger:
         """What the disk says of a run."""
+        return self.ledgers([run or self.spec.name])[run or self.spec.name]
+
+    def ledgers(self, runs: Iterable[str]) -> dict[str, Ledger]:
+        """What the disk says of some runs."""
         with self.disk.looked_at():
             journal = Journal.open(JOURNAL, fs=self.disk, committer=InlineCommitter(), wall=self.clock.wall)
             try:
-                return ledger_of(run or self.spec.name, journal.events(run or self.spec.name))
+                return ledgers_of(journal, runs)
             finally:
                 journal.close()
 
-    def check(self, sitting: Sitting | None = None) -> None:
+    def check(self, sitting: Sitting | None = None) -> dict[str, Ledger]:
         """What holds after every sitting, whatever happened in it; without one, look at all runs."""
         if sitting is not None and sitting.error is not None:
             said = "".join(traceback.format_exception(sitting.error)) + sitting.error.hint
             assert not any(secret in said for secret in SECRETS), said
+        runs = [self.spec.name] if sitting else self.runs
         with self.disk.looked_at():
             journal = Journal.open(JOURNAL, fs=self.disk, committer=InlineCommitter(), wall=self.clock.wall)
             try:
-                for run in [self.spec.name] if sitting else self.runs:
+                ledgers = ledgers_of(journal, runs)
+                for run in runs:
                     events = journal.events(run)
                     text = str(events)
                     assert not any(secret in text for secret in SECRETS), "a secret is in the journal"
-                    self.check_run(run, ledger_of(run, events))
+                    check_events(self, run, events)
             finally:
                 journal.close()
+        for run, ledger in sorted(ledgers.items(), key=lambda one: not one[1].destroying):  # what they remove, first
+            check_run(self, run, ledger)
+        check_shared(self, ledgers.values())
+        return ledgers
 
-    def check_run(self, run: str, ledger: Ledger) -> None:
-        """One of everything, and the journal knows it."""
-        if ledger.nonce:
-            known = self.nonces.setdefault(run, ledger.nonce)
-            assert known == ledger.nonce, f"{run}: its nonce was {known} and is {ledger.nonce}"
-        for step, create in CREATES.items():
-            there = [id_of(item) for item in self.ours(step, run)]
-            reported = set(ledger.duplicates)
-            lenient = (run, step) in self.doubled or (self.beyond and ledger.state != "provisioned")
-            assert lenient or len(set(there) - reported) <= 1, f"{run}/{step}: twins {there}, not reported"
-            outputs = ledger.step(step).outputs
-            if outputs is None:
-                continue
-            id = str(outputs["id"])
-            assert id not in self.strangers or ledger.step(step).how == "found", f"{run}/{step}: took somebody's {id}"
-            exists = self.emulator.world.store.peek(create.kind, "prod", id) is not None
-            assert exists or id in self.deleted, f"{run}/{step}: the journal names {id}, which never was"
-            assert lenient or set(there) - reported <= {id}, f"{run}/{step}: {there} beside the journal's {id}"
+    # The end
 
-    def come_to_an_end(self, sittings: int = 4) -> Sitting:
-        """No more faults: sit until the run is at an end, which it must be after a few sittings."""
+    def quiet(self) -> None:
+        """From here on nothing goes wrong any more."""
         self.emulator.faults.clear()
         self.emulator.options.token_lifetime_s = 86399
         self.fates.clear()
@@ -442,33 +366,83 @@ class World:
         self.clock.wrong_by = 0.0
         self.disk.capacity = None
         self.disk.fail(1_000_000_000)
+
+    def come_to_an_end(self, sittings: int = 4) -> Sitting:
+        """No more faults: sit until the runs are at an end, which they must be after a few sittings."""
+        self.quiet()
+        self.leave_the_doomed()
         for _ in range(sittings):
             last = self.sit("apply")
-            if isinstance(last.error, SpecError):  # a start that somebody gave has passed
-                last = self.sit("resume", start="+10m")
-            if last.report is not None:
+            if "SpecError" in last.ends:  # a start that somebody gave has passed
+                for run in self.group:
+                    last = self.sit("resume", start="+10m", run=run)
+                last = self.sit("apply") if self.together > 1 else last
+            if last.done:
                 break
             self.time.advance(2 * self.spec.settle.window)  # what is gone is drift only after the settle window
-        undamaged = not any(run == self.spec.name for run, _ in self.damaged)
+        undamaged = not any(run in self.group for run, _ in self.damaged)
         if undamaged:
-            assert last.report is not None, f"no end after {sittings} sittings: {last.error!r}"
-        before = (self.requests, dict(self.sent), self.ledger().events)
+            assert last.done, f"no end after {sittings} sittings: {last.ends} {last.error!r}"
+        before = (self.requests, dict(self.sent), self._events())
         again = self.sit("apply")
-        if last.report is not None:
+        if last.done:
             assert again.report == last.report
-            assert (self.requests, dict(self.sent), self.ledger().events) == before, "a finished run is left alone"
+            assert (self.requests, dict(self.sent), self._events()) == before, "a finished run is left alone"
         else:
-            assert type(again.error) is type(last.error), f"{last.error!r}, then {again.error!r}"
+            assert again.ends == last.ends, f"{last.error!r}, then {again.error!r}"
             assert dict(self.sent) == before[1] or undamaged, "a run that cannot go on sends nothing"
-        if last.report is not None and undamaged:
-            ledger = self.ledger()
-            for step in STEPS_OF[self.spec.style]:
-                assert [id_of(item) for item in self.ours(step)] or ledger.step(step).how == "found", f"{step}: none"
+        if last.done and undamaged:
+            for run, ledger in self.ledgers(self.group).items():
+                for step in STEPS_OF[self.spec.style]:
+                    assert self.ours(step, run) or ledger.step(step).how == "found", f"{run}/{step}: none"
         self.check()
         return last
 
+    def _events(self) -> list[int]:
+        return [ledger.events for ledger in self.ledgers(self.group).values()]
+
+    def destroy_to_the_end(self, run: str, sittings: int = 4) -> Sitting:
+        """No more faults: destroy a run until that is done; then nothing can be applied or destroyed of it."""
+        for _ in range(sittings):
+            last = self.sit("destroy", run=run)
+            if last.report is not None:
+                break
+            self.time.advance(2 * self.spec.settle.window)
+        assert last.report is not None, f"{run} is not destroyed after {sittings} sittings: {last.error!r}"
+        removed, requests = set(self.removed), self.requests
+        again = self.sit("destroy", run=run)
+        assert again.report is not None, f"destroying {run} once more: {again.error!r}"
+        assert again.report.left == last.report.left, "destroying once more left something else"
+        assert self.removed == removed, "destroying once more removed something"
+        assert last.report.left or self.requests == requests, "destroying once more called somebody"
+        requests = self.requests
+        assert isinstance(self.sit("apply", run=run).error, UsageError), "a destroyed name was applied"
+        assert self.requests == requests, "applying a destroyed name called somebody"
+        return last
+
+    def leave_nothing(self) -> None:
+        """No more faults: destroy every run, those that found before those that made, and nothing of ours is left."""
+        self.quiet()
+        self.leave_the_doomed()
+        begun = [run for run, ledger in self.ledgers(self.runs).items() if ledger.spec is not None]
+        for run in (*begun[::-1], *begun):  # what was left since others used it goes when these are destroyed
+            self.destroy_to_the_end(run)
+        self.time.advance(600)  # whatever was under way has arrived
+        self.check()
+
+    def leave_the_doomed(self) -> None:
+        """Turn to other runs, if a destroy of those at hand has begun."""
+        self.group = [run for run in self.group if run not in self.doomed]
+        if not self.group:
+            self.begin_another_run()
+        self.spec = self.specs[self.group[0]]
+
     def begin_another_run(self, style: str = "") -> None:
-        """The next spec, of that style or the last one's, into the same journal and onto the same platform."""
-        style = style or self.spec.style
-        self.spec = self.spec.model_copy(update={"name": f"run-{len(self.runs) + 1}", "style": style})
-        self.runs.append(self.spec.name)
+        """The next specs, of that style or the last one's, into the same journal and onto the same platform."""
+        self.group = [self._another(style or self.spec.style) for _ in range(self.together)]
+        self.spec = self.specs[self.group[0]]
+
+    def _another(self, style: str) -> str:
+        spec = self.spec.model_copy(update={"name": f"run-{len(self.specs) + 1}", "style": style})
+        self.specs[spec.name] = spec
+        return spec.name

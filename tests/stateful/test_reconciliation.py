@@ -8,7 +8,8 @@ import pytest
 
 from flowledger.errors import Conflict, Drifted, InDoubt
 from flowledger.steps.client.inprocess import Fate, Moment
-from tests.stateful.conftest import CREATES, EACH, Sitting, World
+from tests.stateful.conftest import CREATES, EACH, World
+from tests.stateful.process import Sitting
 from tests.stateful.telling import id_of
 
 TITLED = [(style, step) for style, step in EACH if CREATES[step].titled]

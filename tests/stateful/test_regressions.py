@@ -8,7 +8,8 @@ import pytest
 
 from flowledger.errors import Conflict, Interrupted, NotPermitted
 from flowledger.steps.client.inprocess import Fate, Moment
-from tests.stateful.conftest import CREATES, EACH, Sitting, World
+from tests.stateful.conftest import CREATES, EACH, World
+from tests.stateful.process import Sitting
 
 TITLED = [(style, step) for style, step in EACH if CREATES[step].titled]
 
