@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowledger.steps.answers import dig, needed_text, text_or_none
 from flowledger.steps.client.port import Answer, Json
-from flowledger.steps.differences import differ, without_meta
+from flowledger.steps.differences import as_references, differ, without_meta
 from flowledger.steps.explore import Explore
 from flowledger.steps.registry_resource import RegistryResource
 from flowledger.steps.spec import Spec
@@ -47,9 +47,7 @@ class CreateAdHocClass(RegistryResource):
         return {**super().outputs(live), "namespace": _namespace(live)}
 
     def references(self, ctx: Context, live: Json) -> list[Difference]:
-        parts = live.get("allOf")
-        found = sorted({part["$ref"] for part in parts if "$ref" in part}) if isinstance(parts, list) else parts
-        return differ("allOf", [ADHOC], found)
+        return differ("allOf", [ADHOC], as_references(live.get("allOf")))
 
     def content(self, ctx: Context, live: Json) -> list[Difference]:
         wanted, found = self._properties(ctx), without_meta(_stored_properties(live))

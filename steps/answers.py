@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
@@ -47,6 +48,12 @@ def sole_item(body: Json) -> dict[str, Json] | None:
         return body or None
     items = body["items"]
     return items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else None
+
+
+def keyed(body: Json, id: str) -> dict[str, Json] | None:
+    """The object `id` of a Catalog answer, with its id put into it: Catalog keys by it (platform-api.md §3.2)."""
+    live = dig(body, id)
+    return {**live, "id": id} if isinstance(live, dict) else None
 
 
 def absent(answer: Answer) -> bool:
@@ -99,17 +106,14 @@ def dig(live: Json, *keys: str | int) -> Json:
 
 
 def number_of(value: Json) -> float:
-    """A number, also when the platform spells it as a text (platform-api.md §4.7); 0 if it is none."""
-    if isinstance(value, bool):
+    """A finite number, also when the platform spells it as a text (platform-api.md §4.7); 0 if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         return 0.0
-    if isinstance(value, int | float):
-        return float(value)
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return 0.0
-    return 0.0
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def count_of(value: Json) -> int | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
 from flowledger.errors import NotThere, Unreachable
-from flowledger.steps.answers import count_of, dig, number_of, read_by_id, text_or_none, usable_id
+from flowledger.steps.answers import count_of, dig, keyed, number_of, read_by_id, text_or_none, usable_id
 from flowledger.steps.client.paging import MAX_PAGES, Ask, list_catalog
 from flowledger.steps.client.paths import catalog, export
 from flowledger.steps.client.port import Answer, Json, Request
@@ -16,7 +16,7 @@ from flowledger.steps.client.port import Answer, Json, Request
 PAGE: Final = 100  # files of a batch that are asked for at once
 PIECE: Final = 8 * 1024 * 1024  # bytes that are asked for at once: far below what one answer may hold
 READABLE: Final = ("success", "active")  # a batch whose rows are in the dataset (§3.4)
-_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +38,15 @@ async def batches_of(ask: Ask, dataset: str) -> list[str]:
     ]
 
 
+async def live_batch(ask: Ask, id: str) -> Json | None:
+    """A batch as Catalog shows it, or None if it is not there (§3.4). Raises Unreachable if neither is proven."""
+    answer = await ask(Request(method="GET", path=catalog("/batches", id)), allow=(404,))
+    return read_by_id(answer, keyed(answer.json, id), id)
+
+
 async def batch_of(ask: Ask, id: str, dataset: str) -> str:
     """The id of one batch, once it is certain that its rows are in the dataset. Raises NotThere if they are not."""
-    answer = await ask(Request(method="GET", path=catalog("/batches", id)), allow=(404,))
-    live = dig(answer.json, id)
-    found = read_by_id(answer, {**live, "id": id} if isinstance(live, dict) else None, id)
+    found = await live_batch(ask, id)
     status = str(dig(found, "status") or "").lower()
     if found is None or not _is_in(found, dataset):
         raise NotThere(f"dataset {dataset} has no batch {id}", hint="without --batch all of it is read")
@@ -133,14 +137,19 @@ def _data(answer: Answer, path: str) -> list[Json]:
     return data
 
 
-def _is_in(batch: Mapping[str, Json], dataset: str) -> bool:
-    """Whether a batch belongs to the dataset. One that does not say so was asked for by it, and is believed."""
-    related = batch.get("relatedObjects")
-    named = [
-        dig(one, "id")
+def datasets_of(batch: Json) -> list[str]:
+    """The ids of the datasets that a batch says its rows are in; none if it does not say."""
+    related = dig(batch, "relatedObjects")
+    return [
+        str(dig(one, "id"))
         for one in (related if isinstance(related, list) else [])
         if str(dig(one, "type")).lower() == "dataset"
     ]
+
+
+def _is_in(batch: Json, dataset: str) -> bool:
+    """Whether a batch belongs to the dataset. One that does not say so was asked for by it, and is believed."""
+    named = datasets_of(batch)
     return not named or dataset in named
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowledger.steps.answers import dig, number_of, read_by_id, text_or_none
+from flowledger.steps.answers import dig, keyed, number_of, read_by_id, text_or_none
 from flowledger.steps.client.paging import list_catalog
 from flowledger.steps.client.paths import catalog
 from flowledger.steps.client.port import Answer, Json, Request
@@ -77,10 +77,8 @@ class CreateDataset(Step):
         return sorted(hits, key=lambda hit: hit.created_at)
 
     async def fetch(self, ctx: Context, id: str) -> Json | None:
-        """The dataset, with its id put into it: Catalog keys the object by the id instead (platform-api.md §3.2)."""
         answer = await ctx.ask(Request(method="GET", path=catalog("/dataSets", id)), allow=(404,))
-        dataset = dig(answer.json, id)
-        return read_by_id(answer, {**dataset, "id": id} if isinstance(dataset, dict) else None, id)
+        return read_by_id(answer, keyed(answer.json, id), id)
 
     def marked(self, ctx: Context, live: Json) -> bool:
         tagged = dig(live, "tags", TAG)

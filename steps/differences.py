@@ -19,7 +19,7 @@ def differ(path: str, wanted: Json, found: Json, normal: Normal | None = None) -
 
 def as_integer(value: Json) -> Json:
     """Digits in a text count as the integer (platform-api.md §4.7, T2, T12)."""
-    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]+", value.strip()):
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
         return int(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)

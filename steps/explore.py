@@ -104,9 +104,10 @@ class Explore(Step):
 
     def _columns(self, ctx: Context, described: Answer) -> list[Json]:
         """Name, type and XDM shape of every column."""
+        listed = dig(described.json, "schema", "columns")
         columns = [
             {"name": name, "type": text_or_none(column, "type") or "string", "xdm": _xdm(column)}
-            for column in dig(described.json, "schema", "columns") or []
+            for column in (listed if isinstance(listed, list) else [])
             if (name := text_or_none(column, "name"))
         ]
         if not columns:

@@ -86,8 +86,11 @@ def flow_run_of(record: Json) -> FlowRun | None:
 
 
 async def flow_runs_of(ask: Ask, flow: str) -> list[FlowRun]:
-    """Every run of a dataflow, the first one first (platform-api.md §4.8). Raises as `list_flow` does."""
-    query = (("property", f"flowId=={flow}"), ("orderby", "createdAt"))
+    """Every run of a dataflow, the first one first (platform-api.md §4.8). Raises as `list_flow` does.
+
+    How a list is told to be in ascending order differs between Adobe's documents, descending does not (§4.1).
+    """
+    query = (("property", f"flowId=={flow}"), ("orderby", "-createdAt"))
     listed = await list_flow(ask, flow_service("/runs"), query=query)
     # Which fields can be filtered by differs (§4.1): a record that names another flow is none of ours.
     ours = [record for record in listed if dig(record, "flowId") in (flow, None)]

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from flowledger.errors import NotThere, RowsMissing, TryLater
-from flowledger.steps.answers import count_of, dig, read_by_id
-from flowledger.steps.client.paths import catalog
-from flowledger.steps.client.port import Json, Request
+from flowledger.steps.answers import count_of, dig
+from flowledger.steps.client.port import Json
+from flowledger.steps.data_access import READABLE, datasets_of, live_batch
 from flowledger.steps.dataset import CreateDataset
 from flowledger.steps.flow import CreateFlow
 from flowledger.steps.flow_object import fetched
@@ -19,8 +19,7 @@ from flowledger.steps.step import Call, Context, How, Outputs, Settled, Step
 FIRST_WAIT: Final = 1.0  # seconds, doubled at each look
 LONGEST_WAIT: Final = 60.0  # seconds: a first run shows 2 to 3 minutes after its start (platform-api.md §8.7)
 BATCH_WAIT: Final = 300.0  # seconds that a batch may still be under way after its flow run says that it is over
-LANDED: Final = frozenset({"success", "active"})  # of a batch (platform-api.md §3.4)
-LOST: Final = frozenset({"failed", "failure", "aborted", "abandoned", "inactive", "deleted"})
+LOST: Final = frozenset({"failed", "failure", "aborted", "abandoned", "inactive", "deleted"})  # of a batch (§3.4)
 LOOKED_AT: Final = 5  # flow runs at most, where a resume comes late: the first one, and the latest
 SHOWN: Final = 5  # errors that a sentence names
 
@@ -132,7 +131,7 @@ class CheckRows(Step):
         for batch in run.batches:
             live = await self._batch(ctx, batch)
             status = str(dig(live, "status") or "").lower()
-            if status not in LANDED:
+            if status not in READABLE:
                 shown = "is not in Catalog" if live is None else f"is {status or 'without a status'} in Catalog"
                 faults.append(f"batch {batch} of flow run {run.id} {shown}" + _said_of_batch(live))
             elif (other := _other_dataset(ctx, live)) is not None:
@@ -147,12 +146,10 @@ class CheckRows(Step):
         """A batch as Catalog shows it once nothing more comes of it, or after some minutes as it is then."""
         ends, wait = ctx.wall() + BATCH_WAIT, FIRST_WAIT
         while True:
-            answer = await ctx.ask(Request(method="GET", path=catalog("/batches", id)), allow=(404,))
-            live = dig(answer.json, id)
-            found = read_by_id(answer, {**live, "id": id} if isinstance(live, dict) else None, id)
+            found = await live_batch(ctx.ask, id)
             status = str(dig(found, "status") or "").lower()
             left = ends - ctx.wall()
-            if status in LANDED or status in LOST or left <= 0:
+            if status in READABLE or status in LOST or left <= 0:
                 return found
             await ctx.wait(min(wait, left), "batch")
             wait = min(2 * wait, LONGEST_WAIT)
@@ -173,12 +170,7 @@ def _outputs(run: FlowRun, warnings: Iterable[str]) -> Outputs:
 
 def _other_dataset(ctx: Context, live: Json) -> str | None:
     """The dataset that a batch names instead of the run's own; None if it names that one, or none."""
-    related = dig(live, "relatedObjects")
-    named = [
-        str(dig(one, "id"))
-        for one in (related if isinstance(related, list) else [])
-        if str(dig(one, "type")).lower() == "dataset"
-    ]
+    named = datasets_of(live)
     return named[0] if named and str(ctx.outputs_of(CreateDataset)["id"]) not in named else None
 
 

@@ -44,7 +44,7 @@ async def list_registry(ask: Ask, path: str, *, accept: str = FULL, query: Query
         results, about = page.get("results"), page.get("_page")
         if not isinstance(results, list) or not isinstance(about, Mapping):
             raise _unreadable(path, "no results or no _page in it")
-        found += results
+        found += _objects(path, results)
         following = about.get("next")
         if following is None:
             return found
@@ -94,7 +94,7 @@ async def list_flow(ask: Ask, path: str, *, query: Query = ()) -> list[Json]:
         items = page.get("items", [page] if "id" in page else None)
         if not isinstance(items, list):
             raise _unreadable(path, "no items in it")
-        found += items
+        found += _objects(path, items)
         token = _next_token(path, page.get("_links"))
         if token is None:
             return found
@@ -129,6 +129,12 @@ async def _page(ask: Ask, path: str, query: Query, headers: Mapping[str, str] | 
     if not answer.ok or not isinstance(answer.json, Mapping):
         raise _unreadable(path, f"a page answered {answer.status} without a JSON object")
     return answer.json
+
+
+def _objects(path: str, items: list[Json]) -> list[Json]:
+    if not all(isinstance(item, Mapping) for item in items):
+        raise _unreadable(path, "something in it is not an object")
+    return items
 
 
 def _next_token(path: str, links: Json) -> str | None:

@@ -60,7 +60,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came of one call. Header names are lower case. Never holds a secret of ours."""
+    """What came of one call. Header names are lower case.
+
+    What a success says is kept as it is, for steps to read: it may quote what was sent. Everything else has gone
+    through the redactor, and so must a success before it is kept or shown.
+    """
 
     reach: Reach
     status: int | None = None

@@ -172,10 +172,9 @@ def split_command(text: str) -> tuple[str, ...]:
 def _usable(raw: bytes, which: str) -> str:
     if len(raw) > LARGEST:
         raise NotPermitted(f"{which} gave more than {LARGEST} bytes", hint="it should give the secret and nothing else")
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise NotPermitted(f"{which} gave bytes that are not UTF-8 text") from None
+    text = raw.decode("utf-8", "surrogateescape")  # the error of a strict look would hold the bytes
+    if not text.isascii() and any("\udc80" <= char <= "\udcff" for char in text):
+        raise NotPermitted(f"{which} gave bytes that are not UTF-8 text", hint="it should give the secret as text")
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
         raise NotPermitted(f"{which} gave nothing", hint="it should give the secret and nothing else")

@@ -153,7 +153,17 @@ async def test_an_endless_list_is_an_error(kind: str, read: Any, monkeypatch: py
     assert len(ask.requests) == 7
 
 
-@pytest.mark.parametrize("body", [[], None, "x", {"results": {}, "items": {}, "data": {}, "x": 1}, {"items": None}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        None,
+        "x",
+        {"results": {}, "items": {}, "data": {}, "x": 1},
+        {"items": None},
+        {"results": [5], "_page": {"next": None}, "items": [5], "data": [5], "x": 1},
+    ],
+)
 @pytest.mark.parametrize(("kind", "read"), LISTS)
 async def test_an_answer_of_another_shape_is_never_taken_for_an_empty_list(kind: str, read: Any, body: Any) -> None:
     with pytest.raises(Unreachable, match="could not be read whole"):

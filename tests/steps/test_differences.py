@@ -38,6 +38,7 @@ def test_numbers_that_are_spelled_as_texts_are_numbers() -> None:
     assert not differ("interval", 30, 30.0, as_integer)
     assert differ("interval", 30, "31", as_integer)
     assert differ("interval", 30, "thirty", as_integer)
+    assert differ("interval", 30, "3" * 5000, as_integer)  # more digits than Python turns into a number
     assert differ("interval", 30, None, as_integer)
     assert not differ("backfill", True, "true", as_boolean)
     assert differ("backfill", True, "false", as_boolean)
