@@ -61,6 +61,7 @@ class Limiter:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = 0.0
+        self._closed = False
         self._rate = FIRST_RATE
         self._open = True  # nobody has said 429 yet, and the rate only keeps a start from being a stampede
         self._gentle = False  # many runs begin together
@@ -103,6 +104,9 @@ class Limiter:
         us the slot is held and wants `leave`.
         """
         now = self._clock.monotonic()
+        if self._closed:
+            self._take(now)
+            return None
         if not self._live_waiters() and self._delay(now) <= 0 and self._under_way < int(self._window):
             self._take(now)
             return None
@@ -140,7 +144,11 @@ class Limiter:
             self._alarm = None
 
     async def close(self) -> None:
-        """Let nothing of ours be left in the loop."""
+        """Let nothing of ours be left in the loop. Whoever waits has a slot from now on: the port answers them all."""
+        self._closed = True
+        while self._live_waiters():
+            self._take(self._clock.monotonic())
+            self._waiting.popleft().set_result(None)
         if self._alarm is not None:
             self._alarm.cancel()
             await asyncio.wait([self._alarm])

@@ -284,6 +284,32 @@ def test_a_caller_that_is_cancelled_gives_its_place_to_the_next() -> None:
     in_time(story)
 
 
+def test_closing_keeps_nobody_waiting_and_leaves_nothing_in_the_loop() -> None:
+    time = VirtualTime()
+
+    async def main() -> None:
+        limiter = Limiter(time)
+        limiter.answered(throttled=True, asked=60.0, began=time.monotonic())
+        served: list[int] = []
+
+        async def caller(number: int) -> None:
+            async with limiter:
+                served.append(number)
+
+        waiting = [asyncio.create_task(caller(number)) for number in range(3)]
+        await asyncio.sleep(0)
+        assert served == []
+        await limiter.close()
+        await asyncio.gather(*waiting, caller(3))
+        assert served == [0, 1, 2, 3]
+        assert limiter.under_way == 0
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    before = time.monotonic()
+    run_in_virtual_time(time, main())
+    assert time.monotonic() - before < 1.0
+
+
 def test_a_429_to_a_call_from_before_the_slowing_down_changes_nothing_more() -> None:
     async def story(time: VirtualTime, limiter: Limiter) -> None:
         sent = time.monotonic()

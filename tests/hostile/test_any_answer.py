@@ -52,10 +52,12 @@ class Twisted(Bench):
 
 
 def _is_there(body: Any, place: Place) -> bool:
+    inner: Any = body
     for part in place:
-        if not isinstance(body, dict | list) or part not in (body if isinstance(body, dict) else range(len(body))):
+        try:
+            inner = inner[part]
+        except (KeyError, IndexError, TypeError):
             return False
-        body = body[part]
     return True
 
 
