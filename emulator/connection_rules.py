@@ -39,8 +39,11 @@ def check_connection(call: Call, body: dict[str, Any], spec: dict[str, Any]) -> 
             fault(400, "CONNECTOR-1304", "Missing mandatory parameter: auth.params must hold strings")
         return
     for param in chosen.params:
-        if param.required and (not isinstance(params, dict) or not params.get(param.name)):
+        given = params.get(param.name) if isinstance(params, dict) else None
+        if param.required and not given:
             fault(400, "CONNECTOR-1304", f"Missing mandatory parameter: auth.params.{param.name}")
+        if isinstance(given, dict | list):  # ports as numbers, switches as truths: nobody documents their types
+            fault(400, "CONNECTOR-1000", f"auth.params.{param.name} must be one value")
 
 
 def check_credentials(call: Call, spec: dict[str, Any]) -> None:
@@ -62,7 +65,11 @@ def check_source_connection(call: Call, body: dict[str, Any], spec: dict[str, An
     if written not in formats and (formats or not isinstance(data, dict)):
         fault(400, "CONNECTOR-1327", f"data.format {written!r} is not supported by {spec['name']}")
     require(body, "baseConnectionId")
-    check_base_exists(call, body)
+    base = check_base_exists(call, body)
+    if not call.world.options.lax_references:
+        if base["connectionSpec"]["id"] != spec["id"]:
+            fault(400, "FLOW-1413", f"The base connection {base['id']} is not one of {spec['name']}")
+        _check_schema(call, data)
     if place and (not isinstance(params, dict) or not any(params.get(name) for name in place)):
         fault(400, "CONNECTOR-1304", f"Missing mandatory parameter: params.{place[0]}")
     if isinstance(params, dict) and "filters" in params:
@@ -100,16 +107,33 @@ def check_target_connection(call: Call, body: dict[str, Any]) -> None:
         fault(400, "CONNECTOR-1327", f"data.format {data['format']!r} is not supported")
     if body.get("baseConnectionId") is not None:
         check_base_exists(call, body)
+    schema = None if call.world.options.lax_references else _check_schema(call, data)
     data_set_id = params.get("dataSetId") if isinstance(params, dict) else None
-    if data_set_id is not None and not call.world.options.lax_target_dataset:
-        data_set_of(call.world, call.sandbox, data_set_id)
+    if data_set_id is None or call.world.options.lax_target_dataset:
+        return
+    data_set = data_set_of(call.world, call.sandbox, data_set_id)
+    if schema is not None and schema != data_set["schemaRef"]["id"]:
+        fault(400, "CONNECTOR-1000", f"data.schema.id {schema} is not the schema of the data set {data_set_id}")
 
 
-def check_base_exists(call: Call, body: dict[str, Any]) -> None:
-    """The base connection must be one of this sandbox."""
+def _check_schema(call: Call, data: dict[str, Any]) -> str | None:
+    """The id of the schema that `data` names, if it names one: that must be one of this sandbox."""
+    schema = data.get("schema")
+    if schema is None:
+        return None
+    id = schema.get("id") if isinstance(schema, dict) else None
+    if not isinstance(id, str) or call.world.store.peek("schemas", call.sandbox, id) is None:
+        fault(400, "CONNECTOR-1000", f"data.schema.id {id!r} is no schema of this sandbox")
+    return id
+
+
+def check_base_exists(call: Call, body: dict[str, Any]) -> dict[str, Any]:
+    """The base connection, which must be one of this sandbox."""
     base = body.get("baseConnectionId")
-    if not isinstance(base, str) or call.world.store.get("connections", call.sandbox, base) is None:
+    found = call.world.store.peek("connections", call.sandbox, base) if isinstance(base, str) else None
+    if found is None:
         fault(404, "FLOW-1439", f"connections not found with id = [{base}]")
+    return found
 
 
 def data_set_of(world: World, sandbox: str, data_set_id: Any) -> dict[str, Any]:

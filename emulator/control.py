@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from flowledger.emulator.log_page import log_page
+from flowledger.emulator.loopback import is_loopback
 from flowledger.emulator.run_control import put_run
 from flowledger.emulator.wire import Request, Response, json_response
 
@@ -83,9 +84,7 @@ def _from_here(request: Request) -> bool:
     """Whether no browser's page of somebody else is behind the call: it could reset an emulator of whoever reads it."""
     origin = request.headers.get("origin", "")
     host = request.headers.get("host", "")
-    named = host.rpartition(":")[0] or host
-    known = named in ("", "localhost", "[::1]") or named.startswith("127.")
-    return known and (not origin or origin == f"http://{host}")
+    return (not host or is_loopback(host)) and (not origin or origin == f"http://{host}")
 
 
 def _advance(emulator: Emulator, body: bytes) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from flowledger.emulator.flow_specs import catalogue_of
 from flowledger.emulator.late import LateCommit, LateCommits
 from flowledger.emulator.options import Options
 from flowledger.emulator.plane import Plane, lake_in
-from flowledger.emulator.problem import with_chain, with_integer_code
+from flowledger.emulator.problem import gateway_error, with_chain, with_integer_code
 from flowledger.emulator.routing import Match, Router
 from flowledger.emulator.spoil import spoiled
 from flowledger.emulator.store import Store
@@ -51,6 +52,7 @@ ROUTES: list[Route] = [
 STATE_FILE = "emulator.sqlite"
 AHEAD = "clock_ahead_ms"  # the note of how far the clock was moved
 LOG_LENGTH = 1000
+LONGEST_LOGGED = 4000  # characters of a path, and of its query: the log of many absurd calls stays small too
 NO_ANSWER = Response(status=0, delivery=Delivery.DROPPED)
 
 
@@ -90,18 +92,34 @@ class Emulator:
         self._handled = 0
         self._seed = seed
         self._start = self._count_start()
-        self._time.ahead_ms = int(self._store.note(AHEAD) or 0)
+        self._take_up()
+        self._store.when_undone = self._take_up
         self.world.lake = lake_in(state)
         self.plane = None if sources is None else Plane(self.world, self._time, sources=sources, state=state)
 
     def handle(self, request: Request) -> Response:
-        """Answer one call, after every late commit and every run that is due has taken effect."""
-        self._run_due()
-        with self._store.transaction():
-            self._settle_late()
-            if request.raw_path.startswith(control.BASE):
-                return control.answer(self, request)
-            return self._serve(request)
+        """Answer one call, after every late commit and every run that is due has taken effect.
+
+        What cannot be written (a full disk) did not happen, and the call is answered 500.
+        """
+        logged = self._logged
+        try:
+            self._run_due()
+            with self._store.transaction():
+                self._settle_late()
+                if request.raw_path.startswith(control.BASE):
+                    return control.answer(self, request)
+                return self._serve(request)
+        except sqlite3.Error as problem:
+            while self._log and self._log[-1]["number"] > logged:  # they were not answered so after all
+                self._log.pop()
+            return self.not_kept(request, problem)
+
+    def not_kept(self, request: Request, problem: sqlite3.Error) -> Response:
+        """The answer to a call when the state cannot be written."""
+        response = gateway_error(500, "500001", f"The emulator cannot write its state: {problem}")
+        self._note(request, response, None)
+        return response
 
     def count(self, kind: str, sandbox: str = "prod") -> int:
         """How many objects of the kind exist now, whatever lists show."""
@@ -134,13 +152,10 @@ class Emulator:
     def reset(self) -> None:
         """Forget everything: objects, tokens, faults, late commits, the log and the count of ids."""
         self._store.clear()
-        self.faults.load()
-        self.late.load()
-        self.world.restart_ids()
+        self._take_up()
         self.world.bucket.fill()
         self._log.clear()
         self._handled = 0
-        self._time.ahead_ms = 0
         self._start = self._count_start()
         if self.plane is not None:
             self.plane.forget()
@@ -150,6 +165,13 @@ class Emulator:
         if self.plane is not None:
             self.plane.close()
         self._store.close()
+
+    def _take_up(self) -> None:
+        """Have what is kept beside the store's objects be as the store has it."""
+        self.faults.load()
+        self.late.load()
+        self.world.restart_ids()
+        self._time.ahead_ms = int(self._store.note(AHEAD) or 0)
 
     def _run_due(self) -> None:
         """Execute the runs that are due, each before what takes effect after it (unless a server does)."""
@@ -282,20 +304,23 @@ class Emulator:
         self, request: Request, response: Response, fault: Fault | None, *, late: bool = False, sandbox: str = ""
     ) -> None:
         in_ims = request.raw_path.startswith(gateway.IMS)
+        query = [] if in_ims else [list(pair) for pair in request.query]  # IMS fields may be secret
+        if sum(len(name) + len(value) for name, value in request.query) > LONGEST_LOGGED:
+            query = [["...", "too long to be kept"]]
         self._logged += 1
         self._log.append(
             {
                 "number": self._logged,
                 "at_ms": self.now_ms(),
                 "method": request.method,
-                "path": request.raw_path,
-                "query": [] if in_ims else [list(pair) for pair in request.query],  # IMS fields may be secret
+                "path": request.raw_path[:LONGEST_LOGGED],
+                "query": query,
                 "sandbox": sandbox or request.headers.get("x-sandbox-name", ""),
                 "status": response.status,
                 "delivery": response.delivery.value,
                 "fault": fault.id if fault else None,
                 "late": late,
-                "request_id": request.headers.get("x-request-id", ""),
+                "request_id": request.headers.get("x-request-id", "")[:LONGEST_LOGGED],
             }
         )
 

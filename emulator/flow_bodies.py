@@ -55,8 +55,11 @@ def _spec_of(named: Any, specs: Mapping[str, dict[str, Any]], field: str) -> dic
     found = specs.get(spec_id) if isinstance(spec_id, str) else None
     if found is None:
         fault(400, "FLOW-1413", f"Please provide a valid spec id: {field}.id is {spec_id!r}")
-    if isinstance(named, dict) and str(named.get("version", "1.0")) != found["version"]:
-        fault(400, "FLOW-1413", f"{field}.version {named.get('version')!r} does not exist for {spec_id}")
+    version = named.get("version") if isinstance(named, dict) else None
+    if version is None:
+        fault(400, "CONNECTOR-1304", f"Missing mandatory parameter: {field}.version")
+    if version != found["version"]:
+        fault(400, "FLOW-1413", f"{field}.version {version!r} does not exist for {spec_id}")
     return found
 
 

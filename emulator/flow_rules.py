@@ -93,10 +93,17 @@ def check_schedule(
         smallest = 15 if frequency == "minute" else 1
         if interval is None or interval < smallest:
             fault(400, "CONNECTOR-1362", f"interval must be at least {smallest} when the frequency is {frequency}")
+        if not _is_truth(schedule.get("backfill", True), strings=options.numeric_strings):
+            fault(400, "CONNECTOR-1000", f"backfill must be true or false, not {schedule['backfill']!r}")
         if options.interval_of_prose and interval < SMALLEST_OF_PROSE:
             fault(400, "CONNECTOR-1363", f"interval must be at least {SMALLEST_OF_PROSE} for every frequency")
     if spec["id"] == CRM_TO_AEP:
         _check_delta_column(flow, frequency, always=options.delta_always)
+
+
+def _is_truth(value: Any, *, strings: bool) -> bool:
+    """Whether it says true or false; with `strings` as text too, as an example of §4.7 has it (U26)."""
+    return isinstance(value, bool) or (strings and value in ("true", "false"))
 
 
 def _check_delta_column(flow: dict[str, Any], frequency: str, *, always: bool) -> None:

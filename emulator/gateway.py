@@ -67,6 +67,7 @@ def bearer_of(request: Request) -> str:
 
 def admit(request: Request, match: Match, world: World) -> Call:
     """The call as its service sees it. Raises Refused with the gateway's answer."""
+    _check_body(request, world)
     if match.template.startswith(IMS):
         return Call(request=request, sandbox="", org="", client_id="", params=match.params, body=None, world=world)
     _check_url(request, world)
@@ -129,6 +130,13 @@ def _check_url(request: Request, world: World) -> None:
     length = len(request.raw_path) + (len(urlencode(request.query)) + 1 if request.query else 0)
     if length > most:
         refuse(gateway_error(414, "414000", f"The URL has {length} characters, at most {most} are allowed"))
+
+
+def _check_body(request: Request, world: World) -> None:
+    """413 for a body that is too long: every gateway has such a limit, Adobe's is not documented."""
+    most = world.options.body_maximum
+    if len(request.body) > most:
+        refuse(gateway_error(413, "413000", f"The body has more than {most} bytes"))
 
 
 def _check_key(asked: Asked) -> None:

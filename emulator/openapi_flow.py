@@ -92,24 +92,27 @@ def _body_of(kind: str, options: Options) -> Json:
                         said,
                         shape(
                             "connectionSpec auth",
-                            {"connectionSpec": shape("id", {"id": {"enum": sources}, **version}), "auth": auth},
+                            {"connectionSpec": shape("id version", {"id": {"enum": sources}, **version}), "auth": auth},
                         ),
                     ]
                 },
                 {
                     "allOf": [
                         said,
-                        shape("connectionSpec", {"connectionSpec": shape("id", {"id": {"const": SINK}, **version})}),
+                        shape(
+                            "connectionSpec",
+                            {"connectionSpec": shape("id version", {"id": {"const": SINK}, **version})},
+                        ),
                     ],
                     "not": {"required": ["auth"]},
                 },
             ]
         }
     if kind == "flows":
-        spec = shape("id", {"id": {"enum": sorted(catalogue.flow_specs)}, **version})
+        spec = shape("id version", {"id": {"enum": sorted(catalogue.flow_specs)}, **version})
         return {"allOf": [ref("FlowBody"), shape("flowSpec", {"flowSpec": spec})]}
     ids = sources if kind == "sourceConnections" else [*sources, SINK]
-    spec = shape("id", {"id": {"enum": ids}, **version})
+    spec = shape("id version", {"id": {"enum": ids}, **version})
     name = "SourceConnectionBody" if kind == "sourceConnections" else "TargetConnectionBody"
     return {"allOf": [ref(name), shape("connectionSpec", {"connectionSpec": spec})]}
 

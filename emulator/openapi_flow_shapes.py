@@ -107,7 +107,7 @@ SHAPES: Final[dict[str, Json]] = {
                 "startTime": NUMBER,
                 "frequency": {"enum": [one for one in FREQUENCIES if one != "once"]},
                 "interval": NUMBER,
-                "backfill": {},
+                "backfill": {"enum": [True, False, "true", "false"]},
             },
         ),
     ),

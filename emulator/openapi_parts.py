@@ -124,6 +124,7 @@ GATEWAY: Final = ref("GatewayFault")
 GATEWAY_SAYS: Final = {
     401: "The token is not valid, or has expired.",
     403: "The key or the token is missing, the key is not known, or the organisation is not allowed.",
+    413: "The body is too long.",
     414: "Path and query are too long.",
     429: "Too many calls (only with a rate limit set).",
     504: "The gateway waited long enough; the call took effect nevertheless (only with `gateway_timeout_ms`).",

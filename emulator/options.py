@@ -33,6 +33,7 @@ class Options:
     inactive_sandboxes: tuple[str, ...] = ()  # §1.4: exist, but are not active yet; calls to them are refused
     sandbox_admin: bool = True  # §1.4: the caller may read a single sandbox
     url_maximum: int = 2000  # §1.3: characters of path and query; the batch API documents this number
+    body_maximum: int = 10 * 2**20  # bytes of a body; not documented
     error_chains: bool = False  # U7: Catalog, Conversion and sandbox management say no in the newer shape
     gateway_timeout_ms: int = 0  # U18: an answer that takes longer is a 504 then; the call took effect; 0: never
     integer_error_codes: bool = False  # §1.3: the gateway's error_code is a number, as in one OpenAPI file
@@ -71,6 +72,7 @@ class Options:
     documented_filters_only: bool = False  # U9: Flow Service lists are filtered by the fields that documents show only
     connection_test_refused: bool = False  # U10: a failing test is a 400 of the provider, not `{"result": false}`
     connection_create_tested: bool = False  # U10: creating a base connection tests its credentials too
+    lax_references: bool = False  # §4.5: connections may name a base of another kind, or a schema that is not there
     lax_target_dataset: bool = False  # U11: a target connection may name a data set that is not there (yet)
     flow_options_name: str = "options"  # U12: how the wrapper of a flow's options is called; another is refused
     run_window_unit: str = "auto"  # U13: what run windows are counted in: "s", "ms", or by their size

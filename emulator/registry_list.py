@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from flowledger.emulator import registry_problem as problem
 from flowledger.emulator.conditions import parse_condition, sort_by, sort_key
+from flowledger.emulator.loopback import is_loopback
 from flowledger.emulator.registry_problem import refuse_registry
 from flowledger.emulator.wire import Request, Response, json_response
 from flowledger.emulator.world import Call
@@ -116,9 +116,4 @@ def _origin(request: Request) -> str:
     host = request.headers.get("host", "")
     if not host:
         return "https://platform.adobe.io"
-    name = host.rsplit(":", 1)[0].strip("[]")
-    try:
-        local = ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        local = name == "localhost"
-    return f"{'http' if local else 'https'}://{host}"
+    return f"{'http' if is_loopback(host) else 'https'}://{host}"

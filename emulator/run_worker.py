@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,13 @@ class Worker:
                 self._round = asyncio.create_task(self._run_due())
 
     async def _run_due(self) -> None:
+        try:
+            await self._run_all_due()
+        except sqlite3.Error:  # nothing of it was kept: it is executed again
+            self._execution.recover()
+            raise
+
+    async def _run_all_due(self) -> None:
         emulator, execution = self._emulator, self._execution
         while (work := execution.begin_next(emulator.now_ms())) is not None:
             began = asyncio.get_running_loop().time()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import sqlite3
 from collections.abc import Callable
 from urllib.parse import parse_qsl, urlsplit
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from flowledger.emulator.core import Emulator
+from flowledger.emulator.loopback import is_loopback
 from flowledger.emulator.run_worker import Worker
 from flowledger.emulator.wire import Delivery, Request, Response
 
@@ -40,7 +41,7 @@ async def serve(emulator: Emulator, *, port: int = 0, host: str = "127.0.0.1") -
     Raises ValueError for a host that is not loopback: the emulator knows no TLS and its secret is public.
     OSError when the port is taken.
     """
-    if not _is_loopback(host):
+    if not is_loopback(f"[{host}]" if ":" in host else host):
         raise ValueError(f"the emulator serves on loopback only, not on {host}")
     worker = None if emulator.plane is None else Worker(emulator)
     server = web.Server(_handler(emulator, worker), max_line_size=LONGEST_LINE, max_field_size=LONGEST_LINE)
@@ -78,24 +79,18 @@ async def run_server(
         emulator.close()
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _handler(
     emulator: Emulator, worker: Worker | None
 ) -> Callable[[web.BaseRequest], asyncio.Future[web.StreamResponse]]:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        body = await request.content.read()
-        if worker is not None:
-            await worker.catch_up()
+        call = _as_seen_by_core(request, await _body(request.content, emulator.options.body_maximum))
+        try:
+            if worker is not None:
+                await worker.catch_up()
+        except sqlite3.Error as problem:
+            return await _delivered(request, emulator.not_kept(call, problem))
         # No await between here and the answer: a client that goes away cannot stop the call half-way.
-        response = emulator.handle(_as_seen_by_core(request, body))
+        response = emulator.handle(call)
         if worker is not None and request.path == ADVANCE:
             await worker.catch_up(patience=ADVANCE_PATIENCE_S)
         if response.delay > 0:
@@ -103,6 +98,14 @@ def _handler(
         return await _delivered(request, response)
 
     return handle  # type: ignore[return-value] # aiohttp's type asks for an awaitable, which a coroutine is
+
+
+async def _body(content: StreamReader, most: int) -> bytes:
+    """The body, read no further than tells that it is too long: that is the gateway's to say."""
+    body = bytearray()
+    while len(body) <= most and (part := await content.read(most + 1 - len(body))):
+        body += part
+    return bytes(body)
 
 
 def _as_seen_by_core(request: web.BaseRequest, body: bytes) -> Request:
@@ -116,9 +119,14 @@ def _as_seen_by_core(request: web.BaseRequest, body: bytes) -> Request:
         method=request.method,
         raw_path=path,
         query=tuple(parse_qsl(query, keep_blank_values=True)) if query else (),
-        headers={name.lower(): value for name, value in request.headers.items()},
+        headers={name.lower(): _text(value) for name, value in request.headers.items()},
         body=body,
     )
+
+
+def _text(value: str) -> str:
+    """A header whose bytes are no UTF-8 as text that can be answered and logged."""
+    return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 async def _delivered(request: web.BaseRequest, response: Response) -> web.StreamResponse:

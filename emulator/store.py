@@ -58,6 +58,7 @@ class Store:
         self._place = 0
         self._changed_notes: set[str] = set()
         self._in_transaction = False
+        self.when_undone: Callable[[], None] = lambda: None  # told after a transaction came to nothing
         self._db: sqlite3.Connection | None = None
         if path is not None:
             self._db = _opened(path)
@@ -127,14 +128,16 @@ class Store:
 
     def write_note(self, name: str, value: Any) -> None:
         """Keep a JSON value under a name."""
-        self._notes[name] = value
-        self._changed_notes.add(name)
-        if not self._in_transaction:
-            self._write_notes()
+        with self.transaction():
+            self._notes[name] = value
+            self._changed_notes.add(name)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything written inside is on disk together, or not at all. Costs nothing when nothing is written."""
+        """Everything written inside is on disk together, or not at all. Costs nothing when nothing is written.
+
+        When it fails (the disk is full, say), memory is again what the disk has: nothing is shown that a restart loses.
+        """
         if self._in_transaction:
             yield
             return
@@ -142,14 +145,14 @@ class Store:
         try:
             yield
             self._write_notes()
-        except BaseException:
             if self._db is not None and self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+                self._db.execute("COMMIT")
+        except BaseException:
+            if self._db is not None:
+                self._undo(self._db)
             raise
         finally:
             self._in_transaction = False
-        if self._db is not None and self._db.in_transaction:
-            self._db.execute("COMMIT")
 
     def clear(self) -> None:
         """Forget everything, on disk too."""
@@ -189,15 +192,26 @@ class Store:
             self._db.execute("BEGIN")
         self._db.execute(statement, values)
 
+    def _undo(self, db: sqlite3.Connection) -> None:
+        if db.in_transaction:  # SQLite has rolled back by itself after some failures
+            db.execute("ROLLBACK")
+        self._load(db)
+        self._changed_notes.clear()
+        self.when_undone()
+
     def _load(self, db: sqlite3.Connection) -> None:
+        objects: dict[tuple[str, str], dict[str, Kept]] = {}
+        gone: dict[tuple[str, str], list[Kept]] = {}
+        last = 0
         rows = db.execute("SELECT kind, sandbox, id, place, made_ms, gone_ms, body FROM objects ORDER BY place")
         for kind, sandbox, key, place, made_ms, gone_ms, body in rows:
             kept = Kept(id=key, place=place, made_ms=made_ms, gone_ms=gone_ms, body=orjson.loads(body))
             if gone_ms is None:
-                self._kept.setdefault((kind, sandbox), {})[key] = kept
+                objects.setdefault((kind, sandbox), {})[key] = kept
             else:
-                self._gone.setdefault((kind, sandbox), []).append(kept)
-            self._place = max(self._place, place)
+                gone.setdefault((kind, sandbox), []).append(kept)
+            last = max(last, place)
+        self._kept, self._gone, self._place = objects, gone, last
         self._notes = {name: orjson.loads(body) for name, body in db.execute("SELECT name, body FROM notes")}
 
 

@@ -6,6 +6,7 @@ store, `work_on` does not. `run_due` does all three, here and now.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -88,9 +89,13 @@ class Execution:
     def run_due(self, until_ms: int) -> int:
         """Execute, in order, everything that is due by then. Returns how many runs that were."""
         count = 0
-        while (work := self.begin_next(until_ms)) is not None:
-            self.settle(work, self.work_on(work))
-            count += 1
+        try:
+            while (work := self.begin_next(until_ms)) is not None:
+                self.settle(work, self.work_on(work))
+                count += 1
+        except sqlite3.Error:  # nothing of it was kept: it is executed again
+            self.recover()
+            raise
         return count
 
     def begin_next(self, until_ms: int) -> Work | None:

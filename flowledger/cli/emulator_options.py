@@ -6,7 +6,7 @@ from typing import Final
 
 DEFAULTS: Final = """\
   absent_delete_404=false, allow_equal_descriptors=false (U22),
-  bare_flow_spec=false, bare_not_routed=false (U28),
+  bare_flow_spec=false, bare_not_routed=false (U28), body_maximum=10485760,
   class_usage_array=false, client_id=local-client,
   columns_without_xdm=false, connection_create_tested=false (U10),
   connection_ready_ms=0, connection_test_bare=false,
@@ -21,9 +21,10 @@ DEFAULTS: Final = """\
   integer_error_codes=false, interval_of_prose=false,
   invalid_client_401=false (U1), keep_tutorial_names=true (U16),
   lax_connection_delete=false (U24), lax_delete=false (U6),
-  lax_sandbox=false (U4), lax_target_dataset=false (U11),
-  mapping_set_delete=true (U15), mapping_versions_kept=true (U14),
-  newest_first=false, numeric_strings=true (U26), old_error_bodies=false,
+  lax_references=false, lax_sandbox=false (U4),
+  lax_target_dataset=false (U11), mapping_set_delete=true (U15),
+  mapping_versions_kept=true (U14), newest_first=false,
+  numeric_strings=true (U26), old_error_bodies=false,
   page_maximum=100 (U8), page_size=20 (U8), racy_titles=false,
   rate_limit_burst=0 (U20), rate_limit_per_s=0 (U20),
   rate_limit_retry_after=true (U20), references_of_prose=false,

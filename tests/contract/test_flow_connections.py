@@ -110,6 +110,12 @@ def without(body: dict[str, Any], *path: str) -> dict[str, Any]:
     return {**body, path[0]: without(body[path[0]], *path[1:])}
 
 
+def with_param(body: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """The body of a base connection with another value for one parameter."""
+    auth = body["auth"]
+    return {**body, "auth": {**auth, "params": {**auth["params"], name: value}}}
+
+
 def test_a_base_connection_needs_what_its_spec_asks_for(prod: Caller, a_pass: Any) -> None:
     good, sink = a_pass.paypal_body(), a_pass.sink_body()
     wrong: list[tuple[Any, int, str]] = [
@@ -121,11 +127,15 @@ def test_a_base_connection_needs_what_its_spec_asks_for(prod: Caller, a_pass: An
         ({**good, "connectionSpec": {"id": "nobody's", "version": "1.0"}}, 400, "FLOW-1413-400"),
         ({**good, "connectionSpec": {"id": PAYPAL, "version": "7.0"}}, 400, "FLOW-1413-400"),
         ({**good, "connectionSpec": None}, 400, "FLOW-1413-400"),
+        ({**good, "connectionSpec": {"id": PAYPAL}}, 400, "CONNECTOR-1304-400"),
+        ({**good, "connectionSpec": {"id": PAYPAL, "version": 1.0}}, 400, "FLOW-1413-400"),
         (without(good, "name"), 400, "CONNECTOR-1304-400"),
         ({**good, "name": 7}, 400, "CONNECTOR-1000-400"),
         (without(good, "auth"), 400, "CONNECTOR-1304-400"),
         (without(good, "auth", "params"), 400, "CONNECTOR-1304-400"),
         (without(good, "auth", "params", "clientSecret"), 400, "CONNECTOR-1304-400"),
+        (with_param(good, "clientSecret", {"ref": "env"}), 400, "CONNECTOR-1000-400"),
+        (with_param(good, "host", ["a", "b"]), 400, "CONNECTOR-1000-400"),
         ({**good, "auth": {**good["auth"], "specName": "Basic Authentication"}}, 400, "FLOW-1415-400"),
         ({**sink, "auth": good["auth"]}, 400, "FLOW-1415-400"),
     ]

@@ -110,6 +110,26 @@ def test_creating_a_connection_tests_its_credentials_or_not(
     assert caller.send("POST", f"{FLOW}/connections", a_pass.sink_body()).status == 201
 
 
+def test_what_a_connection_refers_to_fits_it_or_nobody_looks(clock: Any, pass_of: PassOf) -> None:
+    """§4.5, §4.6: which base and which schema belong to a connection is plain; that they are looked at is not said."""
+    for caller, lax in zip(both(clock, lax_references=True), (False, True), strict=True):
+        ready = pass_of(caller).upto_flow()
+        other = ready.make_schema("Another schema")
+        sink = ready.make(f"{FLOW}/connections", ready.sink_body())["id"]
+        source, target = ready.source_body(), ready.target_body()
+        named = {"id": "https://ns.adobe.com/localtenant/schemas/absent", "version": "1.0"}
+        wrong: list[tuple[str, dict[str, Any], str]] = [
+            ("sourceConnections", {**source, "baseConnectionId": sink}, "FLOW-1413-400"),
+            ("sourceConnections", {**source, "data": {"format": "parquet_xdm", "schema": named}}, "CONNECTOR-1000-400"),
+            ("targetConnections", {**target, "data": {"schema": named}}, "CONNECTOR-1000-400"),
+            ("targetConnections", {**target, "data": {"schema": {"id": other}}}, "CONNECTOR-1000-400"),
+            ("targetConnections", {**target, "data": {"schema": other}}, "CONNECTOR-1000-400"),
+        ]
+        for collection, body, code in wrong:
+            reply = caller.send("POST", f"{FLOW}/{collection}", body)
+            assert (reply.status, reply.code) == ((201, "") if lax else (400, code)), body
+
+
 def test_a_dataset_must_be_there_for_the_target_connection_or_for_the_flow(clock: Any, pass_of: PassOf) -> None:
     """U11."""
     for caller, status in zip(both(clock, lax_target_dataset=True), (400, 201), strict=True):

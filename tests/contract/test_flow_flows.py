@@ -13,6 +13,8 @@ from flowledger.emulator.options import Options
 
 PATH = f"{FLOW}/flows"
 PAYPAL = "221c7626-58f6-4eec-8ee2-042b0226f03b"
+CRM_TO_AEP = "14518937-270c-4525-bdec-c2ba7cce3860"
+FILES_TO_AEP = "9753525b-82c7-4dce-8a9b-5ccfce2b9876"
 Change = Callable[[dict[str, Any], Any], None]
 
 
@@ -96,9 +98,11 @@ def with_the_tutorials_destination(flow: dict[str, Any], ready: Any) -> None:
 
 REFUSED: list[tuple[str, Change, str]] = [
     ("state set", put("state", "enabled"), "FLOW-1410-400"),
+    ("version a number", put("flowSpec", {"id": CRM_TO_AEP, "version": 1.0}), "FLOW-1413-400"),
     ("no flow spec", drop("flowSpec"), "FLOW-1413-400"),
     ("unknown flow spec", put("flowSpec", {"id": "00000000-82c7-4dce-8a9b-5ccfce2b9876"}), "FLOW-1413-400"),
-    ("flow spec of files", put("flowSpec", {"id": "9753525b-82c7-4dce-8a9b-5ccfce2b9876"}), "FLOW-1413-400"),
+    ("flow spec without version", put("flowSpec", {"id": CRM_TO_AEP}), "CONNECTOR-1304-400"),
+    ("flow spec of files", put("flowSpec", {"id": FILES_TO_AEP, "version": "1.0"}), "FLOW-1413-400"),
     ("no sources", drop("sourceConnectionIds"), "CONNECTOR-1338-400"),
     ("empty sources", put("sourceConnectionIds", []), "CONNECTOR-1338-400"),
     ("null source", put("sourceConnectionIds", [None]), "CONNECTOR-1320-400"),
@@ -131,6 +135,8 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("interval too small", schedule(interval=14), "CONNECTOR-1362-400"),
     ("interval a fraction", schedule(interval=15.5), "CONNECTOR-1362-400"),
     ("interval 0 hours", schedule(frequency="hour", interval=0), "CONNECTOR-1362-400"),
+    ("backfill a number", schedule(backfill=1), "CONNECTOR-1000-400"),
+    ("backfill a word", schedule(backfill="maybe"), "CONNECTOR-1000-400"),
     ("interval with once", both(schedule(frequency="once"), without_copy), "CONNECTOR-1361-400"),
     (
         "backfill with once",

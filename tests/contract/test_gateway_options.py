@@ -132,6 +132,15 @@ def test_how_long_a_url_may_be_is_an_option() -> None:
     assert caller.send("GET", f"{CATALOG}/dataSets", query=[("name", "x")]).status == 200
 
 
+def test_how_long_a_body_may_be_is_an_option() -> None:
+    caller = with_options(body_maximum=1000)
+    body = {"name": "x"}
+
+    reply = caller.send("POST", f"{CATALOG}/dataSets", b"[" * 1001)
+    assert (reply.status, reply.code) == (413, "413000")
+    assert caller.send("POST", f"{CATALOG}/dataSets", body).status == 400
+
+
 @pytest.mark.parametrize("path", [f"{CATALOG}/dataSets/absent", f"{CONVERSION}/mappingSets/absent"])
 def test_services_without_documented_errors_may_answer_in_the_newer_shape(prod: Caller, path: str) -> None:
     """U7."""

@@ -39,8 +39,17 @@ def test_what_a_call_says_is_shown_as_text() -> None:
         {"origin": "null", "host": "127.0.0.1:8480"},
         {"origin": "http://127.0.0.1:9999", "host": "127.0.0.1:8480"},
         {"host": "evil.example:8480"},
+        {"origin": "http://127.evil.example:8480", "host": "127.evil.example:8480"},
+        {"host": "localhost.evil.example"},
     ],
-    ids=["another site", "a sandboxed page", "another port", "a name that was bound to this address"],
+    ids=[
+        "another site",
+        "a sandboxed page",
+        "another port",
+        "a name that was bound to this address",
+        "such a name that looks like an address",
+        "such a name that looks like localhost",
+    ],
 )
 @pytest.mark.parametrize(("method", "what"), [("POST", "reset"), ("GET", "requests"), ("GET", "")])
 def test_a_page_of_somebody_else_gets_nothing(headers: dict[str, str], method: str, what: str) -> None:

@@ -186,6 +186,31 @@ async def test_a_body_of_some_megabytes_is_read_whole(served: Server, a_pass: An
             assert answer.status == 201
 
 
+async def test_a_body_that_is_too_long_is_the_gateways_to_refuse_and_is_not_read_whole(
+    served: Server, emulator: Emulator
+) -> None:
+    emulator.options.body_maximum = 1000
+    async with aiohttp.ClientSession() as session:
+        headers = {**await headers_from(session, served.url), "Content-Type": "application/json"}
+        async with session.post(served.url + PATH, data=io.BytesIO(b" " * 100_000), headers=headers) as answer:
+            assert answer.status == 413
+            assert (await answer.json())["error_code"] == "413000"
+    assert emulator.count("connections") == 0
+
+
+async def test_bytes_that_are_no_text_spoil_neither_the_answer_nor_the_log(served: Server) -> None:
+    """A header may hold any byte above 0x7f; the log of calls is JSON and shows it as what cannot be read."""
+    host, port = served.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    headers = b"Host: \xff\r\nx-request-id: \xff\xfe\r\nx-sandbox-name: \xff\r\nConnection: close\r\n\r\n"
+    writer.write(b"GET " + PATH.encode() + b" HTTP/1.1\r\n" + headers)
+    assert (await reader.readline()).split()[1] == b"403"  # no key
+    writer.close()
+    async with aiohttp.ClientSession() as session, session.get(f"{served.url}/_emulator/requests") as answer:
+        (call,) = (await answer.json())["requests"]
+    assert (call["request_id"], call["sandbox"]) == ("\ufffd\ufffd", "\ufffd")
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.com", ""])
 async def test_only_loopback_is_served(emulator: Emulator, host: str) -> None:
     with pytest.raises(ValueError, match="loopback only"):
