@@ -40,6 +40,7 @@ JSON_LINES = 100_000  # that are decoded; the rest of a larger journal is taken 
 
 def event(n: int) -> dict[str, Any]:
     """An event of about the size of an outcome: 700 bytes."""
+    request_id = f"req-{n:08x}{'4f' * 12}"
     return {
         "kind": "outcome_recorded/1",
         "at": 1_600_000_000.5 + n,
@@ -50,14 +51,14 @@ def event(n: int) -> dict[str, Any]:
         "answer": {
             "reach": "answered",
             "status": 201,
-            "headers": {"content-type": "application/json", "x-request-id": f"req-{n:032d}", "etag": '"0500abcd"'},
+            "headers": {"content-type": "application/json", "x-request-id": request_id, "etag": '"0500abcd"'},
             "body": {"id": f"{n:08d}-1111-4222-8333-444455556666", "etag": '"0500abcd-0000-0200-0000-5e7bb8210000"'},
             "duration_ms": 187.25,
         },
         "outputs": {"id": f"{n:08d}-1111-4222-8333-444455556666", "note": "x" * 120},
         "code": "",
         "text": "",
-        "request_id": f"req-{n:032d}",
+        "request_id": request_id,
     }
 
 

@@ -33,6 +33,8 @@ _HEAD: Final = re.compile(
     rb'"t":("(?:[^"\\]|\\.)*+")(?:,"run":("(?:[^"\\]|\\.)*+"))?,"doc":(?=\{)'
 )
 _LONG_NUMBER: Final = re.compile(rb"[:,\[]-?[0-9]{19}")
+_LONG: Final = b"0" * 19
+_AS_ZEROS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 START: Final = b'{"crc":"'
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS
 
@@ -63,8 +65,8 @@ def encode_doc(doc: Mapping[str, Json]) -> bytes:
         reason = str(error.__cause__ or error)
         raise UsageError(f"this document cannot be journaled: {reason}") from error
     # orjson writes NaN and infinities as null, and takes integers up to 2**64, which have 19 digits at least; only then
-    # need every number be looked at.
-    if b"null" in encoded or _LONG_NUMBER.search(encoded) is not None:
+    # need every number be looked at. Looking for the digits as zeros first takes a quarter of the pattern's time.
+    if b"null" in encoded or (_LONG in encoded.translate(_AS_ZEROS) and _LONG_NUMBER.search(encoded) is not None):
         _check_numbers(doc)
     return encoded
 

@@ -33,7 +33,7 @@ class Entry:
     def __init__(self, writer: Writer, items: Sequence[Item], future: asyncio.Future[int] | None) -> None:
         self.writer = writer  # keeps the writer alive until the entry is settled, even if nobody waits any more
         self.items = items
-        self.size = sum(len(body) for _, _, body in items)
+        self.size = sum([len(body) for _, _, body in items])
         self.future = future
         self.first = -1
         self.error: FlowledgerError | None = None
