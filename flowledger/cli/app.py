@@ -22,6 +22,7 @@ from flowledger.cli import (
     specs,
     watch,
 )
+from flowledger.cli.calls import Verbs
 from flowledger.cli.command import guarded
 
 EPILOG = """\b
@@ -65,6 +66,7 @@ def _context() -> dict[str, object]:
 
 app = typer.Typer(
     name="flowledger",
+    cls=Verbs,
     help="Provision an Adobe Experience Platform dataflow from one spec file.\n\n"
     "Every intent and every answer goes to a journal first: a run that was killed anywhere carries on "
     "and ends with exactly one of everything.",

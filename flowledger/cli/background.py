@@ -45,10 +45,14 @@ def start_apart(arguments: Sequence[str], *, state: Path, quiet: bool) -> int:
     """Start the emulator as a process of its own and return once it answers; it outlives this one and its terminal."""
     import orjson
 
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    from flowledger.cli.files import writing_into
+
     log = state / LOG
     line = [sys.executable, "-m", "flowledger", "emulator", "start", "--state", str(state), *arguments]
-    with log.open("ab") as stderr:
+    with writing_into(state):
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stderr = log.open("ab")
+    with stderr:
         process = subprocess.Popen(  # noqa: S603 - ourselves, with the options that we were given
             line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
         )

@@ -69,7 +69,7 @@ def command_to_type() -> str:
 def demo_spec(folder: Path) -> Path:
     """The example of the checkout that this program runs from; without one, the spec to begin with, in `folder`."""
     import flowledger
-    from flowledger.cli.files import write_text
+    from flowledger.cli.files import write_text, writing_into
     from flowledger.engine.starter import starter
 
     example = Path(flowledger.__file__).resolve().parent.parent / "examples" / "paypal-products.yaml"
@@ -77,10 +77,11 @@ def demo_spec(folder: Path) -> Path:
         return example
     files = starter("paypal", folder, emulator=True)
     paths = [folder / name for name in files]
-    for path, (text, mode) in zip(paths, files.values(), strict=True):
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, text, mode=mode, force=False)
+    with writing_into(folder):
+        for path, (text, mode) in zip(paths, files.values(), strict=True):
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_text(path, text, mode=mode, force=False)
     return paths[0]
 
 

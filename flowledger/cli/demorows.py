@@ -28,13 +28,15 @@ def demo_tables(spec: Spec, folder: Path) -> Path | None:
     """A folder with the spec's table, made up, for the emulator to serve; None without the extra `data`."""
     if find_spec("pyarrow") is None:
         return None
+    from flowledger.cli.files import writing_into
     from flowledger.emulator.data.generate import generate
 
     tables = folder / "tables"
     table = tables / f"{spec.source.table}.csv"
     if not table.exists():
-        tables.mkdir(parents=True, exist_ok=True)
-        generate(spec.source.table, table, rows=ROWS)
+        with writing_into(tables):
+            tables.mkdir(parents=True, exist_ok=True)
+            generate(spec.source.table, table, rows=ROWS)
     return tables
 
 

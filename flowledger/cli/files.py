@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from flowledger.errors import UsageError
@@ -21,15 +22,22 @@ def write_new(folder: Path, files: Mapping[str, tuple[str | Iterable[str], int]]
             f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already; nothing was written",
             hint="give another folder, or --force to overwrite",
         )
-    try:
+    with writing_into(folder):
         for path, (text, mode) in paths.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, text, mode=mode, force=force)
+    return list(paths)
+
+
+@contextmanager
+def writing_into(folder: Path) -> Iterator[None]:
+    """Inside, a folder that cannot be written is the caller's to change: raises UsageError instead of OSError."""
+    try:
+        yield
     except OSError as error:
         raise UsageError(
-            f"{error.filename or folder} cannot be written: {error.strerror}", hint="give another folder"
+            f"{error.filename or folder} cannot be written: {error.strerror or error}", hint="give another folder"
         ) from error
-    return list(paths)
 
 
 def write_text(path: Path, text: str | Iterable[str], *, mode: int, force: bool) -> None:

@@ -38,7 +38,7 @@ SpecArgument = Annotated[
 ]
 SpecsArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="SPEC...", help="Specs: YAML or TOML files, or folders of them."),
+    typer.Argument(metavar="SPEC", help="Specs: YAML or TOML files, or folders of them."),
 ]
 LocalOption = Annotated[
     bool,

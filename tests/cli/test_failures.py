@@ -257,3 +257,51 @@ def test_a_settle_window_that_is_too_short_for_adobe_is_warned_of_before_anythin
     assert "made twice" in ran.err
     assert "warning" in program("plan", "spec.yaml", "--offline").err
     assert "warning" not in program("plan", "spec.yaml", "--offline", "--local").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (("status", "--json"), "Missing argument 'RUN'", "flowledger status -h"),
+        (("resume", "--json", "--parallel", "0"), "Invalid value for '--parallel'", "flowledger resume -h"),
+        (("journal", "verify", "--nope", "--json"), "No such option: --nope", "flowledger journal verify -h"),
+        (("nope", "--json"), "No such command 'nope'", "flowledger -h"),
+        (("apply", "", "--json"), "an argument is empty", "flowledger -h"),
+    ],
+)
+def test_a_call_that_is_wrong_has_its_document_too(
+    program: Any, arguments: tuple[str, ...], message: str, hint: str
+) -> None:
+    ran = program(*arguments)
+    assert ran.code == 2
+    assert (ran.json["schema_version"], ran.json["error"]["error"], ran.json["error"]["exit_code"]) == (
+        1, "UsageError", 2,
+    )  # fmt: skip
+    assert message in ran.json["error"]["message"]
+    assert ran.json["error"]["hint"] == hint
+    assert message in ran.err
+
+
+def test_a_call_that_is_wrong_prints_nothing_for_programs_that_asked_for_no_document(program: Any) -> None:
+    ran = program("status")
+    assert (ran.code, ran.out) == (2, "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("apply", ""), ("apply", "spec.yaml", ""), ("plan", ""), ("status", "orders", "--journal", "")]
+)
+def test_an_empty_argument_is_not_taken_for_the_current_folder(connected: Any, arguments: tuple[str, ...]) -> None:
+    connected.spec()
+    ran = connected(*arguments)
+    assert ran.code == 2
+    assert "an argument is empty: is a variable not set?" in ran.err
+    assert not connected.journal.exists()
+
+
+@pytest.mark.parametrize("arguments", [("demo",), ("emulator", "start", "-d", "--port", "0")], ids=["demo", "emulator"])
+def test_a_folder_that_cannot_be_made_is_no_fault_of_the_programs(program: Any, arguments: tuple[str, ...]) -> None:
+    (program.folder / ".flowledger").write_text("a file")
+    ran = program(*arguments)
+    assert ran.code == 2
+    assert "cannot be written: " in ran.err
+    assert "next: give another folder" in ran.err
