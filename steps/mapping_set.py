@@ -79,11 +79,8 @@ class CreateMappingSet(Step):
 
     def _pairs(self, ctx: Context) -> list[tuple[str, str]]:
         """Source column and destination path; own fields get the tenant's prefix."""
-        own, namespace = ctx.spec.target.fields, ctx.outputs_of(ReadTenant)["namespace"]
-        return [
-            (mapping.source, f"{namespace}.{mapping.to}" if mapping.to in own else mapping.to)
-            for mapping in ctx.spec.mappings
-        ]
+        target, tenant = ctx.spec.target, ctx.outputs_of(ReadTenant)["id"]
+        return [(mapping.source, target.path_of(mapping.to, tenant)) for mapping in ctx.spec.mappings]
 
     def read(self, answer: Answer) -> Outputs:
         needed_text(answer, "id")

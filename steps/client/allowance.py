@@ -16,7 +16,6 @@ EPISODES: Final = 4  # 429s that a fit goes back to
 STEPS: Final = 16  # rates that are tried first
 FINER: Final = 6  # and between those on either side of the best
 SLACK: Final = 0.6  # calls of misfit by which two explanations are as good as each other
-
 LOOSE: Final = 0.1  # and in parts
 
 Entry = tuple[float, int, bool]  # when, how many calls, whether they were let through

@@ -19,7 +19,6 @@ MAX_PAGES: Final = 1000  # a list longer than this is taken for an endless one
 CATALOG_PAGE: Final = 100  # the largest that Catalog allows (§3.2)
 MAPPING_PAGE: Final = 100
 FULL: Final = "application/vnd.adobe.xed+json"  # whole resources in lists, with descriptions (§2.1)
-IDS: Final = "application/vnd.adobe.xed-id+json"
 
 
 class Ask(Protocol):
@@ -28,7 +27,7 @@ class Ask(Protocol):
     async def __call__(self, request: Request, *, allow: tuple[int, ...] = ()) -> Answer: ...
 
 
-async def list_registry(ask: Ask, path: str, *, accept: str = FULL, query: Query = ()) -> list[Json]:
+async def list_registry(ask: Ask, path: str, *, query: Query = ()) -> list[Json]:
     """Every resource of a Schema Registry list (§2.2), like `registry("/tenant/schemas")`.
 
     `query` holds filters; sorting by title and paging are added, because `start` is "strictly beyond" the last sort
@@ -40,7 +39,7 @@ async def list_registry(ask: Ask, path: str, *, accept: str = FULL, query: Query
     starts: set[str] = set()
     for _ in range(MAX_PAGES):
         asked = own if start is None else (*own, ("start", start))
-        page = await _page(ask, path, asked, headers={"Accept": accept})
+        page = await _page(ask, path, asked, headers={"Accept": FULL})
         results, about = page.get("results"), page.get("_page")
         if not isinstance(results, list) or not isinstance(about, Mapping):
             raise _unreadable(path, "no results or no _page in it")
