@@ -4,8 +4,8 @@
     python benchmarks/journal.py --whole [--dir DIR] [--events N]
 
 The second form measures what reads a journal: resume of one run and its status (open, recover, read its events) in a
-journal of N events (a million), and verify against `json.loads` of every line of the same bytes, at a hundred thousand
-and at N. Such a journal is filled with the real encoder and writer, without syncs.
+journal of N events (a million), and verify against `json.loads` of every line of the same bytes, at N, and at a hundred
+thousand if N is more. Such a journal is filled with the real encoder and writer, without syncs.
 
 All contenders are measured in turn, append by append and in changing order, so that the disk's moods meet them alike.
 Medians; the ratios are to the raw append of the same row. Stock TinyDB rewrites its file at each insert, so at 10⁴ and
@@ -235,7 +235,7 @@ def measure_whole(place: Path, most: int) -> None:
     print("median ms; the ratio is to json.loads of each line of the same bytes, measured in turn")
     names = f"{'resume':>8} {'status':>8} {'verify':>16} {'verify --deep':>14} {'json':>8}"
     print(f"{'events':>9} {'runs':>7} {'MB':>6} {names}")
-    sizes = [(100_000, 1000)] if most <= 100_000 else [(100_000, 1000), (most, 1000), (most, most // 40)]
+    sizes = [(most, 1000)] if most <= 100_000 else [(100_000, 1000), (most, 1000), (most, most // 40)]
     for number, (events, runs) in enumerate(sizes):
         (place / str(number)).mkdir()
         found = whole(place / str(number), events, runs)
