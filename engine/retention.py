@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from flowledger.engine.destroy import left_for_now
 from flowledger.engine.ledger import Ledger, RunState
 
 
@@ -26,10 +27,11 @@ def verdicts(
 ) -> list[Verdict]:
     """Judge every run, in the order given.
 
-    Only a destroyed run may go, and a provisioned one if `provisioned` asks for it: then `destroy`, `drift` and
-    `status` know nothing of it any more, and its objects stay on the platform. What is unfinished, failed or in doubt
-    stays always, because only the journal knows what was sent. `older_than`: seconds since a run's last event; `keep`:
-    so many of the runs that may go stay, those that changed last.
+    Only a destroyed run may go, and, if `provisioned` asks for it, a run that has something on the platform: one that
+    is provisioned, or has left what a later `destroy` would delete. `destroy`, `drift` and `status` know nothing of
+    it any more then, and its objects stay on the platform. What is unfinished, failed or in doubt stays always, because
+    only the journal knows what was sent. `older_than`: seconds since a run's last event; `keep`: so many of the runs
+    that may go stay, those that changed last.
     """
     judged = [(ledger, _stays(ledger, provisioned=provisioned)) for ledger in ledgers]
     may_go = sorted((ledger for ledger, why in judged if not why), key=lambda ledger: ledger.changed_at, reverse=True)
@@ -58,7 +60,9 @@ def verdicts(
 def _stays(ledger: Ledger, *, provisioned: bool) -> str:
     """Why a run stays whatever its age; empty if it may go."""
     if ledger.state is RunState.DESTROYED:
-        return ""
+        if provisioned or not left_for_now(ledger):
+            return ""
+        return f"left something that was in use: flowledger destroy {ledger.run} deletes it once it is not"
     if ledger.state is not RunState.PROVISIONED:
         return "unfinished: only the journal knows what was sent"
     return "" if provisioned else "provisioned: destroy and drift need it (--provisioned drops it all the same)"

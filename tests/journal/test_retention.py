@@ -18,6 +18,7 @@ class _Told:
     def __init__(self, run: str, state: RunState, changed_at: float) -> None:
         self.run, self.state, self.changed_at, self.nonce = run, state, changed_at, "n"
         self.left: list[dict[str, str]] = []
+        self.destroyed = state is RunState.DESTROYED
 
 
 def dropped(runs: list[tuple[str, RunState, float]], **asked: Any) -> list[str]:
@@ -30,6 +31,15 @@ def dropped(runs: list[tuple[str, RunState, float]], **asked: Any) -> list[str]:
 def test_only_finished_runs_go(state: RunState, provisioned: bool) -> None:
     goes = dropped([("a", state, 0.0)], provisioned=provisioned) == ["a"]
     assert goes == (state is RunState.DESTROYED or (provisioned and state is RunState.PROVISIONED))
+
+
+@pytest.mark.parametrize(("why", "goes"), [("used by flows/1", False), ("found, not made by this run", True)])
+def test_a_destroyed_run_stays_while_a_later_destroy_can_delete_what_it_left(why: str, goes: bool) -> None:
+    run = _Told("a", RunState.DESTROYED, 0.0)
+    run.left = [{"step": "create_base_connection", "id": "1", "why": why}]
+    asked = [cast(Ledger, run)]
+    assert [verdict.drop for verdict in verdicts(asked, now=DAY)] == [goes]
+    assert [verdict.drop for verdict in verdicts(asked, now=DAY, provisioned=True)] == [True]
 
 
 def test_the_youngest_stay_and_so_do_those_that_are_to_be_kept() -> None:
