@@ -159,7 +159,6 @@ class Share:
         """
         if self._surveyed:
             return
-        self._surveyed = True
         for name in journal.runs():
             ledger = ledger_of(name, journal.events(name))
             if ledger.spec is None:
@@ -168,6 +167,7 @@ class Share:
                 key = row.step.shared_as(ledger.spec)
                 if key is not None and row.step.name in ledger.steps:
                     self._seat(ledger, key).publish(ledger, ledger.steps[row.step.name])
+        self._surveyed = True  # only now: whoever comes after a read that failed must not take half of it for all
 
 
 _SHARES: WeakKeyDictionary[Journal, Share] = WeakKeyDictionary()

@@ -174,6 +174,8 @@ class Provisioning(Destroying):
         world = self.world
         if verb == "resume" and not any(run in world.nonces for run in world.group):
             verb = "apply"
+        if start and world.group[0] not in world.nonces:  # begun alone it would share nothing
+            start = None
         done = world.sit(verb, start=start, sitting=sitting, run=world.group[0] if start else "")
         for end in done.ends:
             seen(end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 
 import pytest
@@ -136,3 +137,18 @@ def test_a_pace_rings_for_nobody_once_the_run_that_waited_has_been_stopped(world
 
     stopped = world.sit(sitting=Sitting(call_actions={("create_adhoc_class", Moment.CONNECTED): stop}))
     assert isinstance(stopped.error, Interrupted)  # `sit` looks at what is left
+
+
+@pytest.mark.parametrize("call", [17, 30])
+def test_a_disk_that_fails_while_a_run_reads_what_others_share_does_not_let_the_next_one_make_it_again(
+    call: int,
+) -> None:
+    """What runs share was read from the journal once, also where half of it could not be read: the run that met the
+    failure ended, and the next one made a second base connection."""
+    world = World(together=3)
+    assert world.sit().done
+    world.begin_another_run()
+    world.disk.fail(call, errno.EIO)
+    assert sorted(world.sit().ends) == ["JournalError", "provisioned", "provisioned"]  # `sit` looks at what they share
+    assert world.sent["create_base_connection"] == 1
+    world.close()
