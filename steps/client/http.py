@@ -1,8 +1,9 @@
 """The platform over HTTP: aiohttp, made to send once, before its deadline, and to say how far a call got.
 
-Four things of aiohttp's insides are relied on, each with a test of its own: a session's `_retry_connection` keeps it
+Five things of aiohttp's insides are relied on, each with a test of its own: a session's `_retry_connection` keeps it
 from repeating a call on a new connection; `ClientRequest.send` is called once the connection stands; requests are
-written through the `transport` of the connection's protocol; and `ClientResponse.start` reads up to the headers.
+written through the `transport` of the connection's protocol, whose `should_close` says that there is something left to
+read; and `ClientResponse.start` reads up to the headers.
 """
 
 from __future__ import annotations
@@ -148,6 +149,8 @@ class _OnceRequest(ClientRequest):
         protocol: Any = conn.protocol
         if protocol is None or protocol.transport is None or protocol.transport.is_closing():
             raise aiohttp.ClientConnectionError("the connection closed before it was used")
+        if protocol.should_close:  # something came over it between two calls, and aiohttp would take it for our answer
+            raise aiohttp.ClientConnectionError("the server spoke before it was asked")
         call.take(protocol.transport)
         call.check_deadline()
         protocol.transport = _Gate(call, protocol, protocol.transport)

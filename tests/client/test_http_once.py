@@ -114,6 +114,35 @@ async def test_a_call_on_a_reused_connection_that_drops_is_not_repeated(net: Any
     assert len(requests) == 2
 
 
+@pytest.mark.parametrize(
+    "stale", [b"HTTP/1.1 408 Request Time-out\r\nContent-Length: 0\r\n\r\n", OK.replace(b"1}", b"7}")]
+)
+async def test_what_a_server_says_between_two_calls_is_not_taken_for_the_answer_to_the_second(
+    net: Any, stale: bytes
+) -> None:
+    """Balancers say 408 to a connection that is idle; another call's answer would be another object's id."""
+    between, said = asyncio.Event(), asyncio.Event()
+
+    async def handler(peer: Any) -> None:
+        await peer.request()
+        await peer.say(OK)
+        await between.wait()
+        await peer.say(stale)
+        said.set()
+        await peer.everything()
+
+    async with net.serving(handler) as server, net.client_of(server) as port:
+        assert (await port.send(GET)).ok
+        between.set()
+        await said.wait()
+        for _ in range(5):
+            await asyncio.sleep(0)  # what stands in our socket's buffer is read
+        answer = await port.send(POST)
+        assert server.connections == 1, "the connection is the same, or nothing was tried"
+    assert answer.reach is Reach.NOT_SENT
+    assert judge(answer) is Verdict.NOT_DONE
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_an_answer_and_carries_no_credentials_on(net: Any, status: int) -> None:
     async def thief(peer: Any) -> None:
