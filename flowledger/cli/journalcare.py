@@ -65,7 +65,7 @@ def prune(
         bool,
         typer.Option(
             "--provisioned",
-            help="Drop provisioned runs too. Then destroy, drift and status know nothing of them any more.",
+            help="Drop runs that have something on the platform too. Then destroy, drift and status know nothing of it.",
         ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; change nothing.")] = False,
@@ -76,9 +76,10 @@ def prune(
     """Drop the events of destroyed runs, and make the journal as small as what is left.
 
     What is unfinished, failed or in doubt stays always, and provisioned runs stay unless they are asked for: `destroy`
-    and `drift` find a run's objects by its events. Of each run that goes, its name, its nonce (by which its objects
-    can be told on the platform) and its state are kept. Events keep their numbers. The journal is written anew beside
-    the old one, which needs as much room again, and then replaces it at once; a kill leaves the one or the other.
+    and `drift` find a run's objects by its events. For the same reason a destroyed run stays that has left what was in
+    use. Of each run that goes, its name, its nonce (by which its objects can be told on the platform) and its state
+    are kept. Events keep their numbers. The journal is written anew beside the old one, which needs as much room
+    again, and then replaces it at once; a kill leaves the one or the other.
     """
     import time
 
