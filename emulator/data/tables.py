@@ -1,6 +1,7 @@
 """A folder of files as the tables of a source: `PayPal.Catalog_Products.csv` is the table PayPal.Catalog_Products.
 
-Files may grow while the emulator runs: append whole lines to a CSV or JSON Lines file; replace a Parquet file.
+Files may grow while the emulator runs: append whole lines to a CSV or JSON Lines file, each with its end.
+To change a file otherwise, rename a new one over it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from typing import Any, Final
 import pyarrow as pa
 
 from flowledger.emulator.data.kinds import Column
-from flowledger.emulator.data.readers import Broken, Rows, Shape, SourceUnreadable, read, shape_of, without_misfits
+from flowledger.emulator.data.readers import SUFFIXES, read, shape_of
+from flowledger.emulator.data.source_rows import Broken, Rows, Shape, SourceUnreadable, without_misfits
 from flowledger.emulator.data.windows import in_window
 
 __all__ = ["Batch", "Broken", "Column", "SourceFolder", "SourceUnreadable", "TableUnknown"]
 
-SUFFIXES: Final = (".csv", ".jsonl", ".parquet")
 BATCH_ROWS: Final = 65_536
 
 

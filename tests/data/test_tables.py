@@ -169,6 +169,68 @@ def test_what_is_appended_during_a_reading_is_for_the_next_one(folder: Path, sou
     assert [row["a"] for row in everything(sources, "t")[0]] == [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("cut", "rest"),
+    [(b"2,20", b"0\n3,300\n"), (b"2", b"0,200\n")],
+    ids=["which looks whole", "which lacks a column"],
+)
+def test_a_line_that_is_being_written_is_no_row(
+    folder: Path, sources: SourceFolder, monkeypatch: pytest.MonkeyPatch, cut: bytes, rest: bytes
+) -> None:
+    """Half a number is a number too: where the file has grown by the end of the reading, the last line was half."""
+    monkeypatch.setattr("flowledger.emulator.data.csv_tables.BLOCK", 2**12)
+    path = folder / "t.csv"
+    whole = "a,b\n" + "".join(f"{n},100\n" for n in range(1000))
+    path.write_bytes(whole.encode() + cut)
+    found = sources.batches("t", delta=None, start_ms=None, end_ms=None)
+    first = next(found)
+    with path.open("ab") as file:
+        file.write(rest)
+
+    rows, broken = parted([first, *found])
+
+    assert ([row["a"] for row in rows], [one.row for one in broken]) == (list(range(1000)), [1001])
+    assert len(everything(sources, "t")[0]) == 1000 + len((cut + rest).splitlines())
+
+
+def test_a_last_line_without_an_end_is_a_row_of_a_file_at_rest(folder: Path, sources: SourceFolder) -> None:
+    (folder / "t.csv").write_bytes(b"a,b\n1,100\n2,20")
+
+    assert everything(sources, "t") == ([{"a": 1, "b": 100}, {"a": 2, "b": 20}], [])
+
+
+def test_a_table_that_is_replaced_while_it_is_read_is_read_as_it_was(
+    folder: Path, sources: SourceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names, rows and the second reading for long rows are all of one file."""
+    monkeypatch.setattr("flowledger.emulator.data.csv_tables.BLOCK", 2**12)
+    path, new = folder / "t.csv", folder / "new"
+    path.write_text("a,b\n" + "".join(f"{n},old\n" for n in range(2000)) + f"2000,{'y' * 10_000}\n")
+    new.write_text("b,a\n" + "new,1\n" * 3000)
+    found = sources.batches("t", delta=None, start_ms=None, end_ms=None)
+    first = next(found)
+    new.replace(path)
+
+    rows, broken = parted([first, *found])
+
+    assert ([row["a"] for row in rows], broken) == (list(range(2001)), [])
+    assert everything(sources, "t")[0][0] == {"b": "new", "a": 1}
+
+
+def test_a_table_that_becomes_shorter_while_it_is_read_says_so(
+    folder: Path, sources: SourceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowledger.emulator.data.csv_tables.BLOCK", 2**12)
+    path = folder / "t.csv"
+    path.write_text("a,b\n" + "".join(f"{n},x\n" for n in range(5000)))
+    found = sources.batches("t", delta=None, start_ms=None, end_ms=None)
+    first = next(found)
+    path.write_text("a,b\n1,y\n")
+
+    with pytest.raises(SourceUnreadable, match="became shorter while it was read"):
+        parted([first, *found])
+
+
 def test_json_lines_nest_and_name_each_broken_line(folder: Path, sources: SourceFolder) -> None:
     (folder / "t.jsonl").write_text(
         '{"n": 1, "text": "12", "who": {"name": "Ann", "tags": ["a"]}, "at": "2024-05-01T10:00:00Z"}\n'
@@ -219,6 +281,13 @@ def test_a_csv_without_usable_names_is_refused(folder: Path, sources: SourceFold
     (folder / "t.csv").write_text(written)
 
     with pytest.raises(SourceUnreadable, match=said):
+        sources.columns("t")
+
+
+def test_a_csv_in_utf_16_is_told_how_to_be_saved(folder: Path, sources: SourceFolder) -> None:
+    (folder / "t.csv").write_text("a,b\n1,2\n", encoding="utf-16")
+
+    with pytest.raises(SourceUnreadable, match="save it as UTF-8"):
         sources.columns("t")
 
 
@@ -324,7 +393,7 @@ def test_a_quote_that_is_never_closed_is_told_with_its_row(folder: Path, sources
 def test_a_row_longer_than_a_block_is_read_after_the_rows_before_it(
     folder: Path, sources: SourceFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flowledger.emulator.data.readers.BLOCK", 2**12)
+    monkeypatch.setattr("flowledger.emulator.data.csv_tables.BLOCK", 2**12)
     lines = [f"{n},{'y' * (20_000 if n == 700 else 10)}" if n % 90 else f"{n}" for n in range(1, 1001)]
     (folder / "t.csv").write_text("a,b\n" + "\n".join(lines) + "\n")
 
@@ -338,8 +407,8 @@ def test_a_row_longer_than_a_block_is_read_after_the_rows_before_it(
 def test_a_row_longer_than_the_longest_block_is_told_with_the_row_before(
     folder: Path, sources: SourceFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flowledger.emulator.data.readers.BLOCK", 2**12)
-    monkeypatch.setattr("flowledger.emulator.data.readers.LONG_BLOCK", 2**20)
+    monkeypatch.setattr("flowledger.emulator.data.csv_tables.BLOCK", 2**12)
+    monkeypatch.setattr("flowledger.emulator.data.csv_tables.LONG_BLOCK", 2**20)
     (folder / "t.csv").write_text("a,b\n1,x\n2," + "y" * 3 * 2**20 + "\n")
 
     with pytest.raises(SourceUnreadable, match=r"after row 1: a row is longer than 1 MB"):
