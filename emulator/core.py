@@ -116,7 +116,9 @@ class Emulator:
             return self.not_kept(request, problem)
 
     def not_kept(self, request: Request, problem: sqlite3.Error) -> Response:
-        """The answer to a call when the state cannot be written."""
+        """The answer to a call when the state cannot be written. Its health is told nevertheless: it can be stopped."""
+        if (request.method, request.raw_path) == ("GET", f"{control.BASE}health"):
+            return control.answer(self, request)
         response = gateway_error(500, "500001", f"The emulator cannot write its state: {problem}")
         self._note(request, response, None)
         return response

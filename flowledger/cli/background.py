@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -143,13 +144,18 @@ def stop(state: StateOption = None) -> int:
     place = state or PLACE
     card = _card(place)
     try:
-        if ask(card.url, "GET", "health")["pid"] != card.pid:
-            raise Unreachable("another process answers there")
-    except Unreachable:
+        _check_own(card, place)
+    except (Unreachable, NotThere) as error:
+        if _timed_out(error):
+            raise TryLater(
+                f"the emulator of {place} (process {card.pid}) does not answer",
+                hint=f"try again; or, if it is stuck: kill {card.pid}",
+            ) from error
         (place / CARD).unlink(missing_ok=True)
         print(f"Nothing to stop: no emulator of {place} answers at {card.url}.")
         return 0
-    os.kill(card.pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):  # it ends by itself, or another `stop` was quicker
+        os.kill(card.pid, signal.SIGTERM)
     until = time.monotonic() + START_TIMEOUT
     while _lives(card.pid):
         if time.monotonic() >= until:
@@ -166,7 +172,25 @@ def where(state: Path | None, url: str) -> str:
         if state is not None:
             raise UsageError("--url and --state name two emulators", hint="give one of them")
         return url.rstrip("/")
-    return _card(state or PLACE).url
+    card = _card(state or PLACE)
+    _check_own(card, state or PLACE)
+    return card.url
+
+
+def _check_own(card: Card, place: Path) -> None:
+    """Raises NotThere when the emulator of the folder has ended and another process has its port; Unreachable."""
+    health = ask(card.url, "GET", "health")
+    if not isinstance(health, dict) or health.get("pid") != card.pid:
+        raise NotThere(
+            f"the emulator of {place} has ended; another process answers at {card.url}",
+            hint="flowledger emulator start -d, or give --url",
+        )
+
+
+def _timed_out(error: FlowledgerError) -> bool:
+    """Whether somebody took the call and does not answer it: it may well be there."""
+    cause = error.__cause__
+    return isinstance(getattr(cause, "reason", cause), TimeoutError)
 
 
 def _card(place: Path) -> Card:

@@ -25,6 +25,8 @@ UrlOption = Annotated[
         help="The running emulator, as its Ready line names it.",
     ),
 ]
+PATIENCE_S = 10  # how long an emulator may take to answer about itself
+
 KINDS = """\b
 KIND is one of
   answer     another answer: --status, --shape, --retry-after, --after
@@ -236,7 +238,7 @@ def ask(url: str, method: str, path: str, body: Any = None) -> Any:
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=10) as response:
+        with opener.open(request, timeout=PATIENCE_S) as response:
             answered = response.read()
     except urllib.error.HTTPError as error:
         said = error.read()
@@ -251,4 +253,7 @@ def ask(url: str, method: str, path: str, body: Any = None) -> Any:
         raise Unreachable(
             f"no emulator answers at {base}: {getattr(error, 'reason', error)}", hint="flowledger emulator start"
         ) from error
-    return orjson.loads(answered) if answered else None
+    try:
+        return orjson.loads(answered) if answered else None
+    except ValueError as error:
+        raise Unreachable(f"what answers at {base} is no emulator", hint="flowledger emulator start") from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -86,6 +88,38 @@ def test_stop_leaves_a_process_alone_that_is_not_its_emulator(started: Any, emul
     assert "Nothing to stop" in ran.out
     assert emulator.ask("GET", "health")["status"] == "ok"
     card.write_text(kept)
+
+
+@pytest.mark.parametrize("verb", [["status"], ["logs"], ["advance", "1m"], ["wait", "--timeout", "0s"]])
+def test_another_emulator_on_the_port_of_one_that_has_ended_is_not_taken_for_it(
+    program: Any, emulator: Any, verb: list[str]
+) -> None:
+    """The card of a process that was killed stays, and the default port soon has another one."""
+    card = program.folder / ".flowledger" / "emulator" / "serving.json"
+    card.parent.mkdir(parents=True)
+    card.write_text(json.dumps({"pid": 1, "url": emulator.url}))
+    before = emulator.ask("GET", "health")["now_ms"]
+
+    ran = program("emulator", *verb)
+
+    assert ran.code == (75 if verb[0] == "wait" else 5)
+    assert f"another process answers at {emulator.url}" in ran.err
+    assert emulator.ask("GET", "health")["now_ms"] - before < 60_000
+
+
+def test_a_stop_that_is_not_answered_forgets_nothing(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that stands still is not gone: the next stop finds it by the card."""
+    card = started.folder / ".flowledger" / "emulator" / "serving.json"
+    pid = json.loads(card.read_text())["pid"]
+    monkeypatch.setattr("flowledger.cli.faults.PATIENCE_S", 0.2)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        ran = started("emulator", "stop")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (ran.code, card.exists()) == (75, True)
+    assert f"kill {pid}" in ran.err
+    assert "Stopped." in started("emulator", "stop").out
 
 
 @pytest.mark.parametrize("verb", ["status", "logs", "stop"])
