@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from flowledger.journal.body import body_fields
@@ -31,10 +32,16 @@ def answer_doc(answer: Answer, redactor: Redactor) -> dict[str, Any]:
         doc["headers"] = headers
     if answer.trouble:
         doc["trouble"] = redactor.redact_text(answer.trouble)
-    if answer.json is not None:
-        doc.update(body_fields(b"", redactor.redact(answer.json), answer.json_fault))
-    elif answer.body:
-        text = answer.body.decode("utf-8", "surrogateescape")
-        safe = redactor.redact_text(text).encode("utf-8", "surrogateescape")
-        doc.update(body_fields(safe, None, answer.json_fault or "not JSON"))
+    if answer.body or answer.json is not None:
+        value = redactor.redact(answer.json)
+        fault = answer.json_fault or ("" if answer.json is not None else "not JSON")
+        doc.update(body_fields(answer.body, value, fault, shown=lambda: _shown(answer, value, redactor)))
     return doc
+
+
+def _shown(answer: Answer, value: Any, redactor: Redactor) -> bytes:
+    """A body's bytes without secrets: found by their names too where it is JSON, as with integers beyond 64 bits."""
+    if answer.json is not None:
+        return json.dumps(value).encode()
+    text = answer.body.decode("utf-8", "surrogateescape")
+    return redactor.redact_text(text).encode("utf-8", "surrogateescape")

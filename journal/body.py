@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
@@ -18,11 +19,12 @@ KEPT: Final = 64 * 1024  # bytes that are kept of a larger body
 _LEVELS: Final = 16  # of nesting that an event may put around a body
 
 
-def body_fields(body: bytes, json: Json, fault: str) -> dict[str, Json]:
+def body_fields(body: bytes, json: Json, fault: str, *, shown: Callable[[], bytes] | None = None) -> dict[str, Json]:
     """The fields of an event that hold a body, so that the event can always be written.
 
     `body`: the bytes as they came; `json`: the value read from them, redacted; `fault`: why they are no JSON, "" if
-    they are, or if the body is empty. Text and bytes are kept as given: redact them before.
+    they are, or if the body is empty; `shown`: makes of the bytes what may be kept of them, where they are not kept as
+    JSON (by default all of them is). Length and hash are always those of `body`.
 
     Returns one of
     {"body": json};
@@ -37,15 +39,16 @@ def body_fields(body: bytes, json: Json, fault: str) -> dict[str, Json]:
             fault = error.message
         else:
             return {"body": json} if len(encoded) <= BODY_CAP else _start(body, orjson.dumps(json))
+    kept = body if shown is None else shown()
     try:
-        text = body.decode()
+        text = kept.decode()
     except UnicodeDecodeError:
-        if len(body) * 4 / 3 <= BODY_CAP:
-            return {"body_b64": base64.b64encode(body).decode(), "body_fault": fault}
-        return _start(body, body)
-    if len(body) <= BODY_CAP and len(orjson.dumps(text)) <= BODY_CAP:
+        if len(kept) * 4 / 3 <= BODY_CAP:
+            return {"body_b64": base64.b64encode(kept).decode(), "body_fault": fault}
+        return _start(body, kept)
+    if len(kept) <= BODY_CAP and len(orjson.dumps(text)) <= BODY_CAP:
         return {"body_text": text, "body_fault": fault}
-    return _start(body, body)
+    return _start(body, kept)
 
 
 def _nested(json: Json) -> dict[str, Json]:

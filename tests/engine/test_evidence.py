@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from flowledger.engine.evidence import answer_doc, call_doc
 from flowledger.journal import InlineCommitter, Journal, SimulatedFileSystem
+from flowledger.journal.body import BODY_CAP
 from flowledger.steps.client import strictjson
 from flowledger.steps.client.port import Answer, Reach, Request
 from flowledger.steps.client.redact import Redactor
@@ -48,6 +50,26 @@ def test_every_answer_can_be_journaled(body: bytes, header: str, trouble: str) -
         trouble=trouble,
     )
     journaled(answer_doc(answer, Redactor()))
+
+
+def test_json_that_a_journal_cannot_hold_as_json_is_kept_whole_as_text_without_its_secrets() -> None:
+    body = b'{"n": 1180591620717411303424, "client_secret": "hunter2"}'
+    value, fault = strictjson.parse(body)
+    doc = answer_doc(Answer(reach=Reach.ANSWERED, status=200, body=body, json=value, json_fault=fault), Redactor())
+    kept = json.loads(doc["body_text"])
+    assert kept["n"] == 2**70
+    assert "hunter2" not in str(doc)
+    assert "64" in doc["body_fault"]
+    journaled(doc)
+
+
+def test_of_a_body_that_is_too_large_length_and_hash_are_those_of_what_came() -> None:
+    for body in (b'{"a": "' + b"x" * BODY_CAP + b'"}', b"x" * (BODY_CAP + 1)):
+        value, fault = strictjson.parse(body)
+        answer = Answer(reach=Reach.ANSWERED, status=200, body=body, json=value, json_fault=fault)
+        doc = answer_doc(answer, Redactor())
+        assert (doc["body_length"], doc["body_sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
+        assert "xxx" in doc["body_start"]
 
 
 @given(
