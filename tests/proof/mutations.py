@@ -430,8 +430,8 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 file="engine/evidence.py",
-                old='        doc.update(body_fields(b"", redactor.redact(answer.json), answer.json_fault))\n',
-                new='        doc.update(body_fields(b"", answer.json, answer.json_fault))\n',
+                old="        value = redactor.redact(answer.json)\n",
+                new="        value = answer.json\n",
             ),
         ),
         tests=("tests/engine/test_evidence.py",),
