@@ -14,7 +14,7 @@ from flowledger.steps.client.port import Answer, Json, Request
 from flowledger.steps.differences import without_meta
 from flowledger.steps.row_filter import columns_of
 from flowledger.steps.spec import Spec
-from flowledger.steps.step import Call, Context, Settled, Step
+from flowledger.steps.step import Call, Context, Settled, Step, begin_anew
 from flowledger.steps.together import together
 
 # How explore may name a column's type when it gives no `xdm` part (platform-api.md §4.4, §4.5).
@@ -99,7 +99,7 @@ class Explore(Step):
             raise SpecError(
                 f"{ctx.spec.source.kind} has no table {table!r}",
                 faults=(f"source.table: {table!r} is not there{_near(table, tables)}",),
-                hint="correct source.table, then apply again under a new run name",
+                hint=f"correct source.table, {begin_anew(ctx.run)}",
             )
 
     def _columns(self, ctx: Context, described: Answer) -> list[Json]:
@@ -163,7 +163,7 @@ def _require_columns(spec: Spec, columns: list[Json]) -> None:
         raise SpecError(
             f"the spec does not fit the columns of {spec.source.table}",
             faults=tuple(faults),
-            hint="correct the spec, then apply again under a new run name",
+            hint=f"correct the spec, {begin_anew(spec.name)}",
         )
 
 

@@ -10,7 +10,7 @@ from flowledger.steps.schedule import Cadence, cadence_of
 from flowledger.steps.sink import SINK_SPEC_ID
 from flowledger.steps.sources import source_kind
 from flowledger.steps.spec import Spec
-from flowledger.steps.step import Call, Context, Settled, Step
+from flowledger.steps.step import Call, Context, Settled, Step, begin_anew
 
 FLOW_SPEC_NAME = "CRMToAEP"
 FLOW_SPEC_ID = "14518937-270c-4525-bdec-c2ba7cce3860"  # platform-api.md §7
@@ -81,7 +81,7 @@ def _require_fit(spec: Spec, live: Json) -> None:
         raise SpecError(
             f"the platform's flow spec {FLOW_SPEC_NAME} does not allow this dataflow",
             faults=tuple(faults),
-            hint="correct the spec, then apply again under a new run name",
+            hint=f"correct the spec, {begin_anew(spec.name)}",
         )
 
 

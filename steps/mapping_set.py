@@ -10,7 +10,7 @@ from flowledger.steps.client.port import Answer, Json, Request
 from flowledger.steps.differences import as_integer, as_media_type, differ
 from flowledger.steps.marking import TAG, carries, name_of
 from flowledger.steps.spec import Spec
-from flowledger.steps.step import Call, Context, Difference, Hit, Outputs, Settled, Step
+from flowledger.steps.step import Call, Context, Difference, Hit, Outputs, Settled, Step, begin_anew
 from flowledger.steps.target_schema import CreateTargetSchema
 from flowledger.steps.tenant import ReadTenant
 
@@ -49,7 +49,7 @@ class CreateMappingSet(Step):
             raise SpecError(
                 "the platform does not accept the mappings",
                 faults=tuple(faults),
-                hint="correct mappings, then apply again under a new run name",
+                hint=f"correct mappings, {begin_anew(ctx.run)}",
             )
         return None
 

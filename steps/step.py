@@ -129,6 +129,11 @@ class Difference:
         return f"{self.path}: wanted {self.wanted!r}, found {self.found!r}"
 
 
+def begin_anew(run: str) -> str:
+    """What to type where a spec must change whose run has begun: a run keeps the spec that it began with."""
+    return f"then apply again under a new run name; flowledger destroy {run} removes what this run has made"
+
+
 class Step(ABC):
     """One tutorial step. Subclasses are stateless; there is one instance of each."""
 

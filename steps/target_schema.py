@@ -14,7 +14,7 @@ from flowledger.steps.differences import as_references, differ
 from flowledger.steps.field_group import CreateFieldGroup
 from flowledger.steps.registry_resource import RESOLVED, RegistryResource
 from flowledger.steps.spec import Spec
-from flowledger.steps.step import Call, Context, Difference
+from flowledger.steps.step import Call, Context, Difference, begin_anew
 from flowledger.steps.tenant import ReadTenant
 from flowledger.steps.together import together
 from flowledger.steps.xdm_paths import offered, undecided_paths
@@ -51,7 +51,7 @@ class CreateTargetSchema(RegistryResource):
                 f"not in the Schema Registry of sandbox {ctx.sandbox}: {', '.join(missing)}",
                 hint="create them there, "
                 f"then `flowledger resume {ctx.run}`; or correct target.class or target.field_groups "
-                "and apply the spec under a new run name",
+                f"and {begin_anew(ctx.run)}",
             )
         faults = [
             fault
@@ -62,8 +62,7 @@ class CreateTargetSchema(RegistryResource):
             raise SpecError(
                 "mappings lead to fields that the target schema does not have",
                 faults=tuple(faults),
-                hint="correct mappings[].to, or declare the field in target.fields; "
-                "then apply again under a new run name",
+                hint=f"correct mappings[].to, or declare the field in target.fields; {begin_anew(ctx.run)}",
             )
 
     async def _resolved(self, ctx: Context, part: str) -> Json | None:

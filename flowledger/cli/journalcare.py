@@ -65,7 +65,7 @@ def prune(
         bool,
         typer.Option(
             "--provisioned",
-            help="Drop runs that have something on the platform too. Then destroy, drift and status know nothing of it.",
+            help="Drop runs that have something on the platform too. Then destroy, drift and status know them no more.",
         ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; change nothing.")] = False,

@@ -24,7 +24,7 @@ from flowledger.cli.fleet import ParallelOption, apply_files, resume_all, spec_f
 from flowledger.cli.hints import as_typed, called_with, named
 from flowledger.cli.logs import json_lines, say, warn
 from flowledger.cli.planning import show_resume_plan, show_resume_plans
-from flowledger.errors import FlowledgerError, UsageError
+from flowledger.errors import FlowledgerError, NotPermitted, UsageError
 
 if TYPE_CHECKING:
     from flowledger.engine.halt import Halt
@@ -224,6 +224,12 @@ def provision(
         )
     except FlowledgerError as error:
         error.hint = named(error.hint, run) or f"flowledger explain {run}"
+        if (
+            isinstance(error, NotPermitted)
+            and "flowledger" not in error.hint
+            and known_ledger(run, journal) is not None
+        ):
+            error.hint += f", then flowledger resume {run}"
         called_with(run=run, journal=journal, local=local)
         if as_json:
             print_json(run_document(error, run, journal))

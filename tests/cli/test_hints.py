@@ -63,3 +63,26 @@ def test_what_a_failed_run_says_to_type_next_works_as_it_stands(connected: Any, 
     assert explained.code == 0
     told = connected("status", "paypal-products", "--journal", "elsewhere").out
     assert "Next: flowledger explain paypal-products --journal elsewhere" in told
+
+
+def test_credentials_that_were_put_right_are_followed_by_a_resume_if_the_run_has_begun(
+    connected: Any, emulator: Any
+) -> None:
+    emulator.fault("POST /flows", "answer", status=403, times=1)
+    refused = connected("apply", connected.spec())
+    assert refused.code == 4
+    assert refused.err.rstrip().endswith(", then flowledger resume paypal-products")
+    missing = connected(
+        "apply", connected.spec(("name: paypal-products", "name: another")), env={"FLOWLEDGER_ORG_ID": ""}
+    )
+    assert missing.code == 4
+    assert "resume another" not in missing.err, "there is nothing to resume"
+
+
+def test_a_spec_that_does_not_fit_says_how_to_begin_anew(connected: Any, emulator: Any) -> None:
+    refused = connected("apply", connected.spec(("PayPal.Catalog_Products", "PayPal.Catalog")))
+    assert refused.code == 3
+    said = refused.err.rpartition("next: ")[2]
+    assert "apply again under a new run name; flowledger destroy paypal-products removes" in said
+    assert connected("destroy", "paypal-products", "--yes").code == 0
+    assert emulator.counts.get("connections", 0) == 0
