@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import sys
@@ -13,8 +14,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from flowledger.cli.logs import LogFormat
-from flowledger.errors import FlowledgerError
+from flowledger.errors import DiskFull, FlowledgerError
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Verb = Callable[..., "int | None"]
 T = TypeVar("T")
 
@@ -111,6 +113,7 @@ def guarded(verb: Callable[[], int | None], *, debug: bool, as_json: bool) -> in
     from flowledger.cli.failure import error_document, tell, tell_bug
     from flowledger.cli.show import drop_stdout, print_json
 
+    code = 0
     try:
         code = verb() or 0
         sys.stdout.flush()
@@ -120,16 +123,27 @@ def guarded(verb: Callable[[], int | None], *, debug: bool, as_json: bool) -> in
         return failed.error.exit_code
     except FlowledgerError as error:
         if as_json:
-            print_json(error_document(error))
+            try:
+                print_json(error_document(error))
+            except OSError:
+                drop_stdout()  # there is no room for it; the error is told all the same
         tell(error, debug=debug)
         return error.exit_code
     except BrokenPipeError:
-        drop_stdout()  # the reader (`| head`) has seen enough
-        return 0
+        drop_stdout()  # the reader (`| head`) has seen enough; what the verb has come to is so all the same
+        return code
     except KeyboardInterrupt:
         return 130
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            tell_bug(error, debug=debug)
+            return 1
+        full = DiskFull(f"not all of it could be written: {error.strerror}", hint="make room, then the same again")
+        drop_stdout()
+        tell(full, debug=debug)
+        return full.exit_code
     except Exception as error:  # noqa: BLE001 - the outermost frame: a person gets a sentence, not a traceback
         tell_bug(error, debug=debug)
         return 1

@@ -47,7 +47,10 @@ def _write(data: bytes) -> None:
 
 def print_lines(lines: Iterable[str]) -> None:
     """Text, a line each."""
-    print("\n".join(lines))
+    try:
+        print("\n".join(lines))
+    except BrokenPipeError:
+        drop_stdout()  # as of a document
 
 
 def table(rows: Iterable[Sequence[str]], *, head: Sequence[str] = (), indent: int = 2) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, JsonOption, command, run_async
+from flowledger.cli.command import DEFAULT_JOURNAL, Answered, JournalOption, JsonOption, Voice, command, run_async
 from flowledger.cli.logs import warn
 from flowledger.cli.provision import LocalOption, SpecArgument, aimed_at, known_ledger
 
@@ -109,7 +109,7 @@ def _list_kinds(kind_file: Path | None, *, as_json: bool) -> int:
     return 0
 
 
-def validate(spec: SpecArgument, as_json: JsonOption = False) -> int:
+def validate(spec: SpecArgument, as_json: JsonOption = False, voice: Voice = Voice()) -> int:
     """Judge a spec offline: every fault at once, each with file, line, key path and what would be right."""
     from flowledger.cli.failure import SCHEMA_VERSION, stop_of
     from flowledger.cli.show import print_json
@@ -121,8 +121,6 @@ def validate(spec: SpecArgument, as_json: JsonOption = False) -> int:
     except SpecError as error:
         if not as_json:
             raise
-        from flowledger.cli.command import Answered
-
         print_json(
             {
                 "schema_version": SCHEMA_VERSION,
@@ -147,7 +145,7 @@ def validate(spec: SpecArgument, as_json: JsonOption = False) -> int:
             }
         )
         return 0
-    for warning in loaded.warnings:
+    for warning in () if voice.quiet else loaded.warnings:
         warn(warning, run=loaded.spec.name)
     print(f"{spec} is valid: run {loaded.spec.name}, {len(loaded.spec.mappings)} mappings.")
     print(f"Next: flowledger plan {spec}")
@@ -165,6 +163,7 @@ def plan(
         bool, typer.Option("--detailed-exitcode", help="Exit 2 when an apply would do something, 0 when not.")
     ] = False,
     as_json: JsonOption = False,
+    voice: Voice = Voice(),
 ) -> int:
     """Show every call that apply would make: in which branch and order, which change something, what exists.
 
@@ -181,7 +180,7 @@ def plan(
     loaded = load_spec(spec, base_url=aimed_at(local=local))
     ledger = known_ledger(loaded.spec.name, journal)
     refuse_changed(loaded.spec, ledger)
-    for warning in loaded.warnings:
+    for warning in () if voice.quiet else loaded.warnings:
         warn(warning, run=loaded.spec.name)
     if offline or (ledger is not None and ledger.state is RunState.PROVISIONED):
         found = plan_of(loaded.spec, ledger)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,46 @@ def test_a_reader_that_has_gone_does_not_turn_a_failure_into_a_success(program: 
     ran = program.into_closed_pipe("status", "nobody", "--json")
     told(ran, 5, "no journal")
     assert "BrokenPipe" not in ran.err
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_gone_does_not_change_what_a_verb_ends_with(program: Any, unbuffered: str) -> None:
+    program.env["PYTHONUNBUFFERED"] = unbuffered
+    ran = program.into_closed_pipe("plan", program.spec(), "--offline", "--detailed-exitcode", "-q")
+    assert (ran.code, ran.err) == (2, "")
+    ran = program.into_closed_pipe("plan", program.spec(), "--offline", "-q")
+    assert (ran.code, ran.err) == (0, "")
+
+
+@pytest.mark.parametrize("verb", [("validate",), ("plan", "--offline")], ids=["validate", "plan"])
+def test_quiet_leaves_out_what_is_unwise_too(program: Any, verb: tuple[str, ...]) -> None:
+    assert "settle" in program(*verb, program.spec(), env={"FLOWLEDGER_BASE_URL": "https://platform.adobe.io"}).err
+    assert program(*verb, program.spec(), "-q", env={"FLOWLEDGER_BASE_URL": "https://platform.adobe.io"}).err == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("graph",), 75),
+        (("schema", "status"), 75),
+        (("plan", "spec.yaml", "--offline", "--detailed-exitcode"), 75),
+        (("status", "nobody", "--json"), 5),
+    ],
+)
+def test_a_full_disk_under_stdout_is_no_fault_of_the_programs(
+    program: Any, arguments: tuple[str, ...], code: int
+) -> None:
+    program.spec()
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            program.line(arguments), cwd=program.folder, env=program.env, stdin=subprocess.DEVNULL, stdout=full,
+            stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == code
+    assert ("not all of it could be written: No space left on device" in done.stderr) is (code == 75)
+    assert "fault of its own" not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_hint_names_the_run_to_resume(connected: Any) -> None:
