@@ -15,7 +15,8 @@ from flowledger.emulator.row_filters import FilterInvalid, filter_of
 from flowledger.emulator.source_kinds import SourceKind
 from flowledger.emulator.world import Call, World
 
-TABLE_FORMATS = ("tabular", "parquet_xdm")  # now, and in 2020 (§4.5)
+TABLE_PARAMS = {"tabular": "tableName", "parquet_xdm": "path"}  # where each says its table: now, and in 2020 (§4.5)
+TABLE_FORMATS = tuple(TABLE_PARAMS)
 FILE_FORMATS = ("delimited", "json", "parquet")
 FORMATS = (*TABLE_FORMATS, *FILE_FORMATS)
 
@@ -60,7 +61,7 @@ def check_source_connection(call: Call, body: dict[str, Any], spec: dict[str, An
         fault(400, "FLOW-1413", "The data lake cannot be a source here")
     require(body, "name", "data")
     data, params = body["data"], body.get("params")
-    formats, place = _reads(kind)
+    formats = _formats(kind)
     written = data.get("format") if isinstance(data, dict) else None
     if written not in formats and (formats or not isinstance(data, dict)):
         fault(400, "CONNECTOR-1327", f"data.format {written!r} is not supported by {spec['name']}")
@@ -70,8 +71,10 @@ def check_source_connection(call: Call, body: dict[str, Any], spec: dict[str, An
         if base["connectionSpec"]["id"] != spec["id"]:
             fault(400, "FLOW-1413", f"The base connection {base['id']} is not one of {spec['name']}")
         _check_schema(call, data)
-    if place and (not isinstance(params, dict) or not any(params.get(name) for name in place)):
-        fault(400, "CONNECTOR-1304", f"Missing mandatory parameter: params.{place[0]}")
+    place = TABLE_PARAMS.get(written, "resourcePath" if "rest" in kind.explores else "path") if formats else ""
+    named = params.get(place) if isinstance(params, dict) else None
+    if place and (not isinstance(named, str) or not named):
+        fault(400, "CONNECTOR-1304", f"Missing mandatory parameter: params.{place}")
     if isinstance(params, dict) and "filters" in params:
         check_filters(kind, params["filters"])
 
@@ -86,15 +89,13 @@ def check_filters(kind: SourceKind, filters: Any) -> None:
         fault(400, "CONNECTOR-1000", f"filters: {problem}")
 
 
-def _reads(kind: SourceKind) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What a kind reads (`data.format`; none named: any) and where it is told what to read (one of these params)."""
+def _formats(kind: SourceKind) -> tuple[str, ...]:
+    """What `data.format` may say of a kind; none: anything."""
     if "table" in kind.explores:
-        return TABLE_FORMATS, ("tableName", "path")
+        return TABLE_FORMATS
     if "file" in kind.explores:
-        return FILE_FORMATS, ("path",)
-    if "rest" in kind.explores:
-        return ("json",), ("resourcePath",)
-    return (), ()
+        return FILE_FORMATS
+    return ("json",) if "rest" in kind.explores else ()
 
 
 def check_target_connection(call: Call, body: dict[str, Any]) -> None:

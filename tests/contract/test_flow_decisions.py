@@ -118,9 +118,10 @@ def test_what_a_connection_refers_to_fits_it_or_nobody_looks(clock: Any, pass_of
         sink = ready.make(f"{FLOW}/connections", ready.sink_body())["id"]
         source, target = ready.source_body(), ready.target_body()
         named = {"id": "https://ns.adobe.com/localtenant/schemas/absent", "version": "1.0"}
+        of_2020 = {"data": {"format": "parquet_xdm", "schema": named}, "params": {"path": "PayPal.Catalog_Products"}}
         wrong: list[tuple[str, dict[str, Any], str]] = [
             ("sourceConnections", {**source, "baseConnectionId": sink}, "FLOW-1413-400"),
-            ("sourceConnections", {**source, "data": {"format": "parquet_xdm", "schema": named}}, "CONNECTOR-1000-400"),
+            ("sourceConnections", {**source, **of_2020}, "CONNECTOR-1000-400"),
             ("targetConnections", {**target, "data": {"schema": named}}, "CONNECTOR-1000-400"),
             ("targetConnections", {**target, "data": {"schema": {"id": other}}}, "CONNECTOR-1000-400"),
             ("targetConnections", {**target, "data": {"schema": other}}, "CONNECTOR-1000-400"),
