@@ -2,8 +2,9 @@
 # make, mend or merely check .venv. After `environment data` or `environment test`, $python is the one to run.
 # POSIX sh; set -eu and $root are the caller's.
 
-# Settings of the caller's shell that would make Python or pip read or write elsewhere than in .venv.
-unset PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_VIRTUALENV
+# Settings of the caller's shell that would make Python or pip read or write elsewhere than in .venv, or have each of
+# the thousand processes that the checks start compile every module for itself.
+unset PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_VIRTUALENV
 
 say() { printf '%s\n' "$*" >&2; }
 
