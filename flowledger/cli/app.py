@@ -112,10 +112,12 @@ def _use_profile(ctx: typer.Context, name: str | None) -> None:
     """Put the profile's settings where the verb looks for them, for as long as the verb runs."""
     import os
 
+    from flowledger.cli.hints import with_profile
     from flowledger.cli.settings import current_folder, profile_of, put_into
 
     before = dict(os.environ)
     ctx.obj = {"environ": before, "profile": name}
+    with_profile(name)
     profile = profile_of(before, current_folder(), name)
     if profile is not None:
         put_into(os.environ, profile)

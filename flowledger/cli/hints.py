@@ -1,4 +1,4 @@
-"""What to type next, as this call has to be followed up: with its run's name, in its journal, on its emulator."""
+"""What to type next, as this call has to be followed up: its run, its profile, its journal, its emulator."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ _RUN_VERBS = "resume|status|history|explain|watch|read|drift|destroy"
 _ON_A_PLATFORM = ("resume", "watch", "read", "drift", "destroy")
 
 _run = ""  # of this process, as its verb was called
+_profile = ""
 _journal = ""
 _local = ""
+
+
+def with_profile(name: str | None) -> None:
+    """Remember the profile that the call names; one that the environment names holds for the next command anyway."""
+    global _profile
+    _profile = f" --profile {shlex.quote(name)}" if name else ""
 
 
 def called_with(*, run: str | None = None, journal: Path | None = None, local: bool = False) -> None:
@@ -33,11 +40,11 @@ def named(hint: str, run: str) -> str:
 
 
 def as_typed(text: str, run: str = "") -> str:
-    """A text for a person whose commands about the run can be pasted: the journal and the emulator are named too."""
+    """A text for a person whose commands about the run can be pasted: profile, journal and emulator are named too."""
     name = run or _run
     whose = rf"(?:{re.escape(name)}|--all)" if name else "--all"
     return re.sub(
-        rf"\bflowledger (?:({_RUN_VERBS}) {whose}|runs)(?![\w-])(?! --(?:journal|local))",
-        lambda found: found[0] + (_local if found[1] in _ON_A_PLATFORM else "") + _journal,
+        rf"\bflowledger ((?:({_RUN_VERBS}) {whose}|runs)(?![\w-])(?! --(?:journal|local)))",
+        lambda found: f"flowledger{_profile} {found[1]}{_local if found[2] in _ON_A_PLATFORM else ''}{_journal}",
         text,
     )

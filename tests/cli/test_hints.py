@@ -86,3 +86,13 @@ def test_a_spec_that_does_not_fit_says_how_to_begin_anew(connected: Any, emulato
     assert "apply again under a new run name; flowledger destroy paypal-products removes" in said
     assert connected("destroy", "paypal-products", "--yes").code == 0
     assert emulator.counts.get("connections", 0) == 0
+
+
+def test_a_profile_that_was_named_is_named_again(connected: Any, emulator: Any) -> None:
+    (connected.folder / "flowledger.toml").write_text('[profiles.here]\njournal = "kept/journal"\n')
+    emulator.fault("POST /flows", "answer", status=400, times=1)
+    env = {"FLOWLEDGER_JOURNAL": ""}
+    failed = connected("--profile", "here", "apply", connected.spec(), env=env)
+    said = failed.err.rpartition("next: ")[2].strip()
+    assert said == "flowledger --profile here explain paypal-products"
+    assert connected(*said.split()[1:], env=env).code == 0
