@@ -66,10 +66,9 @@ class StepContext:
 
         Nothing is sent before that, so a stop need not wait for it: then it raises Interrupted at once.
         """
-        refs = self._step.secrets(self._run.spec)
-        others = {ref.env for ref in refs if ref.env}
-        for ref in refs:
-            self._secrets[ref] = await self._run.unless_stopped(resolve(ref, withhold=others))
+        for ref in self._step.secrets(self._run.spec):
+            read = resolve(ref, withhold=self._run.platform.secret_variables)
+            self._secrets[ref] = await self._run.unless_stopped(read)
             self._run.platform.redactor.register(self._secrets[ref])
 
     def secret(self, ref: SecretRef) -> str:

@@ -21,7 +21,7 @@ from flowledger.steps.client.clock import Clock
 from flowledger.steps.client.limiter import held
 from flowledger.steps.client.platform import Platform
 from flowledger.steps.client.port import Answer
-from flowledger.steps.sources import secret_names
+from flowledger.steps.sources import secret_names, secret_variables
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Step
 
@@ -67,6 +67,7 @@ class Run:
         self._awaited: set[asyncio.Future[None]] = set()
         self.patience_ends = clock.monotonic() + self.spec.retry.deadline
         platform.redactor.withhold(secret_names(self.spec.source))
+        platform.secret_variables |= secret_variables(self.spec.source)
 
     # Events
 
@@ -95,10 +96,20 @@ class Run:
         self._append(event)
 
     async def flush(self) -> None:
-        """Wait until every noted event is durable."""
-        while self._appending:
-            await asyncio.wait(set(self._appending))
+        """Wait until every noted event is durable. Raises as `keep`."""
+        await self.end_appends()
         self._raise_append_error()
+
+    async def end_appends(self) -> None:
+        """Wait until nothing is being appended any more, well or not, also when this task is cancelled meanwhile."""
+        cancelled: asyncio.CancelledError | None = None
+        while self._appending:
+            try:
+                await asyncio.wait(set(self._appending))
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     def _append(self, event: Event) -> asyncio.Task[None]:
         # The last look before the journal: whatever a platform echoes, and wherever it does, no secret passes here.

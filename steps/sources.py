@@ -13,7 +13,17 @@ from flowledger.steps.source_kind import AuthSpec, Param, SourceKind
 if TYPE_CHECKING:
     from flowledger.steps.spec import Source
 
-__all__ = ["REFUSED", "SOURCES", "AuthSpec", "Param", "SourceKind", "known_kinds", "secret_names", "source_kind"]
+__all__ = [
+    "REFUSED",
+    "SOURCES",
+    "AuthSpec",
+    "Param",
+    "SourceKind",
+    "known_kinds",
+    "secret_names",
+    "secret_variables",
+    "source_kind",
+]
 
 _REST: Final = (
     "is a REST template, not a source of tables: it is explored by objectType=rest, sends JSON by a resource path "
@@ -89,3 +99,9 @@ def secret_names(source: Source) -> frozenset[str]:
     kind = source.definition or known_kinds().get(source.kind)
     names = {name for auth in kind.auths for name in auth.secret_params} if kind is not None else set()
     return frozenset(names) | {name for name, value in source.connection.params.items() if not isinstance(value, str)}
+
+
+def secret_variables(source: Source) -> frozenset[str]:
+    """Environment variables that a spec's parameters refer to."""
+    params = source.connection.params.values()
+    return frozenset(value.env for value in params if not isinstance(value, str) and value.env)

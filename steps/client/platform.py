@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 
 from flowledger.errors import NotPermitted, Unreachable
 from flowledger.steps.client.clock import Clock
@@ -23,7 +23,12 @@ LARGEST_SECONDS: Final = 1_000_000  # an `expires_in` beyond is milliseconds (§
 WRITES: Final = frozenset({"POST", "PUT", "PATCH"})
 
 OnToken = Callable[[Answer], Awaitable[None]]
-SecretSource = Callable[[], Awaitable[str]]
+
+
+class SecretSource(Protocol):
+    """Fetches the client secret. What it runs must not see the environment variables in `withhold`."""
+
+    def __call__(self, *, withhold: Collection[str]) -> Awaitable[str]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +75,7 @@ class Platform:
         self.base_url = base_url
         self.clock = clock
         self.redactor = redactor
+        self.secret_variables: set[str] = set()  # of the environment, with secrets that no command needs to see
         self._port = port
         self._credentials = credentials
         self._token: _Token | None = None
@@ -171,7 +177,7 @@ class Platform:
         """Ask IMS for a token, keep it, and answer without it. Raises NotPermitted if there is no client secret."""
         secret = self._credentials.client_secret
         if not isinstance(secret, str):
-            secret = await secret()
+            secret = await secret(withhold=self.secret_variables)
             self.redactor.register(secret)
             self._credentials = replace(self._credentials, client_secret=secret)
         request = Request(

@@ -101,7 +101,7 @@ async def test_the_secret_may_come_from_a_file_or_a_program(tmp_path: Path) -> N
     command = f"{sys.executable} -S -c 'print(\"{SECRET}\")'"
     fetch = credentials_from({**WHO, "FLOWLEDGER_CLIENT_SECRET_COMMAND": command}).client_secret
     assert not isinstance(fetch, str)
-    assert await fetch() == SECRET
+    assert await fetch(withhold=()) == SECRET
 
 
 async def test_the_platform_knows_its_place_and_shows_no_secret() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -120,7 +120,7 @@ class Ims:
         """Nothing is held."""
 
 
-def platform_of(ims: Ims, source: Callable[[], Any]) -> Platform:
+def platform_of(ims: Ims, source: Any) -> Platform:
     who = Credentials(client_id="local-client", client_secret=source, org="LOCAL@AdobeOrg")
     return Platform(ims, who, sandbox="dev", clock=VirtualTime(), redactor=Redactor())
 
@@ -128,7 +128,7 @@ def platform_of(ims: Ims, source: Callable[[], Any]) -> Platform:
 async def test_the_command_of_the_client_secret_runs_once_when_the_first_token_is_asked_for() -> None:
     ran: list[str] = []
 
-    async def source() -> str:
+    async def source(*, withhold: Collection[str]) -> str:
         ran.append("ran")
         await asyncio.sleep(0)
         return SECRET
@@ -148,7 +148,7 @@ async def test_the_command_of_the_client_secret_runs_once_when_the_first_token_i
 async def test_a_client_secret_that_cannot_be_had_is_told_to_everybody_who_waits_and_tried_again_later() -> None:
     answers: list[str | NotPermitted] = [NotPermitted("the vault is locked", hint="unlock it"), SECRET]
 
-    async def source() -> str:
+    async def source(*, withhold: Collection[str]) -> str:
         answer = answers.pop(0)
         if isinstance(answer, NotPermitted):
             raise answer

@@ -49,9 +49,13 @@ async def test_the_command_that_gives_the_client_secret_sees_none_either(shell: 
     (shell.folder / "vault.py").write_text(VAULT.replace('"secret"', "sys.argv[2]"))
     (shell.folder / "ims").write_text(shell.environment.pop("FLOWLEDGER_CLIENT_SECRET"))
     shell.environment["FLOWLEDGER_CLIENT_SECRET_COMMAND"] = f"{sys.executable} vault.py {shell.folder} ims"
+    shell.environment["OTHER_SECRET"] = "canary-of-another-parameter"
     spec = shell.spec(f"{{command: [{sys.executable}, vault.py, {shell.folder}, secret]}}")
+    path = shell.folder / spec
+    path.write_text(path.read_text().replace("clientId: my-paypal-client-id", "clientId: {env: OTHER_SECRET}"))
     assert await shell.run("apply", spec, "-vv") == 0, shell.printed.decode()
     assert len(platform.heard) == 3
+    platform.heard["another parameter"] = "canary-of-another-parameter"
     for name in ("vault", "vault-2"):
         assert shell.hits(only=(shell.folder / name).read_bytes()) == []
     assert shell.hits() == []
