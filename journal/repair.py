@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Final
 
-from flowledger.errors import UsageError
+from flowledger.errors import DiskFull, UsageError
 from flowledger.journal.committer import InlineCommitter
 from flowledger.journal.filesystem import File, FileSystem, OsFileSystem
 from flowledger.journal.layout import layout_of, segment_name
@@ -94,6 +94,8 @@ def repair(directory: str | PathLike[str], to: str | PathLike[str], *, fs: FileS
                 missing += _missing(found)
         account = _account(place, kept, dropped, missing)
         writer.insert([(REPAIR, None, body_of(REPAIR, None, encode_doc(account)))])
+    except DiskFull as error:
+        raise DiskFull(error.message, hint=f"make room, remove {target}, and repair again") from error
     finally:
         writer.close()
     return RepairReport(directory=str(place), to=str(target), kept=kept, dropped=tuple(dropped), missing=missing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ from typing import IO
 
 import pytest
 
-from flowledger.errors import AppendOnlyError, JournalHeld
+from flowledger.errors import AppendOnlyError, JournalError, JournalHeld
 from flowledger.journal import InlineCommitter, Journal, OsFileSystem, SimulatedFileSystem
 from flowledger.journal.opening import open_writer
 
@@ -109,6 +110,15 @@ def test_waiting_for_the_lock_takes_as_long_as_was_said(disk: SimulatedFileSyste
         )
     assert sum(slept) == pytest.approx(0.12)
     held.close()
+
+
+@pytest.mark.parametrize("error", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_refused_in_words(error: int, disk: SimulatedFileSystem) -> None:
+    disk.fail(1, error)  # the call after the one that makes the directory
+    with pytest.raises(JournalError, match="cannot be used") as caught:
+        Journal.open(Path("/j"), fs=disk, committer=InlineCommitter())
+    assert disk.log[-1] == "lock /j/lock"
+    assert "--journal DIR" in caught.value.hint
 
 
 def test_a_failed_opening_lets_go_of_the_lock(disk: SimulatedFileSystem) -> None:

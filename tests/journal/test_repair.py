@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 import pytest
+from tinydb import where
 
-from flowledger.errors import JournalCorrupt, NotThere, UsageError
-from flowledger.journal import Journal, JournalReader, repair, verify
+from flowledger.errors import DiskFull, JournalCorrupt, NotThere, UsageError
+from flowledger.journal import Journal, JournalReader, SimulatedFileSystem, repair, verify
 
 
 @pytest.fixture
@@ -90,6 +92,19 @@ def test_a_repair_never_writes_in_place_or_over_something(directory: Path, segme
     with pytest.raises(NotThere):
         repair(tmp_path / "nothing", tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_repair_that_runs_out_of_room_says_what_to_do_before_the_next_one(
+    disk: SimulatedFileSystem, open_on_disk: Callable[[], Journal]
+) -> None:
+    journal = open_on_disk()
+    journal.db.insert_multiple([{"n": n, "pad": "x" * 500} for n in range(9)])
+    journal.close()
+    disk.capacity = disk._used() + 2000
+    with pytest.raises(DiskFull) as caught:
+        repair(Path("/j"), Path("/k"), fs=disk)
+    assert caught.value.hint == "make room, remove /k, and repair again"
+    assert JournalReader.open(Path("/j"), fs=disk).db.count(where("n") >= 0) == 9
 
 
 def test_verify_tells_what_is_there(directory: Path) -> None:
