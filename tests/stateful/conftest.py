@@ -7,6 +7,7 @@ moment of a call and at any call to the disk. What outlives it is the platform, 
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 import shutil
 import tempfile
@@ -22,10 +23,10 @@ from flowledger.engine import api
 from flowledger.engine.driver import GRACE
 from flowledger.engine.fleet import FleetReport, apply_many, resume_many
 from flowledger.engine.halt import Halt
-from flowledger.engine.ledger import Ledger
+from flowledger.engine.ledger import Ledger, ledger_of
 from flowledger.engine.report import Report
 from flowledger.engine.specfile import load_spec
-from flowledger.errors import FlowledgerError, JournalHeld, UsageError
+from flowledger.errors import FlowledgerError, JournalHeld
 from flowledger.journal import InlineCommitter, Journal
 from flowledger.steps.client.inprocess import Fate, InProcessPort, Moment
 from flowledger.steps.client.port import Request
@@ -34,7 +35,7 @@ from flowledger.testing import VirtualTime, platform_in_process, run_in_virtual_
 from tests.stateful.process import Died, Disk, ProcessClock, Sitting
 from tests.stateful.strangers import deliver, meddle, send_away, squat, theirs
 from tests.stateful.telling import carries, id_of, read_of, step_of
-from tests.stateful.verdict import check_events, check_left, check_run, check_shared, ledgers_of
+from tests.stateful.verdict import check_events, check_left, check_run, check_shared
 
 SPEC = load_spec(Path(__file__).parents[2] / "examples" / "paypal-products.yaml").spec
 SPEC = SPEC.model_copy(update={"settle": SPEC.settle.model_copy(update={"window": 90.0})})
@@ -157,12 +158,10 @@ class World:
         assert now.died or not self.left_behind, f"it went on behind the caller's back: {self.left_behind}"
         after = theirs(self)
         assert before == {id: item for id, item in after.items() if id in before}, "a stranger's object is another"
-        if verb == "destroy" or self.together > 1:
-            ledgers = self.check()
-            if verb == "destroy" and now.report is not None:
-                check_left(self, run, ledgers)
-        else:
-            self.check(now)
+        destroyed = verb == "destroy" and now.report is not None
+        ledgers = self.check(now, self.runs if destroyed else about)  # what others have is as it was
+        if destroyed:
+            check_left(self, run, ledgers)
         return now
 
     async def _sitting(
@@ -193,7 +192,7 @@ class World:
             self.left_behind = [str(task) for task in left if task.get_name() != "flowledger-token"]
 
     def _left_behind(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if not isinstance(context.get("exception"), Died):  # which tears down everything that was under way
+        if self.now is not None and self.now.alive:  # a death tears down everything that was under way
             self.unheard.append(context)
 
     def _on_event_of(self, run: str, number: int, doc: Any) -> None:
@@ -209,8 +208,10 @@ class World:
         now = self.now
         if now is None:
             return
+        if not now.alive:
+            raise OSError(errno.EBADF, "the process is dead")  # what its loop still does while it is torn down
         now.disk_calls += 1
-        if now.alive and (action := now.disk_actions.get(now.disk_calls)):
+        if action := now.disk_actions.get(now.disk_calls):
             action()
 
     def _handle(self, request: Any) -> Any:
@@ -327,28 +328,30 @@ class World:
         with self.disk.looked_at():
             journal = Journal.open(JOURNAL, fs=self.disk, committer=InlineCommitter(), wall=self.clock.wall)
             try:
-                return ledgers_of(journal, runs)
+                return {name: ledger_of(name, journal.events(name)) for name in runs}
             finally:
                 journal.close()
 
-    def check(self, sitting: Sitting | None = None) -> dict[str, Ledger]:
-        """What holds after every sitting, whatever happened in it; without one, look at all runs."""
+    def check(self, sitting: Sitting | None = None, runs: Iterable[str] = ()) -> dict[str, Ledger]:
+        """What holds after every sitting, whatever happened in it, of some runs, or of all."""
         if sitting is not None and sitting.error is not None:
             said = "".join(traceback.format_exception(sitting.error)) + sitting.error.hint
             assert not any(secret in said for secret in SECRETS), said
-        runs = [self.spec.name] if sitting else self.runs
+        ledgers: dict[str, Ledger] = {}
         with self.disk.looked_at():
             journal = Journal.open(JOURNAL, fs=self.disk, committer=InlineCommitter(), wall=self.clock.wall)
             try:
-                ledgers = ledgers_of(journal, runs)
-                for run in runs:
+                for run in runs or self.runs:
                     events = journal.events(run)
                     text = str(events)
                     assert not any(secret in text for secret in SECRETS), "a secret is in the journal"
                     check_events(self, run, events)
+                    ledgers[run] = ledger_of(run, events)
             finally:
                 journal.close()
-        for run, ledger in sorted(ledgers.items(), key=lambda one: not one[1].destroying):  # what they remove, first
+        for ledger in ledgers.values():
+            self.removed.update(removal.id for removal in ledger.removals.values() if removal.begun)
+        for run, ledger in ledgers.items():
             check_run(self, run, ledger)
         check_shared(self, ledgers.values())
         return ledgers
@@ -402,31 +405,29 @@ class World:
         return [ledger.events for ledger in self.ledgers(self.group).values()]
 
     def destroy_to_the_end(self, run: str, sittings: int = 4) -> Sitting:
-        """No more faults: destroy a run until that is done; then nothing can be applied or destroyed of it."""
+        """No more faults: destroy a run until that is done."""
         for _ in range(sittings):
             last = self.sit("destroy", run=run)
             if last.report is not None:
-                break
+                return last
             self.time.advance(2 * self.spec.settle.window)
-        assert last.report is not None, f"{run} is not destroyed after {sittings} sittings: {last.error!r}"
-        removed, requests = set(self.removed), self.requests
-        again = self.sit("destroy", run=run)
-        assert again.report is not None, f"destroying {run} once more: {again.error!r}"
-        assert again.report.left == last.report.left, "destroying once more left something else"
-        assert self.removed == removed, "destroying once more removed something"
-        assert last.report.left or self.requests == requests, "destroying once more called somebody"
-        requests = self.requests
-        assert isinstance(self.sit("apply", run=run).error, UsageError), "a destroyed name was applied"
-        assert self.requests == requests, "applying a destroyed name called somebody"
-        return last
+        raise AssertionError(f"{run} is not destroyed after {sittings} sittings: {last.error!r}")
 
     def leave_nothing(self) -> None:
-        """No more faults: destroy every run, those that found before those that made, and nothing of ours is left."""
+        """No more faults: destroy every run, the last one first, and nothing of ours is left but what says why."""
         self.quiet()
-        self.leave_the_doomed()
         begun = [run for run, ledger in self.ledgers(self.runs).items() if ledger.spec is not None]
-        for run in (*begun[::-1], *begun):  # what was left since others used it goes when these are destroyed
-            self.destroy_to_the_end(run)
+        for run in begun[::-1]:
+            last = self.destroy_to_the_end(run)
+        for run, ledger in self.ledgers(begun).items():
+            if any(one["why"].startswith("used by ") for one in ledger.left):
+                last = self.destroy_to_the_end(run)  # by now those that used it are destroyed
+        removed, requests = set(self.removed), self.requests
+        assert last.report is not None
+        again = self.sit("destroy", run=last.report.run)
+        assert again.report == last.report, "destroying once more changed something"
+        assert self.removed == removed, "destroying once more removed something"
+        assert last.report.left or self.requests == requests, "destroying once more called somebody"
         self.time.advance(600)  # whatever was under way has arrived
         self.check()
 

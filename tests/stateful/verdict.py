@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from crashmatrix.styles import EFFECTS
-from flowledger.engine.ledger import Ledger, ledger_of
+from flowledger.engine.ledger import Ledger
 from tests.stateful.telling import id_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ def check_run(world: World, run: str, ledger: Ledger) -> None:
         assert known == ledger.nonce, f"{run}: its nonce was {known} and is {ledger.nonce}"
     if ledger.destroying:
         world.doomed.add(run)
-    world.removed.update(removal.id for removal in ledger.removals.values() if removal.begun)
     for step, create in EFFECTS.items():
         there = [id_of(item) for item in world.ours(step, run)]
         reported = set(ledger.duplicates)
@@ -91,8 +90,3 @@ def check_shared(world: World, ledgers: Iterable[Ledger]) -> None:
         made = {id_of(item) for ledger in alive for item in world.ours(step, ledger.run)}
         made -= {id for ledger in alive for id in ledger.duplicates}
         assert len(made) <= 1, f"{step}: runs that share it have made {sorted(made)}"
-
-
-def ledgers_of(journal: Any, runs: Iterable[str]) -> dict[str, Ledger]:
-    """Runs folded from an open journal."""
-    return {run: ledger_of(run, journal.events(run)) for run in runs}
