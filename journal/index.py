@@ -265,7 +265,10 @@ class StoredIndex:
             return ()
         # Looked for in the JSON as it stands: decoding thousands of names for one takes longer than all the rest. A
         # key is what stands between a brace or a comma and a colon; quotation marks within names are escaped.
-        key = orjson.dumps(run) + b":["
+        try:
+            key = orjson.dumps(run) + b":["
+        except orjson.JSONEncodeError:
+            return ()  # a name that is not Unicode, which no journal holds: an argument of a command line may be one
         at = held.names.find(key)
         while at >= 0 and held.names[at - 1] not in b"{,":
             at = held.names.find(key, at + 1)

@@ -51,6 +51,13 @@ def test_what_is_stored_is_what_is_in_memory(
     assert gone_on.stored("segment") == filled(live, later).stored("segment")  # byte for byte
 
 
+def test_a_name_that_is_not_unicode_is_nobodys() -> None:
+    """A command line gives bytes that are no UTF-8 as lone surrogates."""
+    index = filled(Index(), [("events", "a")])
+    assert StoredIndex(index.stored("segment") or b"").positions("events", "\udcff") == ()
+    assert index.positions("events", "\udcff") == ()
+
+
 def test_a_name_that_ends_like_another_with_a_quotation_mark_is_not_taken_for_it() -> None:
     index = filled(Index(), [("events", '"a'), ("events", '{"a'), ("events", ',"a'), ("events", "a")])
     stored_bytes = index.stored("segment")
