@@ -51,6 +51,7 @@ class Progress:
 
         self.seen = 0
         self._silent = False
+        self._missing = ""  # why there is no token, as it was told last
         self.clock = clock
         self._began: dict[str, float] = {}
         self._walk(ledger.table if ledger else TABLES["tutorial"])
@@ -75,6 +76,8 @@ class Progress:
         self.seen += 1
         if str(doc.get("kind", "")).startswith("run_started/"):
             self._begin(doc)
+        if str(doc.get("kind", "")).startswith("token_fetched/"):
+            self._take_token(doc.get("answer") or {})
         branch = self._branch_of.get(str(doc.get("step", "")))
         if branch is None:
             return
@@ -95,6 +98,13 @@ class Progress:
         branch.note = printable(note_of(kind, doc))
         self._tell(lambda: self.noticed(step, kind, doc))
 
+    def _take_token(self, answer: Event) -> None:
+        """Tell once why there is no token: every step waits for one, and none of them can say it."""
+        missing = "" if answer.get("status") == 200 else f"no token yet: {came_of(answer)}"
+        if missing and missing != self._missing:
+            self._tell(lambda: self.kept_waiting(printable(missing)))
+        self._missing = missing
+
     def _begin(self, doc: Event) -> None:
         """Walk the machine of the spec that a run begins with: before its first event nobody has told its style."""
         from flowledger.engine.table import TABLES, TABLES_WITH_ROWS
@@ -109,6 +119,9 @@ class Progress:
 
     def noticed(self, step: str, kind: str, doc: Event) -> None:
         """Something else became known of a step."""
+
+    def kept_waiting(self, why: str) -> None:
+        """Something that every step waits for did not come."""
 
     def _tell(self, telling: Callable[[], None]) -> None:
         if self._silent:
@@ -135,6 +148,9 @@ class PlainProgress(Progress):
         if worth_a_line(kind, doc):
             self._say(f"{step:{self._wide}}  {note_of(kind, doc)}")
 
+    def kept_waiting(self, why: str) -> None:
+        self._say(why)
+
     def _say(self, line: str) -> None:
         print(printable(line.rstrip()), file=self._stream, flush=True)
 
@@ -157,6 +173,9 @@ class LoggedProgress(Progress):
             attempt = {"attempt": doc["attempt"]} if "attempt" in doc else {}
             self._log.info(note_of(kind, doc), step=step, **attempt)
 
+    def kept_waiting(self, why: str) -> None:
+        self._log.info(why)
+
 
 class LiveProgress(Progress):
     """One line a branch, redrawn in place."""
@@ -166,6 +185,9 @@ class LiveProgress(Progress):
         self._console = console
         modern = "utf" in (console.encoding or "").lower()
         self._marks = ("✓", "›", "·", "…") if modern else ("+", ">", ".", "...")
+
+    def kept_waiting(self, why: str) -> None:
+        self._console.print(why, markup=False, highlight=False)  # above the branches
 
     def __rich__(self) -> Table:
         return self.picture()
@@ -235,8 +257,20 @@ def worth_a_line(kind: str, doc: Event) -> bool:
     return (
         (kind == "wait_started" and float(doc.get("seconds", 0)) >= 1)
         or (kind == "outcome_recorded" and doc.get("outcome") != "done")
+        or (kind == "read_answered" and comes_to_nothing(doc.get("answer") or {}))
         or kind == "drift_seen"
     )
+
+
+def comes_to_nothing(answer: Event) -> bool:
+    """Whether a read will have to be made again: nobody answered, or the platform could not now."""
+    status = int(answer.get("status") or 0)
+    return answer.get("reach", "answered") != "answered" or status in (401, 408, 429) or status >= 500
+
+
+def came_of(answer: Event) -> str:
+    """What came of a call, in a few words."""
+    return f"HTTP {answer['status']}" if "status" in answer else str(answer.get("trouble") or "no answer")
 
 
 def completes(doc: Event) -> bool:
@@ -262,16 +296,16 @@ def note_of(kind: str, doc: Event) -> str:
             attempt = int(doc.get("attempt", 1))
             return "sent" if attempt == 1 else f"sent, attempt {attempt}"
         case "outcome_recorded":
-            answer = doc.get("answer") or {}
-            came = f"HTTP {answer['status']}" if "status" in answer else str(answer.get("trouble") or "no answer")
+            came = came_of(doc.get("answer") or {})
             return f"{str(doc.get('outcome', '')).replace('_', ' ')}: {came} {doc.get('code', '')}".rstrip()
         case "looked_up":
             return f"looked for its marker: {len(doc.get('hits') or [])} found"
         case "wait_started":
             return f"{WAITS.get(str(doc.get('why')), str(doc.get('why')))} {lasting(float(doc.get('seconds', 0)))}"
         case "read_answered":
-            call = doc.get("call") or {}
-            return f"reading {str(call.get('path', '')).rpartition('/')[2]}"
+            call, answer = doc.get("call") or {}, doc.get("answer") or {}
+            what = f"reading {str(call.get('path', '')).rpartition('/')[2]}"
+            return f"{what}: {came_of(answer)}" if comes_to_nothing(answer) else what
         case "drift_seen":
             return "drift: " + "; ".join(map(str, doc.get("differences") or []))
         case "last_look_taken":

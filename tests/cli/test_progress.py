@@ -53,6 +53,24 @@ def test_doubt_and_its_wait_are_told_in_plain_lines() -> None:
     assert told == ["in doubt: connection reset", "in doubt; looking again in 5.6 s", "adopted     5.8 s  x"]
 
 
+def test_a_wait_is_told_with_its_reason_also_where_nobody_answers() -> None:
+    stream = io.StringIO()
+    no_token = {"kind": "token_fetched/1", "answer": {"reach": "not_sent", "trouble": "cannot connect"}}
+    token = {"kind": "token_fetched/1", "answer": {"status": 200}}
+    call = {"method": "GET", "path": "/data/foundation/schemaregistry/stats"}
+    away = {"kind": "read_answered/1", "step": "read_tenant", "call": call, "answer": {"status": 503}}
+    gone = {"kind": "read_answered/1", "step": "read_tenant", "call": call, "answer": {"status": 404}}
+    back_off = {"kind": "wait_started/1", "step": "read_tenant", "why": "back_off", "seconds": 1.5}
+    feed(PlainProgress(None, stream), no_token, no_token, back_off, token, away, back_off, gone)
+    told = [" ".join(line.split()) for line in stream.getvalue().splitlines()]
+    assert told == [
+        "no token yet: cannot connect",
+        "read_tenant backing off for 1.5 s",
+        "read_tenant reading stats: HTTP 503",
+        "read_tenant backing off for 1.5 s",
+    ]
+
+
 def test_the_duration_counts_from_before_the_first_call() -> None:
     stream = io.StringIO()
     read = {"kind": "read_answered/1", "step": "read_tenant", "answer": {"duration_ms": 40.0}, "mono": 1.0}
