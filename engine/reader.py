@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 from flowledger.engine.halt import Halt
 from flowledger.engine.retry import back_off
+from flowledger.engine.together import unless
 from flowledger.errors import Interrupted, TryLater, Unreachable
 from flowledger.steps.client.clock import Clock
 from flowledger.steps.client.judge import Verdict, fault_of, judge, refusal, retry_after
@@ -76,16 +77,10 @@ class Reader:
 
     async def unless_halted(self, work: Coroutine[Any, Any, T]) -> T:
         """Do something that may be given up at any moment, as a read may. Raises Interrupted at a halt."""
-        working, halted = asyncio.ensure_future(work), asyncio.ensure_future(self._halted.wait())
-        try:
-            await asyncio.wait({working, halted}, return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                raise Interrupted(f"stopped: {self._halt.reason}", hint="type the same command again to go on")
-        finally:
-            for task in (working, halted):
-                task.cancel()
-            await asyncio.gather(working, halted, return_exceptions=True)
-        return working.result()
+        ended = await unless(self._halted, work)
+        if ended.cancelled():
+            raise Interrupted(f"stopped: {self._halt.reason}", hint="type the same command again to go on")
+        return ended.result()
 
     async def _send(self, request: Request) -> tuple[Answer | None, str]:
         """One call, or why there could be none."""

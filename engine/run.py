@@ -15,6 +15,7 @@ from flowledger.engine.ledger import Ledger
 from flowledger.engine.log import logger_of
 from flowledger.engine.retry import back_off
 from flowledger.engine.table import Table
+from flowledger.engine.together import unless
 from flowledger.errors import InDoubt, Interrupted, TryLater, Unreachable
 from flowledger.journal import Journal
 from flowledger.steps.client.clock import Clock
@@ -239,16 +240,9 @@ class Run:
 
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
         """What `work` gives; it is cancelled when the run stops. Raises Interrupted then, and what `work` raises."""
-        working = asyncio.ensure_future(work)
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        try:
-            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            working.cancel()
-            stopping.cancel()
-            await asyncio.gather(working, stopping, return_exceptions=True)
+        ended = await unless(self._stopping, work)
         self.check()
-        return working.result()
+        return ended.result()
 
     # The token
 

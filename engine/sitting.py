@@ -268,6 +268,7 @@ class Sitting:
             raise
         finally:
             unlisten()
+            await run.end_appends()  # evidence that was noted: nothing of this run goes on once its caller has gone on
         return result
 
     async def _keep(self, book: Journal, ledger: Ledger, event: Event) -> None:

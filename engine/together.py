@@ -9,6 +9,18 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+async def unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Do something until it has ended or `event` is set: then it is cancelled. Returns its task, which has ended."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        working.cancel()
+        stopping.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
+    return working
+
+
 async def all_of(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """Do all works at the same time and return their results in order.
 

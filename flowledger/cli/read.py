@@ -67,7 +67,7 @@ async def _read(
     voice: Voice,
 ) -> int:  # fmt: skip
     from flowledger.cli.local import local_platform, state_beside
-    from flowledger.cli.show import place
+    from flowledger.cli.show import place, print_lines
     from flowledger.cli.signals import stopping_on_signals
     from flowledger.engine import api
     from flowledger.engine.halt import Halt
@@ -81,10 +81,10 @@ async def _read(
         dataset = api.dataset(run, journal=journal, platform=platform, halt=halt)
         if to is not None:
             try:
-                for path in await dataset.save(to, batches=batches):
-                    print(place(path))
+                saved = await dataset.save(to, batches=batches)
             except OSError as error:
                 raise UsageError(f"{to} cannot be written: {error.strerror}", hint="give another --to") from error
+            print_lines(place(path) for path in saved)
             return 0
         count = await _print(dataset, batches, form, limit)
     if not voice.quiet:
