@@ -178,7 +178,10 @@ def verify(
             if segment.sealed and segment.index != "fits":
                 print(f"The stored index of {segment.file} is not used: {segment.index}. It will be made again.")
         if found.damage is not None:
-            print("Its end is torn (a batch that was never acknowledged); the next writer cuts it off and keeps it.")
+            print(
+                f"{found.file} is whole up to byte {found.damage.offset}; after that a batch is being written, or a "
+                "crash cut one off. It was never acknowledged: the next writer cuts it off and keeps it aside."
+            )
         for name in found.kept_aside:
             print(f"An earlier recovery kept aside: {name}")
         return 0

@@ -74,6 +74,20 @@ def test_verify_says_what_is_there(provisioned: Any) -> None:
     assert document["runs"] == ["paypal-products"]
 
 
+def test_verify_says_of_a_torn_end_that_nothing_acknowledged_is_lost(provisioned: Any) -> None:
+    segment = provisioned.journal / "segment-000001.jsonl"
+    whole = segment.stat().st_size
+    with segment.open("ab") as file:
+        file.write(b'{"crc":"00000000","prev":')
+    said = provisioned("journal", "verify")
+    assert said.code == 0
+    assert f"segment-000001.jsonl is whole up to byte {whole}" in said.out
+    assert "never acknowledged" in said.out
+    with Journal.open(provisioned.journal):
+        pass
+    assert f"kept aside: segment-000001.jsonl.torn-{whole}" in provisioned("journal", "verify").out
+
+
 def test_export_writes_json_lines_and_overwrites_nothing(provisioned: Any) -> None:
     exported = lines(provisioned("journal", "export", "-"))
     assert exported == lines(provisioned("journal", "query", "--json"))
