@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 #: What every POSIX system has; no Python, git, make or compiler among them unless a test adds it.
-PROGRAMS = ("sh", "dirname", "grep", "sed", "cat", "env")
+PROGRAMS = ("sh", "dirname", "grep", "sed", "cat", "env", "mktemp", "rm")
 
 
 class Newcomer:
@@ -161,6 +161,22 @@ def test_every_script_is_executable_and_plain_sh(root: Path) -> None:
         shell = "bash" if name == ".ci/run" else "sh"
         checked = subprocess.run([shell, "-n", str(root / name)], capture_output=True, text=True)
         assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("failing", ["-m ruff check", "-m ruff format", "-m mypy", "-m pytest -q", "nothing"])
+def test_the_checks_pass_only_if_each_of_them_does(newcomer: Newcomer, failing: str) -> None:
+    """The environment is there, and its Python says what it is called with instead of doing it."""
+    python = newcomer.tree / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho "called: $*"\ncase "$*" in *"{failing}"*) exit 3 ;; esac\n')
+    python.chmod(0o755)
+
+    outcome = newcomer.runs("scripts/test", "-k", "some")
+
+    assert outcome.returncode == (0 if failing == "nothing" else 3), outcome.stderr
+    if "ruff" not in failing:
+        assert "called: -m mypy\n" in outcome.stdout
+        assert "-m not needs_system and not long -k some" in outcome.stdout
 
 
 @pytest.mark.long
