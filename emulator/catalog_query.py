@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from flowledger.emulator.conditions import Condition, parse_condition, sort_by, wildcard
+from flowledger.emulator.digits import number_of
 from flowledger.emulator.problem import refuse, service_problem
 from flowledger.emulator.world import Call
 
@@ -14,7 +15,6 @@ Json = dict[str, Any]
 DEFAULT_LIMIT: Final = 20
 LARGEST_LIMIT: Final = 100
 LARGEST_OBSERVABLE: Final = 20  # with properties=observableSchema
-LONGEST_NUMBER: Final = 15  # digits
 CHUNK_PROPERTY: Final = "observableSchema"
 
 
@@ -80,9 +80,10 @@ def _number(call: Call, name: str, default: int) -> int:
     text = call.request.first(name) or call.request.headers.get(name)
     if text is None:
         return default
-    if not text.isdecimal() or len(text) > LONGEST_NUMBER:
+    number = number_of(text)
+    if number is None:
         bad(f"{name} must be a whole number, not {text!r}")
-    return int(text)
+    return number
 
 
 def _filters(call: Call) -> list[Callable[[Json], bool]]:

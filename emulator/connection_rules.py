@@ -71,7 +71,7 @@ def check_source_connection(call: Call, body: dict[str, Any], spec: dict[str, An
         if base["connectionSpec"]["id"] != spec["id"]:
             fault(400, "FLOW-1413", f"The base connection {base['id']} is not one of {spec['name']}")
         _check_schema(call, data)
-    place = TABLE_PARAMS.get(written, "resourcePath" if "rest" in kind.explores else "path") if formats else ""
+    place = TABLE_PARAMS.get(str(written), "resourcePath" if "rest" in kind.explores else "path") if formats else ""
     named = params.get(place) if isinstance(params, dict) else None
     if place and (not isinstance(named, str) or not named):
         fault(400, "CONNECTOR-1304", f"Missing mandatory parameter: params.{place}")

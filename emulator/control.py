@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from flowledger.emulator.digits import number_of
 from flowledger.emulator.log_page import log_page
 from flowledger.emulator.loopback import is_loopback
 from flowledger.emulator.run_control import put_run
@@ -63,7 +64,7 @@ def answer(emulator: Emulator, request: Request) -> Response:
             emulator.faults.clear()
             return Response(status=204)
         case ("DELETE", "faults", number):
-            removed = number.isdecimal() and emulator.faults.remove(int(number))
+            removed = emulator.faults.remove(number_of(number) or 0)
             return Response(status=204) if removed else _not_understood(404, f"there is no fault {number}")
         case ("POST", "reset", ""):
             emulator.reset()
@@ -119,9 +120,10 @@ def _health(emulator: Emulator) -> dict[str, Any]:
 
 
 def _requests(emulator: Emulator, limit: str) -> Response:
-    if not limit.isdecimal() or int(limit) == 0:
+    most = number_of(limit)
+    if not most:
         return _not_understood(400, f"limit is a number above 0, not {limit!r}")
-    return json_response(200, {"requests": emulator.requests()[-int(limit) :]})
+    return json_response(200, {"requests": emulator.requests()[-most:]})
 
 
 def _add_faults(emulator: Emulator, body: bytes) -> Response:

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 from flowledger.emulator import expressions
 from flowledger.emulator.conditions import flag, parse_condition, sort_by
 from flowledger.emulator.depth import too_deep
+from flowledger.emulator.digits import number_of
 from flowledger.emulator.expressions import Malformed, parse
 from flowledger.emulator.gateway import not_routed
 from flowledger.emulator.mapping_rules import bad, checked_set, faults_of, previewed, stored_form
@@ -22,7 +23,6 @@ BASE: Final = "/data/foundation/conversion"
 KIND: Final = "mappingSets"
 EARLIER: Final = "mappingSetVersions"  # what a PUT replaced, by "<id>/<version>" (U14)
 ANSWERED: Final = ("id", "version", "createdDate", "modifiedDate", "createdBy", "modifiedBy")
-LONGEST_NUMBER: Final = 15  # digits
 FILTERS: Final = ("xdmSchema", "status")
 ORDERS: Final = {
     "updatedDate": "modifiedDate",
@@ -188,9 +188,10 @@ def _expanded(call: Call, mapping_set: Json) -> Json:
 
 def _number(call: Call, name: str, least: int) -> int:
     text = call.request.first(name)
-    if text is None or not text.isdecimal() or len(text) > LONGEST_NUMBER or int(text) < least:
+    number = None if text is None else number_of(text)
+    if number is None or number < least:
         bad(f"The query parameter {name} is required, a whole number from {least} up")
-    return int(text)
+    return number
 
 
 def _filtered(found: list[Json], text: str) -> list[Json]:

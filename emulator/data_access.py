@@ -13,7 +13,9 @@ from urllib.parse import quote
 
 from flowledger.emulator.datasets import BATCHES, FILES
 from flowledger.emulator.datasets import KIND as DATA_SETS
+from flowledger.emulator.digits import number_of
 from flowledger.emulator.gateway import EXPORT
+from flowledger.emulator.loopback import origin_of
 from flowledger.emulator.problem import refuse, service_problem
 from flowledger.emulator.wire import Response, json_response
 from flowledger.emulator.world import Call, Route
@@ -22,7 +24,6 @@ Json = dict[str, Any]
 
 BASE: Final = EXPORT.rstrip("/")
 DEFAULT_LIMIT: Final = 100
-LONGEST_NUMBER: Final = 15  # digits
 PREVIEW_ROWS: Final = 100
 PARQUET: Final = "application/octet-stream"
 DIAGNOSTICS: Final = "_diagnostics"  # the folder of a batch where `data.landing` keeps them
@@ -121,19 +122,13 @@ def _file_entry(call: Call, file: Json) -> Json:
     return {
         "dataSetFileId": file["id"],
         **{name: str(file[name]) if name in ("created", "updated") else file[name] for name in shown},
-        "_links": {"self": {"href": f"{_origin(call)}{BASE}/files/{file['id']}"}},
+        "_links": {"self": {"href": f"{origin_of(call.request)}{BASE}/files/{file['id']}"}},
     }
 
 
 def _part_entry(call: Call, name: str, length: int, here: str, prefix: str = "") -> Json:
-    href = f"{_origin(call)}{here}?path={quote(prefix + name, safe='')}"
+    href = f"{origin_of(call.request)}{here}?path={quote(prefix + name, safe='')}"
     return {"name": name, "length": str(length), "_links": {"self": {"href": href}}}
-
-
-def _origin(call: Call) -> str:
-    """The platform's links are whole URLs; ours begin with how we were called."""
-    host = call.request.headers.get("host")
-    return f"http://{host}" if host else ""
 
 
 def _page(call: Call, entries: list[Json]) -> Response:
@@ -185,9 +180,10 @@ def _number(call: Call, name: str, default: int) -> int:
     text = call.request.first(name)
     if text is None:
         return default
-    if not text.isdecimal() or len(text) > LONGEST_NUMBER:
+    number = number_of(text)
+    if number is None:
         _bad(f"{name} must be a whole number, not {text!r}")
-    return int(text)
+    return number
 
 
 def _bad(detail: str) -> NoReturn:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from flowledger.emulator.digits import number_of
 from flowledger.emulator.options import Options
 from flowledger.emulator.problem import flow_problem, refuse
 from flowledger.emulator.wire import Request, Response, json_response
@@ -217,9 +218,10 @@ def _limit(request: Request, size: int, maximum: int) -> int:
     asked = request.first("limit")
     if asked is None:
         return size
-    if not (asked.isascii() and asked.isdigit()) or int(asked) == 0:
+    number = number_of(asked)
+    if not number:
         refuse(flow_problem(400, "FLOW-1452-400", "Invalid value", f"limit is a number above 0, not {asked!r}"))
-    return min(int(asked), maximum)
+    return min(number, maximum)
 
 
 def ordered(items: list[dict[str, Any]], orderby: str | None, orders: frozenset[str] = ORDERS) -> list[dict[str, Any]]:

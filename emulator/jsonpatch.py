@@ -1,27 +1,37 @@
-"""JSON Patch, as far as the platform's services take it: add, remove, replace, and the three harmless others."""
+"""JSON Patch: add, remove and replace, which is all that most services take, and the three others (RFC 6902)."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Final
 
 from flowledger.emulator.depth import too_deep
+from flowledger.emulator.digits import number_of
 
 Json = Any
+DOCUMENTED: Final = ("add", "remove", "replace")
+EVERY: Final = (*DOCUMENTED, "test", "move", "copy")
+LONGEST_SHOWN = 60  # characters of a wrong index
 
 
 class PatchFault(ValueError):
     """The patch is malformed, or does not fit the document. Its text says which operation and why."""
 
 
-def apply_patch(document: Json, operations: Json) -> Json:
-    """A new document with all operations applied in order (RFC 6902). Raises PatchFault; then nothing is changed."""
+def apply_patch(document: Json, operations: Json, *, known: Collection[str] = EVERY) -> Json:
+    """A new document with all operations applied in order. `known` are those that the service takes.
+
+    Raises PatchFault; then nothing is changed.
+    """
     if not isinstance(operations, list) or too_deep(operations):
         raise PatchFault("a JSON Patch is an array of operations, not nested too deeply")
     patched = copy.deepcopy(document)
     for number, operation in enumerate(operations):
         if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
             raise PatchFault(f"operation {number} needs an op and a path")
+        if operation.get("op") not in known:
+            raise PatchFault(f"operation {number}: op is one of {', '.join(known)}, not {operation.get('op')!r}")
         patched = _apply(patched, operation, number)
     return patched
 
@@ -53,12 +63,10 @@ def _apply(document: Json, operation: dict[str, Json], number: int) -> Json:
             if _at(document, path) != operation["value"]:
                 raise PatchFault(f"test failed at {operation['path']}")
             return document
-        case "move" | "copy":
+        case _:  # move, copy
             start = tokens_of(str(operation.get("from", "")))
             value = copy.deepcopy(_at(document, start))
             return _add(_remove(document, start) if op == "move" else document, path, value)
-        case _:
-            raise PatchFault(f"operation {number}: unknown op {op!r}")
 
 
 def _at(document: Json, path: list[str]) -> Json:
@@ -100,6 +108,7 @@ def _key(node: Json, token: str, *, past_end: bool) -> Any:
 def _index(node: list[Json], token: str, *, past_end: bool) -> int:
     if token == "-" and past_end:  # noqa: S105 - a JSON Pointer token, no secret
         return len(node)
-    if not token.isdecimal() or int(token) > len(node) - (not past_end):
-        raise PatchFault(f"{token!r} is no index of an array of {len(node)}")
-    return int(token)
+    index = number_of(token)
+    if index is None or index > len(node) - (not past_end):
+        raise PatchFault(f"{token[:LONGEST_SHOWN]!r} is no index of an array of {len(node)}")
+    return index

@@ -1,9 +1,11 @@
-"""Whether a host is this machine's own loopback."""
+"""Whether a host is this machine's own loopback, and how a client has reached us."""
 
 from __future__ import annotations
 
 import ipaddress
 from urllib.parse import urlsplit
+
+from flowledger.emulator.wire import Request
 
 
 def is_loopback(host: str) -> bool:
@@ -16,3 +18,14 @@ def is_loopback(host: str) -> bool:
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def origin_of(request: Request) -> str:
+    """Scheme and host by which the client reached us, to begin links with; "" when it named none.
+
+    A host that is not loopback is a proxy's, which is reached by TLS.
+    """
+    host = request.headers.get("host", "")
+    if not host:
+        return ""
+    return f"{'http' if is_loopback(host) else 'https'}://{host}"

@@ -86,9 +86,8 @@ SCHEMAS: dict[str, Json] = {
     },
     "RegistryPatch": array(
         any_of(
-            shape("op path value", {"op": {"enum": ["add", "replace", "test"]}, "path": ref("Pointer"), "value": {}}),
+            shape("op path value", {"op": {"enum": ["add", "replace"]}, "path": ref("Pointer"), "value": {}}),
             shape("op path", {"op": {"const": "remove"}, "path": ref("Pointer")}),
-            shape("op path from", {"op": {"enum": ["move", "copy"]}, "path": ref("Pointer"), "from": ref("Pointer")}),
         )
     ),
     "Pointer": {"type": "string", "pattern": "^(/.*)?$"},

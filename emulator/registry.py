@@ -12,7 +12,7 @@ from flowledger.emulator.accept import AcceptInvalid, View, list_form, look_up_v
 from flowledger.emulator.descriptors import ROUTES as DESCRIPTOR_ROUTES
 from flowledger.emulator.descriptors import with_deprecated
 from flowledger.emulator.identity import tenant_of
-from flowledger.emulator.jsonpatch import PatchFault, apply_patch
+from flowledger.emulator.jsonpatch import DOCUMENTED, PatchFault, apply_patch
 from flowledger.emulator.registry_compose import compose, id_of, look_up_in
 from flowledger.emulator.registry_list import BASE, listed_page
 from flowledger.emulator.registry_problem import NOT_FOUND, refuse_registry
@@ -165,7 +165,7 @@ def _patches(kind: str) -> Handler:
         """PATCH /tenant/{kind}/{id} with a JSON Patch (§2.6)."""
         previous = _existing(call, "tenant", kind)
         try:
-            patched = apply_patch(previous, call.body)
+            patched = apply_patch(previous, call.body, known=DOCUMENTED)
         except PatchFault as fault:
             refuse_registry(call.world, problem.INVALID, f"JSON Patch: {fault}")
         return _change(call, kind, previous, patched)

@@ -8,9 +8,10 @@ from urllib.parse import quote, urlencode
 
 from flowledger.emulator import registry_problem as problem
 from flowledger.emulator.conditions import parse_condition, sort_by, sort_key
-from flowledger.emulator.loopback import is_loopback
+from flowledger.emulator.digits import number_of
+from flowledger.emulator.loopback import origin_of
 from flowledger.emulator.registry_problem import refuse_registry
-from flowledger.emulator.wire import Request, Response, json_response
+from flowledger.emulator.wire import Response, json_response
 from flowledger.emulator.world import Call
 
 Json = dict[str, Any]
@@ -18,7 +19,7 @@ Json = dict[str, Any]
 BASE: Final = "/data/foundation/schemaregistry"
 CAP: Final = 300  # a list without paging stops there
 LARGEST_LIMIT: Final = 500
-LONGEST_NUMBER: Final = 15  # digits
+ADOBES: Final = "https://platform.adobe.io"  # where links lead of a call that names no host
 DEFAULT_ORDER: Final = "updated"
 DATES: Final = {"updated": "repo:lastModifiedDate", "created": "repo:createdDate"}
 BRIEF: Final = ("$id", "meta:altId", "version", "title")
@@ -29,7 +30,7 @@ def listed_page(call: Call, container: str, kind: str, resources: list[Json], fo
     found = filtered(call, resources)
     shown, page, after = _paged(call, found)
     results = shown if form == "stored" else [{key: entry[key] for key in BRIEF} for entry in shown]
-    here = f"{_origin(call.request)}{BASE}"
+    here = f"{origin_of(call.request) or ADOBES}{BASE}"
     links: Json = {
         "next": {"href": _next_href(call, f"{here}/{container}/{kind}", after)} if after is not None else None
     }
@@ -76,7 +77,7 @@ def _paged(call: Call, found: list[Json]) -> tuple[list[Json], Json, Any]:
 def _check_limit(call: Call) -> None:
     """A limit that no page can have is refused wherever it stands, also where it would not count."""
     text = call.request.first("limit")
-    if text is not None and (not text.isdecimal() or len(text) > LONGEST_NUMBER or int(text) > LARGEST_LIMIT):
+    if text is not None and ((number := number_of(text)) is None or number > LARGEST_LIMIT):
         refuse_registry(call.world, problem.INVALID, f"limit must be 0 to {LARGEST_LIMIT}, not {text}")
 
 
@@ -109,11 +110,3 @@ def _value_of(resource: Mapping[str, Any], field: str) -> Any:
 def _next_href(call: Call, here: str, after: Any) -> str:
     query = [(key, value) for key, value in call.request.query if key != "start"]
     return f"{here}?{urlencode([*query, ('start', str(after))], quote_via=quote)}"
-
-
-def _origin(request: Request) -> str:
-    """Scheme and host by which the client reached us: plain HTTP on loopback, Adobe's own name when it named none."""
-    host = request.headers.get("host", "")
-    if not host:
-        return "https://platform.adobe.io"
-    return f"{'http' if is_loopback(host) else 'https'}://{host}"

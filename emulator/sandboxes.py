@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from flowledger.emulator.digits import number_of
 from flowledger.emulator.gateway import SANDBOX_MANAGEMENT
 from flowledger.emulator.problem import service_problem
 from flowledger.emulator.wire import Response, json_response
@@ -39,9 +40,7 @@ def read_sandbox(call: Call) -> Response:
 
 def _number(call: Call, name: str, default: int) -> int | None:
     text = call.request.first(name)
-    if text is None:
-        return default
-    return int(text) if text.isdecimal() and len(text) < 10 else None
+    return default if text is None else number_of(text)
 
 
 def _described(call: Call, name: str) -> dict[str, Any]:

@@ -61,3 +61,11 @@ def test_its_own_page_and_programs_are_answered(host: str) -> None:
     emulator = Emulator()
     assert ask(emulator, "POST", "reset", host=host, origin=f"http://{host}")[0] == 204
     assert ask(emulator, "GET", "health", host=host)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "limit", ["0", "-1", "x", "9" * 5000, "٣"], ids=["none", "less", "a word", "absurd", "no ascii"]
+)
+def test_a_limit_of_the_log_that_cannot_be_meant_is_refused(limit: str) -> None:
+    request = Request(method="GET", raw_path="/_emulator/requests", query=(("limit", limit),), headers={}, body=b"")
+    assert Emulator().handle(request).status == 400

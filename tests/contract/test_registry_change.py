@@ -81,9 +81,13 @@ def test_a_patch_may_also_name_what_it_extends_as_the_guide_does(prod: Caller) -
         [{"op": "add", "path": "title", "value": "x"}],
         [{"op": "add", "path": "/title"}],
         [{"op": "remove", "path": "/allOf/7"}],
+        [{"op": "remove", "path": "/allOf/" + "9" * 5000}],
+        [{"op": "test", "path": "/title", "value": "s"}],
+        [{"op": "copy", "from": "/allOf/0", "path": "/allOf/-"}],
         [{"op": "remove", "path": "/allOf"}],
         [{"op": "add", "path": "/allOf/-", "value": {"$ref": "https://ns.adobe.com/xdm/unheard-of"}}],
     ],
+    ids=range(11),
 )
 def test_a_patch_that_does_not_fit_changes_nothing(prod: Caller, operations: Any) -> None:
     schema = make(prod, "schemas", PROFILE, title="s")
