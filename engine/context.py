@@ -8,12 +8,14 @@ from typing import Any
 
 from flowledger.engine.events import ReadAnswered
 from flowledger.engine.evidence import answer_doc, call_doc
+from flowledger.engine.ledger import ledger_of
 from flowledger.engine.retry import back_off
 from flowledger.engine.run import Run
 from flowledger.errors import Unreachable
 from flowledger.steps.client.judge import Verdict, fault_of, judge, refusal, retry_after
-from flowledger.steps.client.port import Answer, Reach, Request
+from flowledger.steps.client.port import Answer, Json, Reach, Request
 from flowledger.steps.client.secrets import resolve
+from flowledger.steps.marking import words_of
 from flowledger.steps.spec import SecretRef, Spec
 from flowledger.steps.step import Outputs, Step
 
@@ -57,6 +59,16 @@ class StepContext:
 
     def marker(self, step: Step) -> str:
         return f"fl-{self.nonce}-{step.slug}"
+
+    def lendable(self, live: Json) -> bool:
+        words = words_of(live)
+        for name in self._run.journal.runs():
+            if name in words and name != self.run:
+                ledger = ledger_of(name, self._run.journal.events(name))
+                if f"fl-{ledger.nonce}-{self._step.slug}" in words:
+                    left = ledger.destroyed and any(one["id"] == live.get("id") for one in ledger.left)
+                    return left or not ledger.destroying
+        return True
 
     def wall(self) -> float:
         return self._run.clock.wall()

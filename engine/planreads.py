@@ -12,7 +12,7 @@ from flowledger.errors import NotPermitted, Unreachable
 from flowledger.steps.base_connection import CreateBaseConnection
 from flowledger.steps.client.judge import Verdict, judge, refusal
 from flowledger.steps.client.platform import Platform
-from flowledger.steps.client.port import Answer, Reach, Request
+from flowledger.steps.client.port import Answer, Json, Reach, Request
 from flowledger.steps.sink import FindOrCreateSink
 from flowledger.steps.spec import SecretRef, Spec
 from flowledger.steps.step import Outputs, Settled, Step
@@ -73,6 +73,9 @@ class PlanContext:
 
     def marker(self, step: Step) -> str:
         return f"fl-{self.nonce}-{step.slug}"
+
+    def lendable(self, live: Json) -> bool:  # noqa: ARG002 - the contract names it
+        return True  # without a journal nothing else can be said
 
     def wall(self) -> float:
         return self._platform.clock.wall()

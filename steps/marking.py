@@ -11,6 +11,7 @@ TAG = "flowledger"  # our own tag, where an API has tags: its value is the marke
 
 # A name must survive every API's filter syntax (platform-api.md §9: no comma, quote, colon, slash, "*", "=").
 _UNSAFE = re.compile(r"[^\w -]+")
+_WORD = re.compile(r"[\w-]+")
 
 
 def filter_safe(text: str) -> str:
@@ -29,6 +30,13 @@ def name_of(ctx: Context, step: Step, title: str = "") -> str:
 def description_of(ctx: Context, step: Step, text: str = "") -> str:
     """The description of a step's object: it carries the marker too, because names are edited by people."""
     return f"{text or f'{step.label} of dataflow {ctx.spec.name}, made by flowledger'} [{ctx.marker(step)}]"
+
+
+def words_of(live: Json) -> frozenset[str]:
+    """The words of an object's name and description: the run that made it and its marker are among them (`name_of`,
+    `description_of`), as long as nobody has edited both."""
+    texts = (live.get("name"), live.get("description")) if isinstance(live, dict) else ()
+    return frozenset(word for text in texts if isinstance(text, str) for word in _WORD.findall(text))
 
 
 def carries(marker: str, *texts: Json) -> bool:

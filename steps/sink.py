@@ -34,13 +34,18 @@ class FindOrCreateSink(FlowObject):
     async def prepare(self, ctx: Context) -> Settled | None:
         """Share the oldest enabled one, whoever made it. One with our marker is not shared but ours.
 
-        Each is read by id before it is taken: lists go on showing the deleted for a while (platform-api.md §8.7).
+        Each is read by id before it is taken: lists go on showing the deleted for a while (platform-api.md §8.7). One
+        whose run is being destroyed is on its way out, though it may be there still.
         """
         shown = [live for live in await listed(ctx, self.kind, self.second_look(ctx)) if self._usable(ctx, live)]
         for listed_one in sorted(shown, key=lambda one: (not self.marked(ctx, one), number_of(one.get("createdAt")))):
             live = await self.fetch(ctx, listed_one["id"])
-            if live is not None and self._usable(ctx, live):
-                return Settled(outputs=self.outputs(live), how=How.ADOPTED if self.marked(ctx, live) else How.FOUND)
+            if live is None or not self._usable(ctx, live):
+                continue
+            if self.marked(ctx, live):
+                return Settled(outputs=self.outputs(live), how=How.ADOPTED)
+            if ctx.lendable(live):
+                return Settled(outputs=self.outputs(live), how=How.FOUND)
         return None
 
     def _usable(self, ctx: Context, live: Json) -> bool:

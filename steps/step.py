@@ -92,6 +92,11 @@ class Context(Protocol):
         """`fl-<nonce>-<slug>`: the token by which the step's object is found again; the same on every attempt."""
         ...
 
+    def lendable(self, live: Json) -> bool:
+        """Whether the run may use an object that it did not make. False if a run of the same journal made it and is
+        being destroyed: a delete of it may be on its way already."""
+        ...
+
     def wall(self) -> float:
         """Seconds since the epoch."""
         ...

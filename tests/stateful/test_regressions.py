@@ -152,3 +152,30 @@ def test_a_disk_that_fails_while_a_run_reads_what_others_share_does_not_let_the_
     assert sorted(world.sit().ends) == ["JournalError", "provisioned", "provisioned"]  # `sit` looks at what they share
     assert world.sent["create_base_connection"] == 1
     world.close()
+
+
+@pytest.mark.parametrize("together", [1, 3])
+def test_a_sink_whose_run_is_being_destroyed_is_not_shared(together: int) -> None:
+    """The destroy has died, its delete is on the way: the next run took the sink, which then went away under it."""
+    world = World(together=together)
+    assert world.sit().done
+    world.emulator.faults.add("DELETE /connections/{id}", "late", after_ms=30_000, times=2)
+    killed = Sitting()
+    both = [lambda: None, world.die]  # the base connection and the sink are deleted at the same time
+
+    def next_delete() -> None:
+        killed.call_actions["DELETE /connections/", Moment.COMMITTED] = next_delete
+        both.pop(0)()
+
+    killed.call_actions["DELETE /connections/", Moment.COMMITTED] = next_delete
+    *followers, maker = reversed(world.runs)
+    for run in followers:
+        assert world.sit("destroy", run=run).done
+    assert world.sit("destroy", run=maker, sitting=killed).died
+    world.begin_another_run()
+    world.stalls.append(("create_dataset", Moment.CONNECTED, 60))
+    assert world.sit().done
+    world.destroy_to_the_end(maker)
+    world.check()
+    assert len(world.emulator.objects("connections")) == 2
+    world.close()

@@ -86,6 +86,9 @@ class ScriptedContext:
         """The calls made so far to paths that end so."""
         return [request for request in self.asked if request.path.endswith(path_end)]
 
+    def lendable(self, live: Any) -> bool:
+        return True
+
     async def ask(self, request: Request, *, allow: tuple[int, ...] = ()) -> Answer:
         assert not request.effect, "a read that is marked as an effect"
         self.asked.append(request)

@@ -81,6 +81,9 @@ class Provisioning:
     def marker(self, step: Step) -> str:
         return f"fl-{self.nonce}-{step.slug}"
 
+    def lendable(self, live: Any) -> bool:
+        return True
+
     def wall(self) -> float:
         return self.time.wall()
 
