@@ -41,6 +41,20 @@ def test_its_numbers_of_the_proof_are_those_of_the_proof(root: Path, readme: str
     assert f"At each of the {max(map(int, places))} places" in " ".join(told.split())
 
 
+#: In the place of `timeout -s KILL 4`: four seconds are the middle of the run on no machine that is busy.
+KILL_IN_THE_MIDDLE = """#!{python}
+import json, subprocess, sys, urllib.request
+
+run = subprocess.Popen(sys.argv[4:])
+while run.poll() is None:
+    with urllib.request.urlopen("http://127.0.0.1:{port}/_emulator/counts") as answer:
+        if json.load(answer).get("dataSets"):
+            run.kill()
+            break
+sys.exit(run.wait() and 137)
+"""
+
+
 @pytest.mark.long
 def test_what_it_shows_of_emulators_and_of_a_crash_happens_when_it_is_typed(
     root: Path, readme: str, tmp_path: Path
@@ -57,11 +71,18 @@ def test_what_it_shows_of_emulators_and_of_a_crash_happens_when_it_is_typed(
         "\n".join(blocks).replace(":8480", f":{port}").replace("emulator start -d", f"emulator start -d --port {port}")
     )
     shutil.copytree(root / "examples", tmp_path / "examples")
+    (tmp_path / "bin").mkdir()
+    kill = tmp_path / "bin" / "timeout"
+    kill.write_text(KILL_IN_THE_MIDDLE.format(python=sys.executable, port=port))
+    kill.chmod(0o755)
 
     typed = subprocess.run(
         ["bash", "-v", "-c", script],
         cwd=tmp_path,
-        env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path)},
+        env={
+            "PATH": f"{kill.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(tmp_path),
+        },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
