@@ -19,6 +19,8 @@ from urllib.parse import quote, quote_plus
 
 import orjson
 
+from flowledger.steps.client.needles import Needles
+
 Json = Any
 
 _EXACT: Final = frozenset({
@@ -59,13 +61,11 @@ class Redactor:
     def __init__(self, *, salt: bytes | None = None) -> None:
         self._salt = os.urandom(16) if salt is None else salt
         self._secrets: dict[str, str] = {}  # form of a secret -> the secret
-        self._inside: tuple[str, ...] = ()  # forms to be found inside texts, longest first
-        self._inside_bytes: tuple[bytes, ...] = ()
-        self._shortest = 0  # the length of the shortest of them
-        self._short = False  # whether there is a secret too short for that
-        self._pattern = re.compile(r"(?!)")
-        self._long_pattern = re.compile(r"(?!)")
-        self._long_in_json: tuple[bytes, ...] = ()  # long forms as they stand in a JSON text
+        self._inside: Needles[str] = Needles()  # forms to be found inside texts
+        self._inside_json: Needles[bytes] = Needles()
+        self._long: Needles[str] = Needles()  # those that no text holds by chance
+        self._long_in_json: Needles[bytes] = Needles()  # as they stand in a JSON text
+        self._short = False  # whether there is a secret too short to be found inside a text
         self._withheld: frozenset[str] = frozenset()  # names within `params` that only a spec knows for secrets
         self._withheld_in_json: tuple[bytes, ...] = ()
 
@@ -76,21 +76,15 @@ class Redactor:
         """From now on replace this value wherever it shows, also url-encoded, base64-encoded or escaped for JSON."""
         if not secret or secret in self._secrets:
             return
+        self._short = self._short or len(secret) < _SHORTEST_IN_TEXT
         for form in _forms(secret):
             self._secrets.setdefault(form, secret)
-        # Longest first, or a secret that contains another would be replaced in part only.
-        self._inside = tuple(
-            sorted((form for form in self._secrets if len(form) >= _SHORTEST_IN_TEXT), key=len, reverse=True)
-        )
-        self._inside_bytes = tuple(form.encode("utf-8", "surrogatepass") for form in self._inside)
-        self._shortest = len(self._inside[-1]) if self._inside else 0
-        self._short = self._short or len(secret) < _SHORTEST_IN_TEXT
-        self._pattern = re.compile("|".join(map(re.escape, self._inside)) or r"(?!)")
-        long = [form for form in self._inside if len(form) >= _SHORTEST_ANYWHERE]
-        self._long_pattern = re.compile("|".join(map(re.escape, long)) or r"(?!)")
-        self._long_in_json = tuple(
-            json.dumps(form, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass") for form in long
-        )
+            if len(form) >= _SHORTEST_IN_TEXT:
+                self._inside.add(form)
+                self._inside_json.add(form.encode("utf-8", "surrogatepass"))
+            if len(form) >= _SHORTEST_ANYWHERE:
+                self._long.add(form)
+                self._long_in_json.add(json.dumps(form, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass"))
 
     def withhold(self, names: Iterable[str]) -> None:
         """From now on replace what stands under these names in a mapping called `params`, whatever they sound like.
@@ -108,8 +102,7 @@ class Redactor:
         """A text without secrets: registered values, and what follows a secret's name."""
         if text in self._secrets:
             return self._instead("", self._secrets[text])
-        if len(text) >= self._shortest and _any_in(self._inside, text):
-            text = self._pattern.sub(lambda match: self._instead("", self._secrets[match[0]]), text)
+        text = self._inside.replaced(text, self._replacement)
         lowered = text.lower()
         if _any_in(_STEMS_IN_TEXT, lowered):
             if ":" in text or "=" in text:
@@ -131,11 +124,11 @@ class Redactor:
             text = orjson.dumps(value)
         except (TypeError, ValueError):
             return self._without_long(value)
-        return self._without_long(value) if _any_in(self._long_in_json, text) else value
+        return self._without_long(value) if self._long_in_json.are_in(text) else value
 
     def _without_long(self, value: Json) -> Json:
         if isinstance(value, str):
-            return self._long_pattern.sub(lambda match: self._instead("", self._secrets[match[0]]), value)
+            return self._long.replaced(value, self._replacement)
         if isinstance(value, Mapping):
             return {self._without_long(str(name)): self._without_long(inner) for name, inner in value.items()}
         if isinstance(value, (list, tuple)):
@@ -153,7 +146,7 @@ class Redactor:
         # Names are compared without punctuation, so what hides punctuation from the look below is not for it.
         if not text.isascii() or b"\\" in text.replace(b'\\"', b""):
             return False
-        if _any_in(self._inside_bytes, text) or _any_in(self._withheld_in_json, text):
+        if self._inside_json.are_in(text) or _any_in(self._withheld_in_json, text):
             return False
         bare = text.lower().translate(None, _PUNCTUATION)
         return not _any_in(_STEMS, bare)
@@ -185,6 +178,9 @@ class Redactor:
 
     def _after_key(self, match: re.Match[str]) -> str:
         return f"{match['key']}{match['between']}{self._instead('', match['value'])}"
+
+    def _replacement(self, form: str) -> str:
+        return self._instead("", self._secrets[form])
 
     def _instead(self, key: str, secret: str) -> str:
         print_of_it = hashlib.blake2b(
