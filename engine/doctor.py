@@ -84,7 +84,9 @@ def look_at_journal(directory: Path) -> list[Check]:
         return [_failed("journal", f"{directory} is damaged: {report.damage}", "flowledger journal repair --to DIR", 9)]
     checks = [none_yet]
     if report is not None:
-        found = f"{directory}: {len(ledgers)} runs, {report.size / 2**20:.1f} MiB, sound"
+        found = (
+            f"{directory}: {len(ledgers)} run{'' if len(ledgers) == 1 else 's'}, {report.size / 2**20:.1f} MiB, sound"
+        )
         checks = [Check(name="journal", health=Health.OK, found=found)]
     if not os.access(directory, os.W_OK | os.X_OK):
         checks = [_failed("journal", f"{directory} cannot be written", "check its owner and mode", 2)]

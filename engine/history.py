@@ -144,7 +144,8 @@ def _text(doc: Doc, pair: Doc | None) -> str:
             words = " ".join(str(doc[name]) for name in ("code", "text") if failed and doc.get(name))
             made = f", id {doc['outputs']['id']}" if (doc.get("outputs") or {}).get("id") else ""
             said = str(doc.get("outcome")).replace("_", " ")
-            return f"{said}: {answer_text(doc.get('answer'))}{made}" + (f", {words}" if words else "")
+            came = answer_text(doc.get("answer"))
+            return f"{said}: {came}{made}" + (f", {words}" if words and words not in came else "")
         case "looked_up":
             decides = "after" if doc.get("decides") else "before"
             return f"looked for the marker {decides} the settle window's end: {_count(doc.get('hits'), 'hit')}"

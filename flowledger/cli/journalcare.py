@@ -32,7 +32,7 @@ def stats(journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False)
         print_json({"schema_version": SCHEMA_VERSION, **asdict(found), "states": states})
         return 0
     many = f"{len(found.segments)} segment{'' if len(found.segments) == 1 else 's'}"
-    lines = [f"{place(found.directory)}: {found.events} events of {found.runs} runs, {found.size} bytes in {many}."]
+    lines = [f"{place(found.directory)}: {found.events} events of {_runs(found.runs)}, {found.size} bytes in {many}."]
     if found.oldest is not None and found.newest is not None:
         lines.append(f"From {moment(found.oldest)} to {moment(found.newest)}.")
     if found.pruned_runs:

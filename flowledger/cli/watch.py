@@ -208,7 +208,7 @@ def last_words(report: WatchReport) -> str:
     arrived = sum(seen.rows_out or 0 for seen in over)
     rejected = sum(seen.rows_failed or 0 for seen in over)
     runs = "1 flow run is" if len(over) == 1 else f"{len(over)} flow runs are"
-    told = f"{runs} over: {arrived} rows arrived, {rejected} were rejected"
+    told = f"{runs} over: {arrived} rows arrived, {rejected} rejected"
     if report.failed:
         told += f"; {len(report.failed)} failed"
     if report.waited_for:

@@ -69,7 +69,7 @@ def test_from_a_table_to_its_rows(collecting: Any, monkeypatch: pytest.MonkeyPat
 
     watched = collecting("watch", RUN, "--until", "first")
     assert watched.code == 0
-    assert "1 flow run is over: 3 rows arrived, 0 were rejected" in watched.out
+    assert "1 flow run is over: 3 rows arrived, 0 rejected" in watched.out
 
     shown = collecting("read", RUN)
     assert (shown.code, shown.err) == (0, shown.err)

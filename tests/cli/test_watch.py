@@ -42,7 +42,7 @@ def test_a_partial_run_is_told_with_its_counts_and_its_reason_in_80_columns(prov
     assert lines[1].split()[1:5] == ["partial", "715", "712", "3"]
     assert lines[1].split()[-1][:6] == id[:6]
     assert lines[2].startswith("  INGEST-1212-400 3 rows lack")
-    assert lines[-1] == "1 flow run is over: 712 rows arrived, 3 were rejected"
+    assert lines[-1] == "1 flow run is over: 712 rows arrived, 3 rejected"
     assert max(map(len, lines)) <= 80
 
 
