@@ -132,14 +132,21 @@ def look(emulator: Emulator, ledgers: Iterable[Ledger], theirs: frozenset[str] =
                 for owner in markers_of(item):
                     ours.setdefault(owner, set()).add(id_of(item))
     found = Found()
-    named = {
-        str((record.outputs or {}).get("id")) for ledger in by_nonce.values() for record in ledger.steps.values()
-    } | {id for ledger in by_nonce.values() for id in ledger.duplicates}
+    named = {id for ledger in by_nonce.values() for id in _named(ledger)}
     for (nonce, step), ids in ours.items():
         found.duplicates += len(ids) - 1
         ledger = by_nonce.get(nonce)
         found.reported += len(ids & set(ledger.duplicates)) if ledger else 0
-        open_still = ledger is not None and not ledger.step(step).done and bool(ledger.step(step).unanswered)
+        record = ledger.step(step) if ledger and not ledger.destroyed else None
+        open_still = record is not None and not record.done and bool(record.unanswered)
         if not open_still:  # what an open intent may have made is found by the next resume: it is not lost
             found.orphans += len(ids - named)
     return found
+
+
+def _named(ledger: Ledger) -> set[str]:
+    """What a journal says is there of a run: once it is destroyed, what it has left."""
+    if ledger.destroyed:
+        return {one["id"] for one in ledger.left}
+    made = {str((record.outputs or {}).get("id")) for record in ledger.steps.values()}
+    return made | {removal.id for removal in ledger.removals.values()} | set(ledger.duplicates)

@@ -10,7 +10,9 @@ from crashmatrix.fates import FATES
 from crashmatrix.living import to_the_end
 from crashmatrix.verdict import check
 from crashmatrix.world import World
-from tests.proof.found import Found
+from flowledger.engine.ledger import ledger_of
+from flowledger.engine.report import Report
+from tests.proof.found import Found, look
 from tests.proof.inside import look_at_cell
 
 CELL = Cell(step="create_dataset", fate=FATES["committed, answer lost"])
@@ -53,6 +55,18 @@ def test_an_object_that_the_journal_does_not_name_is_an_orphan(ended: World) -> 
     store.delete("flows", "prod", flow["id"])
     store.put("flows", "prod", "11111111-0000-4000-8000-000000000000", {**flow, "id": "another"})
     assert look_at_cell(ended, CELL).orphans == 1
+
+
+def test_an_object_of_a_destroyed_run_is_an_orphan_unless_the_run_says_that_it_left_it(ended: World) -> None:
+    store = ended.emulator.world.store
+    [flow] = store.all("flows", "prod")
+    assert isinstance(ended.sit(verb="destroy"), Report)
+    ledger = ledger_of(ended.spec.name, ended.read())
+    assert look(ended.emulator, [ledger]) == Found()
+    store.put("flows", "prod", "11111111-0000-4000-8000-000000000000", {**flow, "id": "another"})
+    assert look(ended.emulator, [ledger]) == Found(orphans=1)
+    ledger.left.append({"step": "create_flow", "id": "another", "why": "used by somebody"})
+    assert look(ended.emulator, [ledger]) == Found()
 
 
 def test_an_acknowledged_event_that_is_not_on_the_medium_is_lost(ended: World) -> None:
