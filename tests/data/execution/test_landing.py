@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+import aiohttp
 import pyarrow.parquet as pq
 import pytest
 
 from flowledger.emulator.caller import FLOW
 from flowledger.emulator.data.landing import Disk
+from flowledger.emulator.server import serve
+from flowledger.emulator.wire import Request
 
 MINUTE = 60
 
@@ -119,6 +123,65 @@ def test_death_at_any_write_to_the_store_loses_and_repeats_nothing(
     with pytest.raises(Death):
         ingestion.at(30 * MINUTE)
     restarted_is_right(ingestion, ids)
+
+
+def full_from(number: int, monkeypatch: pytest.MonkeyPatch, store: Any) -> None:
+    """Let the disk of the store be full from its n-th write on."""
+    left, put = [number], store.put
+
+    def refusing_put(*what: Any) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise sqlite3.OperationalError("database or disk is full")
+        put(*what)
+
+    monkeypatch.setattr(store, "put", refusing_put)
+
+
+@pytest.mark.parametrize("number", range(11))  # a run makes so many
+def test_a_store_that_is_full_at_any_write_loses_and_repeats_nothing_without_a_restart(
+    ingestion: Any, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(ingestion)
+    ingestion.provision()
+    ingestion.flow()
+    ingestion.at(15 * MINUTE)
+    with monkeypatch.context() as full:
+        full_from(number, full, ingestion.emulator.world.store)
+        with pytest.raises(sqlite3.OperationalError):
+            ingestion.at(30 * MINUTE)
+        assert ingestion.emulator.handle(Request(method="GET", raw_path=f"{FLOW}/runs")).status == 500
+
+    ingestion.at(60 * MINUTE)
+
+    assert ingestion.landed() == [[f"row {number}" for number in range(first, first + 3)] for first in (0, 3, 6)]
+    assert ingestion.statuses() == ["success"] * 4
+    assert sorted(batch for _, batch in ingestion.lake.batches()) == sorted(ingestion.batches())
+
+
+async def test_a_served_emulator_whose_store_is_full_says_so_and_goes_on_when_there_is_room(
+    ingestion: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(ingestion)
+    ingestion.provision()
+    ingestion.flow()
+    headers = ingestion.caller.headers()
+    server = await serve(ingestion.emulator)
+    try:
+        async with aiohttp.ClientSession(server.url, headers=headers) as session:
+            with monkeypatch.context() as full:
+                full_from(5, full, ingestion.emulator.world.store)
+                ingestion.clock.now += 15 * MINUTE
+                async with session.get(f"{FLOW}/runs") as answer:
+                    assert (answer.status, (await answer.json())["error_code"]) == (500, "500001")
+                async with session.get("/_emulator/health") as answer:
+                    assert (answer.status, (await answer.json())["runs_waiting"]) == (200, True)
+            async with session.get(f"{FLOW}/runs") as answer:
+                [run] = (await answer.json())["items"]
+    finally:
+        await server.close()
+    assert run["metrics"]["statusSummary"]["status"] == "success"
+    assert ingestion.landed() == [["row 0", "row 1", "row 2"]]
 
 
 def test_a_run_that_was_interrupted_is_the_same_run_again(ingestion: Any) -> None:
