@@ -167,7 +167,8 @@ async def test_an_append_behind_one_that_the_thread_took_along_is_not_left_lying
         first.send(None)
         tell(writer.commit())
         waiting = second.send(None)
-        await asyncio.wait_for(waiting, 5)
+        told, _ = await asyncio.wait({waiting}, timeout=5)
+        assert told == {waiting}
         first.close()
         second.close()
         assert [document["n"] for document in journal.events("a")] == [*range(_SURE), 100, 101]
