@@ -75,8 +75,19 @@ def check_source_connection(call: Call, body: dict[str, Any], spec: dict[str, An
     named = params.get(place) if isinstance(params, dict) else None
     if place and (not isinstance(named, str) or not named):
         fault(400, "CONNECTOR-1304", f"Missing mandatory parameter: params.{place}")
+    if isinstance(params, dict) and "columns" in params:
+        _check_columns(params["columns"])
     if isinstance(params, dict) and "filters" in params:
         check_filters(kind, params["filters"])
+
+
+def _check_columns(columns: Any) -> None:
+    """Columns as explore shows them: a name each, and no name twice. Their types are abbreviated in examples (§4.5)."""
+    names = [one.get("name") for one in columns if isinstance(one, dict)] if isinstance(columns, list) else []
+    if not names or len(names) != len(columns) or not all(isinstance(name, str) and name for name in names):
+        fault(400, "CONNECTOR-1000", "params.columns must be a list of columns, each with its name")
+    if len(set(names)) != len(names):
+        fault(400, "CONNECTOR-1000", "params.columns names a column twice")
 
 
 def check_filters(kind: SourceKind, filters: Any) -> None:
