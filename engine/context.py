@@ -80,7 +80,7 @@ class StepContext:
         """
         for ref in self._step.secrets(self._run.spec):
             read = resolve(ref, withhold=self._run.platform.secret_variables)
-            self._secrets[ref] = await self._run.unless_stopped(read)
+            self._secrets[ref] = await (self._run.unless_stopped(read) if ref.command else read)
             self._run.platform.redactor.register(self._secrets[ref])
 
     def secret(self, ref: SecretRef) -> str:
