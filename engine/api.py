@@ -17,7 +17,7 @@ from flowledger.engine.ledger import Ledger, ledger_of
 from flowledger.engine.log import logger_of
 from flowledger.engine.report import Report, report_of
 from flowledger.engine.run import OnEvent
-from flowledger.engine.sitting import JournalLike, Sitting
+from flowledger.engine.sitting import JournalLike, Sitting, must_exist
 from flowledger.engine.specfault import nearest
 from flowledger.engine.specfile import judge, load_spec, spec_diff, spec_from_mapping
 from flowledger.engine.watch import EVERY, OnFlowRun, Until, WatchReport
@@ -92,7 +92,7 @@ async def resume(
     NotThere if the journal knows no such run. A `start` for a dataflow that exists is warned of and left out.
     """
     sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
-    _must_exist(journal, run)
+    must_exist(journal)
     async with sitting.open() as (book, place):
         ledger = ledger_of(run, book.events(run))
         if ledger.spec is None:
@@ -126,7 +126,7 @@ async def destroy(
     for a refusal of the platform that nothing explains.
     """
     sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
-    _must_exist(journal, run)
+    must_exist(journal)
     async with sitting.open() as (book, place):
         ledger = ledger_of(run, book.events(run))
         if ledger.spec is None:
@@ -153,7 +153,7 @@ async def drift(
     Otherwise as `apply`. Raises NotThere if the journal knows no such run, UsageError if it is (being) destroyed.
     """
     sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
-    _must_exist(journal, run)
+    must_exist(journal)
     async with sitting.open() as (book, place):
         ledger = ledger_of(run, book.events(run))
         if ledger.spec is None:
@@ -218,7 +218,6 @@ def read_status(run: str, journal: JournalLike = DEFAULT_JOURNAL) -> Report:
 
 def read_ledger(run: str, journal: JournalLike = DEFAULT_JOURNAL) -> tuple[Ledger, str]:
     """A run folded from its journal, and the journal's place; needs no lock. Raises NotThere."""
-    _must_exist(journal, run)
     with _readable(journal) as book:
         ledger = ledger_of(run, book.events(run))
         place = str(book.directory)
@@ -260,14 +259,6 @@ def spec_of(spec: SpecLike) -> Spec:
     if isinstance(spec, Mapping):
         return spec_from_mapping(spec)
     return load_spec(Path(spec)).spec
-
-
-def _must_exist(journal: JournalLike, run: str) -> None:
-    if not isinstance(journal, Journal) and not Path(journal).is_dir():
-        raise NotThere(
-            f"there is no journal at {journal}, so no run {run!r}",
-            hint="flowledger apply SPEC begins a run; --journal DIR or FLOWLEDGER_JOURNAL says where its journal is",
-        )
 
 
 def _no_such_run(run: str, runs: list[str], place: str) -> NotThere:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from flowledger.engine import api
@@ -21,7 +20,7 @@ from flowledger.engine.log import logger_of
 from flowledger.engine.place import Located, place_of
 from flowledger.engine.report import Report, Stop, report_of, stop_of
 from flowledger.engine.share import share_of
-from flowledger.engine.sitting import JournalLike, Sitting, opened
+from flowledger.engine.sitting import JournalLike, Sitting, must_exist, opened
 from flowledger.engine.specfile import spec_diff
 from flowledger.engine.together import all_of
 from flowledger.errors import FlowledgerError, JournalPoisoned, NotThere, SpecError
@@ -173,7 +172,7 @@ async def resume_many(
     Which runs share stays as it was when they were begun. Otherwise as `apply_many`; raises NotThere if there is no
     journal or no such run.
     """
-    _must_exist(journal)
+    must_exist(journal)
     fleet = _Fleet(journal, platform, parallel, on_event, on_run, halt, lock_timeout, clock, chance)
     async with fleet.open() as (book, shared):
         known = book.runs()
@@ -206,11 +205,6 @@ def judged(specs: Iterable[SpecLike]) -> list[Spec]:
 def twice_named(names: Sequence[str]) -> list[str]:
     """A fault for each name that several specs have."""
     return [f"{count} specs are named {name}" for name, count in Counter(names).items() if count > 1]
-
-
-def _must_exist(journal: JournalLike) -> None:
-    if not isinstance(journal, Journal) and not Path(journal).is_dir():
-        raise NotThere(f"there is no journal at {journal}", hint="flowledger apply SPEC begins a run")
 
 
 def unfinished(book: Journal | JournalReader, here: Located | None) -> Iterator[Ledger]:

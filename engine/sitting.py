@@ -46,6 +46,9 @@ from flowledger.errors import (
     UsageError,
 )
 from flowledger.journal import Journal
+from flowledger.journal.filesystem import OsFileSystem
+from flowledger.journal.reading import layout_to_read
+from flowledger.journal.writing import os_errors
 from flowledger.steps.client.clock import Clock, SystemClock, fresh_random
 from flowledger.steps.client.config import platform_from_env
 from flowledger.steps.client.platform import Platform
@@ -53,6 +56,14 @@ from flowledger.steps.spec import Retry, Spec
 
 T = TypeVar("T")
 JournalLike = Journal | Path | str
+
+
+def must_exist(journal: JournalLike) -> None:
+    """Raise NotThere for a folder without a journal: a verb that only carries on must not begin one there."""
+    if not isinstance(journal, Journal):
+        directory = Path(journal)
+        with os_errors(directory, reading=True):
+            layout_to_read(OsFileSystem(), directory)
 
 
 @asynccontextmanager

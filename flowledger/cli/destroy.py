@@ -58,6 +58,7 @@ def destroy(
     run can only be destroyed. Destroying a destroyed run looks again at what was left because it was in use.
     """
     from flowledger.cli.failure import run_document
+    from flowledger.cli.hints import as_typed
     from flowledger.cli.removing import driven
     from flowledger.cli.show import place, print_json, print_lines
     from flowledger.cli.showremoval import destroy_lines, destroy_plan_lines
@@ -105,7 +106,7 @@ def destroy(
     print_lines(destroy_lines(report, labels))
     if was_done:
         print("Nothing to do: the run is destroyed.")
-    print(f"Journal: {place(report.journal)}  ({report.events} events; flowledger history {run})")
+    print(f"Journal: {place(report.journal)}  ({report.events} events; {as_typed(f'flowledger history {run}')})")
     return report.exit_code
 
 

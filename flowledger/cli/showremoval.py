@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from flowledger.cli.hints import as_typed
 from flowledger.cli.printable import printable
 from flowledger.cli.show import bold, table
 
@@ -49,7 +50,8 @@ def destroy_lines(report: Report, labels: Mapping[str, str]) -> list[str]:
         lines += table((labels.get(one.step, one.step), printable(one.id)) for one in report.destroyed)
     lines += _stays((one.step, one.id, one.why) for one in report.left)
     if any(one.why not in FOR_GOOD for one in report.left):
-        lines += ["", f"flowledger destroy {report.run} deletes what was left once nothing refers to it any more."]
+        again = as_typed(f"flowledger destroy {report.run}", report.run)
+        lines += ["", f"{again} deletes what was left once nothing refers to it any more."]
     return [*lines, ""]
 
 
@@ -73,9 +75,9 @@ def drift_lines(report: DriftReport, labels: Mapping[str, str]) -> list[str]:
         )
     if report.unfinished:
         lines += ["", f"Not looked at, because they are not done: {', '.join(report.unfinished)}"]
-        lines.append(f"Next: flowledger resume {report.run}")
+        lines.append(as_typed(f"Next: flowledger resume {report.run}", report.run))
     if report.removable:
-        lines += ["", f"Next: flowledger drift {report.run} --remove-twins"]
+        lines += ["", as_typed(f"Next: flowledger drift {report.run} --remove-twins", report.run)]
     return lines
 
 

@@ -42,7 +42,7 @@ def test_without_a_terminal_destroy_refuses_names_the_flag_and_begins_nothing(pr
     ran = provisioned("destroy", RUN, "--local")
     assert ran.code == 2
     assert "no terminal" in ran.err
-    assert f"flowledger destroy {RUN} --yes" in ran.err
+    assert f"flowledger destroy {RUN} --local --yes" in ran.err
     assert "with all data in its dataset" in ran.err
     assert provisioned("status", RUN, "--json").json == before
 
@@ -81,7 +81,7 @@ def test_a_second_destroy_shows_what_was_left_asks_for_it_and_deletes_it(provisi
     assert provisioned("apply", "second.yaml", "--local", "--quiet").code == 0
     first = provisioned("destroy", RUN, "--local", "--yes", "--quiet")
     assert "used by targetConnections/" in first.out
-    assert f"flowledger destroy {RUN} deletes what was left once nothing refers to it any more." in first.out
+    assert f"flowledger destroy {RUN} --local deletes what was left once nothing refers to it any more." in first.out
     assert provisioned("explain", RUN, "--json").json["next"] == f"flowledger destroy {RUN}"
     assert provisioned("destroy", "second", "--local", "--yes", "--quiet").code == 0
     planned = provisioned("destroy", RUN, "--plan")
@@ -169,7 +169,7 @@ def test_drift_is_0_without_and_8_with_a_difference_and_its_json_names_it(provis
     assert document["twins"] == [{"step": "create_flow", "kind": "flows", "id": "twin", "removed": False, "why": ""}]
     text = provisioned("drift", RUN, "--local", "--quiet").out
     assert "renamed by hand" in text
-    assert f"Next: flowledger drift {RUN} --remove-twins" in text
+    assert f"Next: flowledger drift {RUN} --local --remove-twins" in text
     assert f"flowledger drift {RUN} --remove-twins" in provisioned("status", RUN).out
     refused = provisioned("drift", RUN, "--local", "--remove-twins")
     assert refused.code == 2

@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from flowledger.engine import api
+from flowledger.engine.fleet import resume_many
 from flowledger.engine.ledger import RunState
 from flowledger.errors import FlowledgerError, JournalHeld, NotThere, SpecError
 from flowledger.steps.client.inprocess import InProcessPort, Moment
@@ -98,6 +99,12 @@ def test_a_run_that_no_journal_has_is_not_there(bench: Any, tmp_path: Path) -> N
         bench.sit(api.resume, "nobody")
     with pytest.raises(NotThere, match="no journal"):
         api.read_status("nobody", tmp_path / "nowhere")
+    for verb in (api.resume, api.destroy, api.drift):
+        with pytest.raises(NotThere, match="no journal"):
+            asyncio.run(verb("nobody", journal=tmp_path))
+    with pytest.raises(NotThere, match="no journal"):
+        asyncio.run(resume_many(journal=tmp_path))
+    assert list(tmp_path.iterdir()) == [], "what only carries on begins no journal"
     assert api.read_ledgers(tmp_path / "nowhere") == []
 
 
