@@ -126,7 +126,11 @@ def _shown(logger: Any, name: str, event: MutableMapping[str, Any]) -> Mapping[s
 def _json_line(event: Any, **_: Any) -> str:
     import orjson
 
-    return printable_json(orjson.dumps(event, default=str)).decode()
+    try:
+        line = orjson.dumps(event, default=str)
+    except TypeError:  # a path of bytes that are no UTF-8
+        line = orjson.dumps(printable_value(event), default=str)
+    return printable_json(line).decode()
 
 
 def coloured(stream: Any) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flowledger.cli.logs import coloured
-from flowledger.cli.printable import printable_json, printable_value
+from flowledger.cli.printable import printable, printable_json, printable_value
 
 if TYPE_CHECKING:
     from tinydb.table import Document
@@ -21,7 +21,7 @@ def print_json(document: Any) -> None:
     import orjson
 
     try:
-        _write(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        _write(_encoded(document, orjson.OPT_INDENT_2))
     except BrokenPipeError:
         drop_stdout()  # the reader has gone; what the verb ends with is not its concern
 
@@ -33,9 +33,16 @@ def drop_stdout() -> None:
 
 def print_json_line(document: Any) -> None:
     """One document a line, for streams."""
+    _write(_encoded(document))
+
+
+def _encoded(document: Any, option: int = 0) -> bytes:
     import orjson
 
-    _write(orjson.dumps(document))
+    try:
+        return orjson.dumps(document, option=option)
+    except TypeError:  # a path of bytes that are no UTF-8: they are spelt, as for people
+        return orjson.dumps(printable_value(document), option=option)
 
 
 def _write(data: bytes) -> None:
@@ -122,10 +129,10 @@ def lasting(seconds: float) -> str:
 
 
 def place(path: str | os.PathLike[str]) -> str:
-    """A path as a person would type it from here."""
+    """A path as a person would type it from here; what would steer a terminal is spelt."""
     text = os.fspath(path)
     relative = os.path.relpath(text)
-    return relative if len(relative) < len(text) and not relative.startswith("..") else text
+    return printable(relative if len(relative) < len(text) and not relative.startswith("..") else text)
 
 
 def shown_documents(documents: Iterable[Document]) -> list[Document]:

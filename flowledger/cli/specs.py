@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated
@@ -112,6 +113,7 @@ def _list_kinds(kind_file: Path | None, *, as_json: bool) -> int:
 def validate(spec: SpecArgument, as_json: JsonOption = False, voice: Voice = Voice()) -> int:
     """Judge a spec offline: every fault at once, each with file, line, key path and what would be right."""
     from flowledger.cli.failure import SCHEMA_VERSION, stop_of
+    from flowledger.cli.printable import printable
     from flowledger.cli.show import print_json
     from flowledger.engine.specfile import load_spec
     from flowledger.errors import SpecError
@@ -147,8 +149,8 @@ def validate(spec: SpecArgument, as_json: JsonOption = False, voice: Voice = Voi
         return 0
     for warning in () if voice.quiet else loaded.warnings:
         warn(warning, run=loaded.spec.name)
-    print(f"{spec} is valid: run {loaded.spec.name}, {len(loaded.spec.mappings)} mappings.")
-    print(f"Next: flowledger plan {spec}")
+    print(printable(f"{spec} is valid: run {loaded.spec.name}, {len(loaded.spec.mappings)} mappings."))
+    print(printable(f"Next: flowledger plan {shlex.quote(str(spec))}"))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 from pathlib import Path
@@ -257,6 +258,24 @@ def test_a_reader_that_has_gone_does_not_change_what_a_verb_ends_with(program: A
 def test_quiet_leaves_out_what_is_unwise_too(program: Any, verb: tuple[str, ...]) -> None:
     assert "settle" in program(*verb, program.spec(), env={"FLOWLEDGER_BASE_URL": "https://platform.adobe.io"}).err
     assert program(*verb, program.spec(), "-q", env={"FLOWLEDGER_BASE_URL": "https://platform.adobe.io"}).err == ""
+
+
+def test_a_name_of_bytes_that_are_no_text_is_spelt_and_works(program: Any) -> None:
+    journal = os.fsdecode(os.fsencode(program.folder) + b"/\xffj")
+    applied = program("apply", program.spec(), "--local", "--journal", journal, "--json", "-q")
+    assert applied.code == 0, applied.err
+    assert applied.json["journal"].endswith("\\udcffj")
+    assert program("status", "paypal-products", "--journal", journal, "--json").json == applied.json
+    told = program("status", "nobody", "--journal", journal, "--log-format", "json")
+    assert told.code == 5
+    assert "\\udcffj" in json.loads(told.err)["event"]
+
+
+def test_a_name_that_would_steer_the_terminal_is_spelt(program: Any) -> None:
+    spec = program.spec(name="\x1b[31mred.yaml")
+    ran = program("validate", spec)
+    assert ran.out.splitlines()[0].startswith("\\x1b[31mred.yaml is valid")
+    assert "\x1b" not in ran.out + program("runs", "--journal", "\x1b[31m").out
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
