@@ -14,6 +14,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from flowledger.steps.client.inprocess import Fate, InProcessPort, Moment
 from flowledger.steps.client.port import Request
 from flowledger.steps.spec import Spec
 from flowledger.testing import VirtualTime, platform_in_process, run_in_virtual_time
+from tests.stateful.noting import note_strikes
 from tests.stateful.process import Died, Disk, ProcessClock, Sitting
 from tests.stateful.strangers import deliver, meddle, send_away, squat, theirs
 from tests.stateful.telling import carries, id_of, read_of, step_of
@@ -53,6 +55,8 @@ class World:
     def __init__(self, seed: int = 0, *, style: str = TUTORIAL, kept: bool = False, together: int = 1) -> None:
         """`kept`: the emulator's state is on a real disk, so that it can be restarted. `together`: runs a process."""
         self.seed = seed
+        self.met: Counter[str] = Counter()  # what has happened to calls, by words
+        self.mislabels = 0  # so many answers call their JSON something else
         self.time = VirtualTime()
         self.clock = ProcessClock(self.time)
         self.disk = Disk()
@@ -102,10 +106,13 @@ class World:
         return list(self.specs)
 
     def _start_emulator(self) -> Emulator:
-        return Emulator(clock=self.time.wall, seed=self.seed, state=self.folder)
+        emulator = Emulator(clock=self.time.wall, seed=self.seed, state=self.folder)
+        note_strikes(emulator, self.met)
+        return emulator
 
     def restart_emulator(self) -> None:
         """The platform dies and comes back with what it had kept."""
+        self.met["met: another platform process"] += self.now is not None
         self.emulator.close()
         self.emulator = self._start_emulator()
 
@@ -167,7 +174,9 @@ class World:
     async def _sitting(
         self, verb: str, about: list[str], journal: Journal, start: str | None, keep_dataset: bool
     ) -> Report | FleetReport:
-        asyncio.get_running_loop().set_exception_handler(self._left_behind)
+        sitting = self.now
+        assert sitting is not None
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: self._left_behind(sitting, context))
         self.halt = Halt()
         port = InProcessPort(self._handle, self.clock, fate=self._fate, at=self._at)
         platform = platform_in_process(self.emulator, self.time, port=port)
@@ -191,8 +200,8 @@ class World:
             # A request for a token belongs to the platform, which other runs may share.
             self.left_behind = [str(task) for task in left if task.get_name() != "flowledger-token"]
 
-    def _left_behind(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if self.now is not None and self.now.alive:  # a death tears down everything that was under way
+    def _left_behind(self, sitting: Sitting, context: dict[str, Any]) -> None:
+        if not sitting.died:  # which tears down everything that was under way; it may be heard of much later
             self.unheard.append(context)
 
     def _on_event_of(self, run: str, number: int, doc: Any) -> None:
@@ -201,6 +210,10 @@ class World:
 
     def _on_event(self, number: int, doc: Any) -> None:
         self.acknowledged[self.spec.name, number] = (doc["kind"], doc["at"])
+        if doc["kind"] == "token_fetched/1" and self.now is not None:
+            self.now.tokens += 1
+            self.met["met: a token that is not valid any more"] += self.now.tokens > 1
+        self.met["met: lists that lag"] += doc["kind"] == "looked_up/1" and bool(self.emulator.faults._lag)
         if doc["kind"] == "run_started/1":
             self.nonces[self.spec.name] = doc["nonce"]
 
@@ -218,7 +231,12 @@ class World:
         assert self.now is not None
         assert self.now.alive, "a dead process sent a call"
         self.requests += 1
-        return self.emulator.handle(request)
+        answer = self.emulator.handle(request)
+        if self.mislabels and answer.body:
+            self.mislabels -= 1
+            self.met["met: a wrong content type"] += 1
+            answer = replace(answer, headers={**answer.headers, "content-type": "text/html"})
+        return answer
 
     def _fate(self, request: Request) -> Fate:
         if self.now is None or not self.now.alive:
@@ -227,6 +245,7 @@ class World:
         for armed in self.fates:
             if armed[0] == named:
                 self.fates.remove(armed)
+                self.met[f"met: {armed[1]}"] += 1
                 return armed[1]
         return Fate.ANSWERED
 
@@ -245,6 +264,7 @@ class World:
         if step and moment is Moment.CONNECTED and step in self.squats:
             self.squats.remove(step)
             squat(self, step, request)
+            self.met[f"met: somebody has our {'title' if CREATES[step].titled else 'name'}"] += 1
         named = step or read_of(request)
         action = now.actions.get(now.moments) or now.call_actions.pop((named, moment), None)
         if action:
@@ -262,7 +282,7 @@ class World:
     def die(self) -> None:
         """The process is killed here."""
         assert self.now is not None
-        self.now.alive = False
+        self.now.alive, self.now.died = False, True
         raise Died
 
     def ask_to_stop(self) -> None:
@@ -285,6 +305,7 @@ class World:
             pass
         else:
             raise AssertionError("two processes held one journal")
+        self.met["met: a second process"] += 1
 
     def cut_power(self, survival: int) -> None:
         """The machine dies; what was not synced survives by chance, drawn from `survival`."""
@@ -365,6 +386,7 @@ class World:
         self.fates.clear()
         self.stalls.clear()
         self.squats.clear()
+        self.mislabels = 0
         self.send_strangers_away()
         self.clock.wrong_by = 0.0
         self.disk.capacity = None

@@ -77,6 +77,7 @@ class Sitting:
     halted_at: float | None = None
     moments: int = 0
     disk_calls: int = 0
+    tokens: int = 0
     alive: bool = True
     actions: dict[int, Callable[[], Any]] = field(default_factory=dict)  # by the number of the moment
     call_actions: dict[tuple[str, Moment], Callable[[], Any]] = field(default_factory=dict)  # by the call; once

@@ -99,6 +99,11 @@ class Provisioning(Destroying):
     def break_a_read(self, route: str, kind: str, times: int) -> None:
         self.world.emulator.faults.add(route, kind, times=times)
 
+    @rule(answers=st.integers(1, 30))
+    def call_json_something_else(self, answers: int) -> None:
+        """The next answers say that they are HTML, and hold what they would have held."""
+        self.world.mislabels = answers
+
     @rule(seconds=st.sampled_from([1, 30, 600, 86399]))
     def shorten_tokens(self, seconds: int) -> None:
         self.world.emulator.options.token_lifetime_s = seconds
@@ -179,6 +184,9 @@ class Provisioning(Destroying):
         done = world.sit(verb, start=start, sitting=sitting, run=world.group[0] if start else "")
         for end in done.ends:
             seen(end)
+        for what in +world.met:
+            seen(what)
+        world.met.clear()
         if done.done and not start:
             for ledger in world.ledgers(world.group).values():
                 self.look_at(ledger)
@@ -286,6 +294,7 @@ class Provisioning(Destroying):
     def sit_while_the_clock_jumps(self, moment: int, seconds: int) -> None:
         def jump() -> None:
             self.world.clock.wrong_by = seconds
+            seen(f"the clock jumps {'forward' if seconds > 0 else 'back'}")
 
         self.sit("apply", Sitting(actions={moment * self.together: jump}))
 
