@@ -184,6 +184,9 @@ class BareContext:
     def marker(self, step: Step) -> str:
         return f"fl-{self.nonce}-{step.slug}"
 
+    def lendable(self, live: Any) -> bool:  # noqa: ARG002 - the contract names it
+        return True
+
     def wall(self) -> float:
         return time.time()
 
