@@ -52,8 +52,8 @@ async def apply(
     `spec` is a file, a mapping as the file would hold, or a `Spec`. `journal` is a directory (opened as its one writer,
     waiting `lock_timeout` seconds for another to let go) or an open `Journal` that several runs may share. `platform`
     comes from the `FLOWLEDGER_*` environment if it is not given. `on_event(number, document)` is called with each
-    event once it is durable. `halt` stops the run from outside. `share` has it use one base connection and one dataset
-    base connection with the journal's other runs, from now on, as `apply_many` does.
+    event once it is durable. `halt` stops the run from outside, in whatever thread it is asked for. `share` has it use
+    one base connection and one dataset base connection with the journal's other runs, from now on, as `apply_many`.
 
     Raises SpecError (also when the spec is not the one its run began with), NotPermitted, NotThere, Rejected, Conflict,
     Drifted, TryLater (then `resume` later can help) and the JournalErrors.

@@ -185,6 +185,8 @@ async def _take_found(run: Run, step: Step, ctx: StepContext, seat: _Seat) -> bo
     """Settle the step with what another run has, if it is there when asked for by id."""
     for known in list(seat.known.values()):
         live = await _live(run, step, ctx, known)
+        if known.id not in seat.known:  # withdrawn meanwhile: a destroy has begun
+            continue
         if live is not None and not step.references(ctx, live) and dig(live, "state") in (None, "enabled"):
             settled = StepSettled(
                 step=step.name, how=str(How.FOUND), outputs=dict(step.outputs(live)), shared_from=known.run

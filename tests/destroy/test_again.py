@@ -247,3 +247,25 @@ def test_a_run_that_took_a_connection_after_it_was_first_asked_about_is_heard_of
     bench.destroy("second")
     assert bench.destroy().left == ()
     assert bench.counts() == nothing
+
+
+def test_what_is_destroyed_while_another_run_looks_at_it_is_not_taken_as_found(bench: Any) -> None:
+    first = bench.spec.model_copy(update={"name": "first"})
+    second = bench.spec.model_copy(update={"name": "second"})
+
+    async def in_one_process(**options: Any) -> Any:
+        made = {one.step: one.id for one in (await api.apply(first, share=True, **options)).resources}
+
+        async def at(moment: Moment, request: Request) -> None:
+            """The second run has its answer: the base connection is there. Before it hears that, it goes."""
+            if moment is Moment.COMMITTED and request.path.endswith(f"/connections/{made['create_base_connection']}"):
+                bench.at = None
+                await api.destroy("first", **options)
+
+        bench.at = at
+        return await api.apply(second, share=True, **options)
+
+    report = bench.sit(in_one_process)
+    assert bench.at is None
+    assert str(report.state) == "provisioned"
+    assert bench.is_there("connections", bench.id_of("create_base_connection", "second"))
