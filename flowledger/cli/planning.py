@@ -131,7 +131,7 @@ def show_resume_plans(journal: Path, *, local: bool, as_json: bool) -> int:
     for plan in plans:
         print_lines([*resume_plan_lines(plan), ""])
     if sum(ledger.shares for ledger in ledgers) > 1:
-        print("Of what runs share, named for each of them here, one makes it and the others find it.\n")
+        print("What runs share is named for each of them: one makes it, the others find it.\n")
     print(
         f"{len(plans)} run{'' if len(plans) == 1 else 's'} would be carried on."
         if plans

@@ -21,7 +21,7 @@ def destroy_plan_lines(plan: DestroyPlan, *, about_to: bool = False) -> list[str
         lines = [f"{bold(plan.run)}: nothing to do, the run is destroyed"]
         return lines + _stays((one["step"], one["id"], one["why"]) for one in plan.stays)
     lines = [
-        f"{bold(plan.run)} is destroyed. A destroy deletes of what was left, if nothing refers to it any more:"
+        f"{bold(plan.run)} is destroyed. Of what it left, a destroy deletes what is not in use:"
         if plan.state == "destroyed"
         else f"{bold(plan.run)} is {plan.state.replace('_', ' ')}. A destroy deletes, in this order:",
         "",
@@ -51,7 +51,7 @@ def destroy_lines(report: Report, labels: Mapping[str, str]) -> list[str]:
     lines += _stays((one.step, one.id, one.why) for one in report.left)
     if any(one.why not in FOR_GOOD for one in report.left):
         again = as_typed(f"flowledger destroy {report.run}", report.run)
-        lines += ["", f"{again} deletes what was left once nothing refers to it any more."]
+        lines += ["", "Once nothing refers to what was left any more, this deletes it:", f"  {again}"]
     return [*lines, ""]
 
 

@@ -144,7 +144,8 @@ def test_a_dry_resume_of_all_says_of_each_unfinished_run_what_a_dry_resume_of_it
     text = stopped("resume", "--all", "--plan").out
     for name in ("run-a", "run-b"):
         assert stopped("resume", name, "--plan").out in text
-    assert "one makes it and the others find it" in text
+    assert "one makes it, the others find it" in text
+    assert max(map(len, text.splitlines())) <= 80
     assert text.endswith("2 runs would be carried on.\n")
     assert everything_in(stopped.folder) == before
     assert (changing_calls(emulator), emulator.counts) == (calls, counts)

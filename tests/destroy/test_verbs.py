@@ -81,11 +81,11 @@ def test_a_second_destroy_shows_what_was_left_asks_for_it_and_deletes_it(provisi
     assert provisioned("apply", "second.yaml", "--local", "--quiet").code == 0
     first = provisioned("destroy", RUN, "--local", "--yes", "--quiet")
     assert "used by targetConnections/" in first.out
-    assert f"flowledger destroy {RUN} --local deletes what was left once nothing refers to it any more." in first.out
+    assert f"this deletes it:\n  flowledger destroy {RUN} --local\n" in first.out
     assert provisioned("explain", RUN, "--json").json["next"] == f"flowledger destroy {RUN}"
     assert provisioned("destroy", "second", "--local", "--yes", "--quiet").code == 0
     planned = provisioned("destroy", RUN, "--plan")
-    assert "A destroy deletes of what was left, if nothing refers to it any more:" in planned.out
+    assert "Of what it left, a destroy deletes what is not in use:" in planned.out
     assert [one["step"] for one in provisioned("destroy", RUN, "--plan", "--json").json["deletes"]] == [
         "find_or_create_sink"
     ]
