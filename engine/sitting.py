@@ -82,7 +82,7 @@ async def opened(journal: JournalLike, *, lock_timeout: float = 0.0) -> AsyncIte
 
 
 class Sitting:
-    """One call of apply or resume: what it was given, and what it must let go of."""
+    """One call of a verb: what it was given, and what it must let go of."""
 
     def __init__(
         self,

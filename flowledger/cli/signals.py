@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from flowledger.cli.hints import as_typed
@@ -76,5 +76,6 @@ def first_signal() -> Iterator[asyncio.Future[str]]:
 def _end_at_once(code: int) -> None:
     """Leave without waiting for threads or the network: as safe as any kill, and the journal knows what was open."""
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with suppress(OSError):  # nobody reads it, or there is no room: no reason to stay
+            stream.flush()
     os._exit(code)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from flowledger.cli import signals
 
 WaitForLine = Callable[[Any, str], str]
 SLOW = 60000  # ms: far longer than the grace that a call in flight gets
@@ -73,3 +78,15 @@ def test_the_emulator_serves_until_a_signal_and_ends_with_0(program: Any) -> Non
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_an_end_at_once_does_not_wait_for_a_stream_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    ended: list[int] = []
+    monkeypatch.setattr(sys, "stdout", Closed())
+    monkeypatch.setattr(os, "_exit", ended.append)
+    signals._end_at_once(143)
+    assert ended == [143]
