@@ -23,7 +23,7 @@ from flowledger.engine.share import share_of
 from flowledger.engine.sitting import JournalLike, Sitting, must_exist, opened
 from flowledger.engine.specfile import spec_diff
 from flowledger.engine.together import all_of
-from flowledger.errors import FlowledgerError, JournalPoisoned, NotThere, SpecError
+from flowledger.errors import FlowledgerError, JournalPoisoned, NotThere, SpecError, UsageError
 from flowledger.journal import Journal, JournalReader
 from flowledger.steps.client.clock import Clock
 from flowledger.steps.client.config import platform_from_env
@@ -142,8 +142,9 @@ async def apply_many(
     connection is one: one run makes it, the others find it. `on_event(run, number, document)` is told each durable
     event, `on_run` each run that has ended. The rest as of `apply`.
 
-    Raises SpecError with the faults of all specs (also: two of one name, one that differs from what its run began
-    with), NotPermitted when credentials are missing, and the JournalErrors when the journal cannot be opened.
+    Raises UsageError for a `parallel` below 1, SpecError with the faults of all specs (also: two of one name, one that
+    differs from what its run began with), NotPermitted when credentials are missing, and the JournalErrors when the
+    journal cannot be opened.
     """
     wanted = judged(specs)
     fleet = _Fleet(journal, platform, parallel, on_event, on_run, halt, lock_timeout, clock, chance)
@@ -257,7 +258,7 @@ class _Fleet:
         chance: random.Random | None,
     ) -> None:
         if parallel < 1:
-            raise ValueError(f"parallel is a number of runs, not {parallel}")
+            raise UsageError(f"parallel is a number of runs, not {parallel}", hint="give 1 or more")
         self._journal = journal
         self._platform = platform
         self._parallel = parallel

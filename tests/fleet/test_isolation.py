@@ -11,7 +11,7 @@ import pytest
 
 from flowledger.engine.fleet import DEFAULT_PARALLEL, WORST_FIRST
 from flowledger.engine.ledger import RunState
-from flowledger.errors import NotThere, SpecError
+from flowledger.errors import NotThere, SpecError, UsageError
 from flowledger.steps.client.inprocess import Moment
 from flowledger.steps.client.port import Request
 
@@ -197,3 +197,9 @@ def test_no_secret_is_in_the_journal_of_a_fleet(yard: Any) -> None:
     assert len(whole) > 10_000
     for secret in (b"local-secret", yard.source_secret()):
         assert secret not in whole
+
+
+def test_a_number_of_runs_at_once_that_is_none_is_refused_before_anything_is_sent(yard: Any) -> None:
+    with pytest.raises(UsageError, match="parallel is a number of runs, not 0"):
+        yard.apply(yard.specs(2), parallel=0)
+    assert yard.requests == []
