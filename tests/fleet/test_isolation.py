@@ -201,5 +201,5 @@ def test_no_secret_is_in_the_journal_of_a_fleet(yard: Any) -> None:
 
 def test_a_number_of_runs_at_once_that_is_none_is_refused_before_anything_is_sent(yard: Any) -> None:
     with pytest.raises(UsageError, match="parallel is a number of runs, not 0"):
-        yard.apply(yard.specs(2), parallel=0)
+        yard.apply_all(yard.specs(2), parallel=0)
     assert yard.requests == []
