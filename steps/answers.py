@@ -57,15 +57,17 @@ def keyed(body: Json, id: str) -> dict[str, Json] | None:
 
 
 def absent(answer: Answer) -> bool:
-    """Whether a look-up by id says that there is no such object: a 404 in a service's own body.
+    """Whether a look-up by id says that there is no such object: a 404 in a service's own body, or in one that says it
+    too, as its `status` (how Catalog's and Conversion's look is not documented: platform-api.md U7).
 
-    Raises Unreachable for a 404 of the gateway or of somebody in between, which proves nothing: an object taken for
-    gone on its word would be made a second time.
+    Raises Unreachable for a 404 of the gateway or of somebody in between, JSON or not, which proves nothing: an object
+    taken for gone on its word would be made a second time, or left behind by a destroy.
     """
     if answer.status != 404:
         return False
     fault = fault_of(answer)
-    if fault.layer == "gateway" or not isinstance(answer.json, dict):
+    told = isinstance(answer.json, dict) and answer.json.get("status") == 404
+    if fault.layer == "gateway" or not (told or fault.layer == "service"):
         raise Unreachable(
             f"a look-up was answered 404 by something else than the service: {fault}"
             + (f" (request id {fault.request_id})" if fault.request_id else ""),

@@ -20,6 +20,8 @@ DURABLE: Final = "tests/engine/test_durable.py"
 OPEN: Final = "tests/crash/test_destroy.py::test_a_run_that_died_anywhere_is_destroyed_and_nothing_is_left"
 DESTROYED: Final = "tests/crash/test_destroy.py::test_a_destroy_that_died_is_carried_on_by_the_next_and_nothing_is_left"
 RECONCILIATION: Final = "tests/stateful/test_reconciliation.py"
+REGRESSIONS: Final = "tests/stateful/test_regressions.py"
+HALF_READ: Final = "test_a_disk_that_fails_while_a_run_reads_what_others_share_does_not_let_the_next_one_make_it_again"
 ONCE: Final = "tests/client/test_http_once.py"
 
 
@@ -411,6 +413,30 @@ MUTATIONS: Final = (
             ),
         ),
         tests=("tests/crash/test_fleet.py::test_several_runs_end_with_one_of_what_they_share",),
+    ),
+    Mutation(
+        name="half of what runs share counts as all of it",
+        rule="shared",
+        edits=(
+            Edit(
+                file="engine/share.py",
+                old="            return\n        for name in journal.runs():\n",
+                new="            return\n        self._surveyed = True\n        for name in journal.runs():\n",
+            ),
+        ),
+        tests=(f"{REGRESSIONS}::{HALF_READ}",),
+    ),
+    Mutation(
+        name="what is being destroyed is lent",
+        rule="15",
+        edits=(
+            Edit(
+                file="steps/sink.py",
+                old="            if ctx.lendable(live):\n",
+                new="            if True:\n",
+            ),
+        ),
+        tests=(f"{REGRESSIONS}::test_a_sink_whose_run_is_being_destroyed_is_not_shared",),
     ),
     Mutation(
         name="markers of the run's name, not its nonce",

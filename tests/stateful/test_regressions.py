@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flowledger.errors import Conflict, Interrupted, NotPermitted
+from flowledger.errors import Conflict, Interrupted, NotPermitted, Unreachable
 from flowledger.steps.client.inprocess import Fate, Moment
 from tests.stateful.conftest import CREATES, EACH, World
 from tests.stateful.process import Sitting
@@ -179,3 +179,16 @@ def test_a_sink_whose_run_is_being_destroyed_is_not_shared(together: int) -> Non
     world.check()
     assert len(world.emulator.objects("connections")) == 2
     world.close()
+
+
+@pytest.mark.parametrize("shape", ["html", "no_id"])
+def test_a_404_that_is_not_the_services_own_does_not_prove_to_a_destroy_that_an_object_is_gone(
+    world: World, shape: str
+) -> None:
+    """Any JSON with a 404 once did: the base connection was left behind, and the run called itself destroyed."""
+    assert world.sit().report is not None
+    [base] = world.ours("create_base_connection")
+    world.emulator.faults.add("GET /connections/{id}", "answer", status=404, shape=shape, times=2)
+    assert isinstance(world.sit("destroy", run="paypal-products").error, Unreachable)
+    assert world.ours("create_base_connection") == [base]
+    world.destroy_to_the_end("paypal-products")
