@@ -26,13 +26,22 @@ def test_progress_and_report_fit_a_terminal_of_80_columns(program: Any) -> None:
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", shown), "NO_COLOR was not heeded"
 
 
-def test_every_page_about_a_run_fits_a_terminal_of_80_columns(provisioned: Any) -> None:
-    for arguments in (("status", "paypal-products"), ("runs",), ("history", "paypal-products"), ("journal", "verify"),
-                      ("explain", "paypal-products"), ("resume", "paypal-products")):  # fmt: skip
-        code, shown = provisioned.on_terminal(*arguments)
-        assert code == 0, shown
-        too_long = [line for line in lines_of(shown) if len(line) > COLUMNS and str(provisioned.folder) not in line]
-        assert not too_long, arguments
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("history", "paypal-products"),
+        *(
+            pytest.param(more, marks=pytest.mark.long)
+            for more in (("status", "paypal-products"), ("runs",), ("journal", "verify"),
+                         ("explain", "paypal-products"), ("resume", "paypal-products"))
+        ),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_every_page_about_a_run_fits_a_terminal_of_80_columns(provisioned: Any, arguments: tuple[str, ...]) -> None:
+    code, shown = provisioned.on_terminal(*arguments)
+    assert code == 0, shown
+    assert not [line for line in lines_of(shown) if len(line) > COLUMNS and str(provisioned.folder) not in line]
 
 
 def test_a_question_is_asked_on_a_terminal_and_a_no_changes_nothing(provisioned: Any, emulator: Any) -> None:
