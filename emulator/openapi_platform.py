@@ -81,7 +81,7 @@ def operations(options: Options) -> Operations:
         "summary": "The sandboxes that the caller may use",
         "parameters": [
             query("limit", {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": DEFAULT_LIMIT}),
-            query("offset", {"type": "integer", "minimum": 0, "maximum": 999_999_999, "default": 0}),
+            query("offset", {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "default": 0}),
             *gateway_headers(options, sandboxed=False),
         ],
         "responses": {
