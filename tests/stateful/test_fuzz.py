@@ -91,7 +91,7 @@ def search_until_seen(machine: type[Provisioning], *states: str, examples: int, 
 
 #: Each disturbance that the search is for has been met, not only armed; a delivery twice is beyond the limits.
 DISTURBANCES = (
-    "met: refused", "met: lost", "met: answer_lost", "met: answer_cut", "met: drop", "met: cut", "met: late",
+    "met: lost", "met: answer_lost", "met: answer_cut", "met: drop", "met: cut", "met: late",
     "met: slow", "met: 429, no Retry-After", "met: 429, a usual Retry-After", "met: 429, an absurd Retry-After",
     "met: 5xx before the commit", "met: 5xx after the commit", "met: a body that is malformed",
     "met: a body that is html", "met: a body that is empty", "met: a body that is no_id", "met: a wrong content type",
@@ -105,7 +105,7 @@ DEEP = (
     "Interrupted", "Unreachable", "ended: Drifted",
 )  # fmt: skip
 SHARING = (
-    "adopted: create_base_connection", "shared: create_base_connection", "shared: find_or_create_sink", "died",
+    "adopted", "shared: create_base_connection", "shared: find_or_create_sink", "died",
     "Interrupted", "destroyed", "left: found,", "nothing left",
 )  # fmt: skip
 DESTROYED = (
