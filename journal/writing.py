@@ -41,7 +41,8 @@ def os_errors(directory: Path, *, reading: bool = False) -> Iterator[None]:
         if error.errno in NO_ROOM:
             raise DiskFull(
                 f"the journal {directory} cannot be written: {said}",
-                hint="make room or give the right to write, or choose another place with --journal DIR",
+                hint="make room or give the right to write, then the same again: another --journal would know nothing "
+                "of the runs in this one, and make everything a second time",
             ) from error
         raise JournalError(
             f"the journal {directory} cannot be used: {said}", hint="choose another place with --journal DIR"

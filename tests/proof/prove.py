@@ -31,6 +31,7 @@ ROWS: Final = {  # what a file of tests is called in the table; a file that is n
     "tests/crash/test_real_kills.py": "SIGKILL at each point",
     "tests/acceptance/test_killed_and_resumed.py": "SIGKILL of the CLI",
     "tests/acceptance/test_several_runs_killed.py": "SIGKILL of several runs",
+    "tests/acceptance/test_current_style.py": "SIGKILL, style current",
     "tests/stateful/test_fuzz.py": "fuzz",
     "tests/stateful/test_regressions.py": "fuzz: regressions",
     "tests/stateful/test_reconciliation.py": "reconciliation",
