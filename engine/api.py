@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from flowledger.engine.audience import OnEvent
 from flowledger.engine.blocking import blocking
 from flowledger.engine.dataset import Dataset
 from flowledger.engine.driftcheck import DriftReport
@@ -16,7 +17,6 @@ from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, ledger_of
 from flowledger.engine.log import logger_of
 from flowledger.engine.report import Report, report_of
-from flowledger.engine.run import OnEvent
 from flowledger.engine.sitting import JournalLike, Sitting, must_exist
 from flowledger.engine.specfault import nearest
 from flowledger.engine.specfile import judge, load_spec, spec_diff, spec_from_mapping
@@ -52,8 +52,9 @@ async def apply(
     `spec` is a file, a mapping as the file would hold, or a `Spec`. `journal` is a directory (opened as its one writer,
     waiting `lock_timeout` seconds for another to let go) or an open `Journal` that several runs may share. `platform`
     comes from the `FLOWLEDGER_*` environment if it is not given. `on_event(number, document)` is called with each
-    event once it is durable. `halt` stops the run from outside, in whatever thread it is asked for. `share` has it use
-    one base connection and one dataset base connection with the journal's other runs, from now on, as `apply_many`.
+    event once it is durable; what it raises ends the run in order and is raised then. `halt` stops the run from
+    outside, in whatever thread it is asked for. `share` has it use one base connection and one dataset base connection
+    with the journal's other runs, from now on, as `apply_many`.
 
     Raises SpecError (also when the spec is not the one its run began with), NotPermitted, NotThere, Rejected, Conflict,
     Drifted, TryLater (then `resume` later can help) and the JournalErrors.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from flowledger.engine.audience import Audience
 from flowledger.engine.borrowers import take_in
 from flowledger.engine.events import Event, TokenFetched, WaitStarted
 from flowledger.engine.evidence import answer_doc
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from flowledger.engine.share import Share
 
 T = TypeVar("T")
-OnEvent = Callable[[int, Mapping[str, Any]], None]
 
 
 class Run:
@@ -45,7 +45,7 @@ class Run:
         platform: Platform,
         clock: Clock,
         chance: random.Random,
-        on_event: OnEvent | None = None,
+        audience: Audience | None = None,
         share: Share | None = None,
     ) -> None:
         assert ledger.spec is not None
@@ -58,7 +58,7 @@ class Run:
         self.chance = chance
         self.log = logger_of(run=ledger.run)
         self.share = share
-        self._on_event = on_event
+        self._audience = audience or Audience()
         self._appending: set[asyncio.Task[None]] = set()
         self._append_error: BaseException | None = None
         self._moved = {row.step.name: asyncio.Event() for row in self.table.rows}
@@ -69,6 +69,7 @@ class Run:
         self.patience_ends = clock.monotonic() + self.spec.retry.deadline
         platform.redactor.withhold(secret_names(self.spec.source))
         platform.secret_variables |= secret_variables(self.spec.source)
+        self._heed_audience()  # it was told of the opening already
 
     # Events
 
@@ -124,8 +125,12 @@ class Run:
         number = await self.journal.append(self.ledger.run, doc)
         self.ledger.fold(number, doc)
         take_in(self.journal, self.ledger.run, doc)
-        if self._on_event is not None:
-            self._on_event(number, doc)
+        self._audience.tell(number, doc)
+        self._heed_audience()
+
+    def _heed_audience(self) -> None:
+        if self._audience.error is not None:
+            self.stop("on_event raised an error")
 
     def _appended(self, task: asyncio.Task[None]) -> None:
         self._appending.discard(task)

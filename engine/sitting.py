@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from flowledger.engine.audience import Audience, OnEvent
 from flowledger.engine.destroy import destroy_run, left_for_now
 from flowledger.engine.discretion import without_secrets
 from flowledger.engine.driftcheck import DriftReport, check_drift
@@ -33,7 +34,7 @@ from flowledger.engine.log import logger_of
 from flowledger.engine.place import place_of
 from flowledger.engine.reader import Reader
 from flowledger.engine.report import Report, report_of, stop_of
-from flowledger.engine.run import OnEvent, Run
+from flowledger.engine.run import Run
 from flowledger.engine.share import share_of
 from flowledger.engine.watch import OnFlowRun, Until, WatchReport, flow_of, watch_flow
 from flowledger.errors import (
@@ -99,7 +100,7 @@ class Sitting:
         self._share = share
         self._journal = journal
         self._platform = platform
-        self._on_event = on_event
+        self._audience = Audience(on_event)
         self._halt = halt or Halt()
         self._lock_timeout = lock_timeout
         self._clock = clock or (platform.clock if platform else SystemClock())
@@ -260,7 +261,7 @@ class Sitting:
             platform=platform,
             clock=self._clock,
             chance=self._chance,
-            on_event=self._on_event,
+            audience=self._audience,
             share=share_of(book) if ledger.shares else None,
         )
         unlisten = self._halt.listen(lambda reason: run.stop(reason, urgent=True))
@@ -272,6 +273,8 @@ class Sitting:
             without_secrets(error, platform.redactor)
             if ends:
                 await _write_stop(run, error)
+            if self._audience.error is not None:
+                raise self._audience.error from error
             raise
         except asyncio.CancelledError:
             if ends:
@@ -280,14 +283,15 @@ class Sitting:
         finally:
             unlisten()
             await run.end_appends()  # evidence that was noted: nothing of this run goes on once its caller has gone on
+        if self._audience.error is not None:
+            raise self._audience.error
         return result
 
     async def _keep(self, book: Journal, ledger: Ledger, event: Event) -> None:
         doc = event.doc(at=self._clock.wall(), mono=self._clock.monotonic())
         number = await book.append(ledger.run, doc)
         ledger.fold(number, doc)
-        if self._on_event is not None:
-            self._on_event(number, doc)
+        self._audience.tell(number, doc)
 
 
 async def _write_stop(run: Run, error: FlowledgerError) -> None:

@@ -22,10 +22,10 @@ from flowledger.cli.provision import LocalOption, LockOption, seconds_of
 from flowledger.errors import FlowledgerError
 
 if TYPE_CHECKING:
+    from flowledger.engine.audience import OnEvent
     from flowledger.engine.destroy import DestroyPlan
     from flowledger.engine.halt import Halt
     from flowledger.engine.report import Report
-    from flowledger.engine.run import OnEvent
     from flowledger.steps.client.platform import Platform
 
 

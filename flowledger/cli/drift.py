@@ -24,9 +24,9 @@ from flowledger.cli.provision import LocalOption, LockOption, seconds_of
 from flowledger.errors import FlowledgerError
 
 if TYPE_CHECKING:
+    from flowledger.engine.audience import OnEvent
     from flowledger.engine.driftcheck import DriftReport
     from flowledger.engine.halt import Halt
-    from flowledger.engine.run import OnEvent
     from flowledger.steps.client.platform import Platform
 
 

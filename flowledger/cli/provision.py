@@ -27,10 +27,10 @@ from flowledger.cli.planning import show_resume_plan, show_resume_plans
 from flowledger.errors import FlowledgerError, NotPermitted, UsageError
 
 if TYPE_CHECKING:
+    from flowledger.engine.audience import OnEvent
     from flowledger.engine.halt import Halt
     from flowledger.engine.ledger import Ledger
     from flowledger.engine.report import Report
-    from flowledger.engine.run import OnEvent
     from flowledger.steps.client.platform import Platform
 
 SpecArgument = Annotated[

@@ -12,8 +12,8 @@ from flowledger.cli.command import Voice, run_async
 from flowledger.cli.logs import say
 
 if TYPE_CHECKING:
+    from flowledger.engine.audience import OnEvent
     from flowledger.engine.halt import Halt
-    from flowledger.engine.run import OnEvent
     from flowledger.steps.client.platform import Platform
 
 T = TypeVar("T")

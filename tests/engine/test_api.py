@@ -17,6 +17,7 @@ from flowledger.errors import FlowledgerError, JournalHeld, NotThere, SpecError
 from flowledger.steps.client.inprocess import InProcessPort, Moment
 from flowledger.steps.client.port import Request
 from flowledger.testing import platform_in_process, run_in_virtual_time
+from tests.bench import NOTHING
 
 
 def test_two_runs_in_one_loop_share_journal_token_and_platform_and_each_is_whole(bench: Any) -> None:
@@ -134,13 +135,45 @@ def test_a_cancelled_apply_is_journaled_and_carried_on(bench: Any, made_once: di
     assert bench.counts() == made_once
 
 
-def test_a_callback_that_fails_does_not_stop_the_run_unseen(bench: Any) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    ["run_started/1", "run_taken_up/1", "intent_recorded/1", "step_settled/1", "read_answered/1", "run_provisioned/1"],
+)
+def test_an_error_of_a_callback_is_raised_once_the_run_has_ended_in_order(
+    bench: Any, made_once: dict[str, int], kind: str
+) -> None:
     def fail(number: int, doc: Any) -> None:
-        raise ValueError("the program's own fault")
+        if doc["kind"] == kind:
+            raise ValueError("the program's own fault")
 
     bench.on_event = fail
     with pytest.raises(ValueError, match="own fault"):
         bench.apply()
+    ledger = bench.ledger()
+    if kind == "run_provisioned/1":
+        assert ledger.state is RunState.PROVISIONED
+    else:
+        assert ledger.state is RunState.PROVISIONING, "no call is left in doubt"
+        assert "on_event raised an error" in ledger.stopped.message
+    if kind in ("run_started/1", "run_taken_up/1"):
+        assert bench.requests == [], "it was known before anything was asked"
+    bench.on_event = None
+    assert bench.resume().state is RunState.PROVISIONED
+    assert bench.counts() == made_once
+
+
+def test_an_error_of_a_callback_ends_a_destroy_in_order_and_the_next_one_finishes_it(bench: Any) -> None:
+    def fail(number: int, doc: Any) -> None:
+        if doc["kind"] == "delete_intended/1":
+            raise ValueError("the program's own fault")
+
+    bench.apply()
+    with pytest.raises(ValueError, match="own fault"):
+        bench.sit(api.destroy, bench.spec.name, on_event=fail)
+    assert bench.ledger().state is RunState.DESTROYING
+    assert "on_event raised an error" in bench.ledger().stopped.message
+    assert bench.sit(api.destroy, bench.spec.name).state is RunState.DESTROYED
+    assert bench.counts() == NOTHING
 
 
 def test_every_error_is_of_one_tree() -> None:
