@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from flowledger.errors import Rejected
 from flowledger.steps.answers import needed_text, number_of, read_by_id, sole_item, text_or_none
 from flowledger.steps.client.paging import list_flow
@@ -34,13 +36,13 @@ class FlowObject(Step):
     """A connection, source or target connection, or flow. Names may repeat there (U23): name and description carry
     the marker."""
 
+    @abstractmethod
     def body(self, ctx: Context) -> dict[str, Json]:
         """The body without name and description."""
-        raise NotImplementedError(self.name)
 
+    @abstractmethod
     def second_look(self, ctx: Context) -> str:
         """The filter that finds the object by what it refers to, once its name was edited."""
-        raise NotImplementedError(self.name)
 
     def request(self, ctx: Context) -> Request:
         body = {"name": name_of(ctx, self), "description": description_of(ctx, self), **self.body(ctx)}

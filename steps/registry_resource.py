@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from flowledger.steps.answers import dig, needed_text, number_of, read_by_id, text_or_none
 from flowledger.steps.client.paging import list_registry
 from flowledger.steps.client.paths import registry
@@ -33,9 +35,9 @@ def kind_of(id: str, default: str) -> str:
 class RegistryResource(Step):
     """A resource of the tenant's container. Titles are unique there; title and description carry the marker."""
 
+    @abstractmethod
     def resource(self, ctx: Context) -> dict[str, Json]:
         """The body without title and description."""
-        raise NotImplementedError(self.name)
 
     def request(self, ctx: Context) -> Request:
         body = {"title": name_of(ctx, self), "description": description_of(ctx, self), **self.resource(ctx)}
