@@ -104,7 +104,8 @@ def _run(copy: Path, tests: Sequence[str], *, limit: float) -> Outcome:
         return Outcome("", seconds)
     failed, why = _first_failure(report) if ended.returncode == 1 else ("", "")
     if not failed:
-        return Outcome("", seconds, trouble=f"(pytest ended with {ended.returncode})\n{ended.stdout[-1500:]}")
+        said = (ended.stdout + ended.stderr)[-1500:]
+        return Outcome("", seconds, trouble=f"(pytest ended with {ended.returncode})\n{said}")
     return Outcome(failed, seconds, why)
 
 

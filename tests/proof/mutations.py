@@ -201,7 +201,7 @@ MUTATIONS: Final = (
                 new="    return min(_window_end(",
             ),
         ),
-        tests=(f"{THREE}[create_base_connection]", f"{THREE}[create_target_connection]"),
+        tests=(f"{THREE}[create_base_connection]", f"{THREE}[current-create_target_connection]"),
     ),
     Mutation(
         name="another boot's clock is believed",

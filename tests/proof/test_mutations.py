@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,13 +28,11 @@ def test_every_mutation_still_applies_and_gives_python(mutation: Mutation, tmp_p
         assert changed != (ROOT / edit.file).read_text()
 
 
-@each_mutation
-def test_the_tests_that_are_to_catch_a_mutation_exist(mutation: Mutation) -> None:
-    for test in mutation.tests:
-        file, _, name = test.partition("::")
-        source = (ROOT / file).read_text()
-        function = name.partition("[")[0]
-        assert not function or re.search(rf"^(async )?def {function}\(", source, re.M), f"{file} has no {function}"
+def test_the_tests_that_are_to_catch_a_mutation_exist_with_their_parameters() -> None:
+    named = sorted({test for mutation in MUTATIONS for test in mutation.tests})
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", *named]
+    seen = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert seen.returncode == 0, seen.stderr
 
 
 @each_mutation
@@ -41,6 +40,15 @@ def test_the_page_says_which_test_catches_it(mutation: Mutation) -> None:
     [row] = [line for line in PAGE.splitlines() if line.startswith(f"| {mutation.name} |")]
     named = {test.partition("[")[0].replace("::", "` `") for test in mutation.tests}
     assert any(f"`{name}`" in row for name in named), f"docs/proof.md names none of {named}"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1500)
+def test_every_rule_that_is_broken_is_noticed() -> None:
+    command = [sys.executable, "-m", "tests.proof.mutate"]
+    seen = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert seen.returncode == 0, seen.stdout + seen.stderr
+    assert f"{len(MUTATIONS)} of {len(MUTATIONS)} mutations were caught." in seen.stdout
 
 
 def test_names_of_mutations_are_unique() -> None:
