@@ -40,7 +40,7 @@ def kill_and_resume(console: Any, platform: Any, example: str, when: str, number
     assert console.json("status", RUN)["state"] == "provisioned"
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1])
 def test_killed_at_any_call_a_run_is_resumed_to_exactly_one_of_everything(
     console: Any, platform: Any, example: str, made_once: dict[str, int], seed: int
 ) -> None:
@@ -51,8 +51,8 @@ def test_killed_at_any_call_a_run_is_resumed_to_exactly_one_of_everything(
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", range(100, 150))
-def test_fifty_random_kills_each_end_in_exactly_one_of_everything(
+@pytest.mark.parametrize("seed", range(100, 152))
+def test_random_kills_each_end_in_exactly_one_of_everything(
     console: Any, platform: Any, example: str, made_once: dict[str, int], seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -69,10 +69,8 @@ def test_a_commit_that_lands_two_seconds_after_the_client_was_killed_is_still_th
 ) -> None:
     # The settle window must outlast the platform's slowness: S > G + L (docs/spec.md, settle).
     spec = tmp_path / "spec.yaml"
-    text = Path(example).read_text()
-    secrets = Path(example).parent / "secrets"
-    spec.write_text(text.replace("settle: 1s", "settle: 4s").replace("file: secrets", f"file: {secrets}"))
-    assert "settle: 4s" in spec.read_text()
+    spec.write_text(Path(example).read_text().replace("window: 1s", "window: 4s"))
+    assert "window: 4s" in spec.read_text()
     platform.emulator.faults.add(f"POST {path}", "late", after_ms=2000, where=within)
 
     killed = console.kill_when(path, within, "apply", str(spec))

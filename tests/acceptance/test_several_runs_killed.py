@@ -36,8 +36,7 @@ IN_THE_FAST_CHECKS = (DEATHS[1], DEATHS[2])
 @pytest.fixture
 def specs(tmp_path: Path, example: str) -> list[str]:
     """Three specs that are equal but for their names."""
-    secrets = Path(example).parent / "secrets"
-    text = Path(example).read_text().replace("file: secrets", f"file: {secrets}")
+    text = Path(example).read_text()
     files = []
     for name in NAMES:
         file = tmp_path / f"{name}.yaml"

@@ -15,6 +15,7 @@ import pytest
 SOONER = {"timedelta(minutes=1)": "timedelta(seconds=1)"}
 
 
+@pytest.mark.long
 def test_the_shell_command_starts_an_unfinished_run_again_and_leaves_other_errors_to_airflow(farm: Any) -> None:
     command = _bash_command(farm)
     env = {"PATH": f"{farm.folder}/.venv/bin:/usr/bin:/bin", "FLOWLEDGER_PAUSE": "0"}
@@ -25,6 +26,7 @@ def test_the_shell_command_starts_an_unfinished_run_again_and_leaves_other_error
     assert farm.run("bash", "-c", command, env=env).code == 3
 
 
+@pytest.mark.long
 def test_the_shell_command_stops_in_order_when_its_process_group_is_told_to(farm: Any) -> None:
     command = _bash_command(farm)
     env = {"PATH": f"{farm.folder}/.venv/bin:/usr/bin:/bin", "FLOWLEDGER_PAUSE": "0"}

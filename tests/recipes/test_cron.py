@@ -17,6 +17,7 @@ def tick(farm: Any) -> Any:
     return lambda: farm.run("/bin/sh", "-c", command, env=env)
 
 
+@pytest.mark.long
 def test_a_call_that_was_lost_is_mended_by_the_next_start_and_nobody_is_mailed(farm: Any, tick: Any) -> None:
     farm.lose_one_call()
     for _ in range(3):

@@ -37,6 +37,7 @@ def pod(farm: Any, job: Any, **more: str) -> int:
     return int(farm.run(str(farm.folder / ".venv" / "bin" / program), *arguments, env={**env, **more}).code)
 
 
+@pytest.mark.long
 def test_pods_follow_each_other_until_the_run_is_provisioned(farm: Any, job: Any) -> None:
     farm.lose_one_call()
     codes = [pod(farm, job)]

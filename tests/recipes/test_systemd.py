@@ -50,6 +50,7 @@ def unit(farm: Any) -> Unit:
     return Unit(farm.unpack("systemd.md")["flowledger-products.service"])
 
 
+@pytest.mark.long
 def test_the_service_is_restarted_until_the_run_is_provisioned(farm: Any, unit: Unit) -> None:
     command, env = start(farm, unit)
     farm.lose_one_call()
@@ -76,6 +77,7 @@ def test_every_error_that_no_later_start_can_mend_is_left_to_a_person(unit: Unit
     assert {code for code in codes if restarts(unit, code)} == {6, 75}
 
 
+@pytest.mark.long
 def test_a_stop_is_heard_and_the_next_start_carries_on(farm: Any, unit: Unit) -> None:
     command, env = start(farm, unit)
     farm.ask("POST", "faults", {"route": "POST /data/foundation/flowservice/flows", "kind": "slow", "delay_ms": 1500})
