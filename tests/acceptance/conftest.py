@@ -22,12 +22,10 @@ import pytest
 from flowledger.emulator.core import Emulator
 from flowledger.emulator.server import serve
 from flowledger.emulator.wire import Request, Response
+from tests.bench import MADE_ONCE
+from tests.program import credentials
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-MADE_ONCE = {
-    "classes": 1, "schemas": 2, "fieldgroups": 1, "dataSets": 1, "connections": 2, "sourceConnections": 1,
-    "targetConnections": 1, "mappingSets": 1, "flows": 1,
-}  # fmt: skip
 
 
 class LivePlatform:
@@ -84,12 +82,7 @@ class Console:
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
-            "FLOWLEDGER_BASE_URL": platform.url,
-            "FLOWLEDGER_IMS_URL": platform.url,
-            "FLOWLEDGER_CLIENT_ID": "local-client",
-            "FLOWLEDGER_CLIENT_SECRET": "local-secret",
-            "FLOWLEDGER_ORG_ID": "LOCAL@AdobeOrg",
-            "FLOWLEDGER_SANDBOX": "prod",
+            **credentials(platform.url),
         }
 
     def start(self, *words: str, under: Sequence[str] = (), **changed: str) -> subprocess.Popen[str]:

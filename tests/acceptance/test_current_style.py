@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.bench import MADE_ONCE_IN
+
 RUN = "paypal-products-current"
-MADE_ONCE = {
-    "classes": 0, "schemas": 1, "fieldgroups": 1, "dataSets": 1, "connections": 1, "sourceConnections": 1,
-    "targetConnections": 1, "mappingSets": 1, "flows": 1,
-}  # fmt: skip
+MADE_ONCE = MADE_ONCE_IN["current"]
 CREATES = [
     "/connections", "/sourceConnections", "/tenant/fieldgroups", "/tenant/schemas", "/dataSets", "/targetConnections",
     "/mappingSets", "/flows",

@@ -22,13 +22,7 @@ from flowledger.engine.table import TABLES
 from flowledger.journal import InlineCommitter, Journal, SimulatedFileSystem
 from flowledger.steps.sources import SOURCES
 from flowledger.testing import VirtualTime, emulator_in_virtual_time, platform_in_process, run_in_virtual_time
-
-MADE = {
-    "tutorial": {"classes": 1, "schemas": 2, "fieldgroups": 1, "dataSets": 1, "connections": 2,
-                 "sourceConnections": 1, "targetConnections": 1, "mappingSets": 1, "flows": 1},
-    "current": {"classes": 0, "schemas": 1, "fieldgroups": 1, "dataSets": 1, "connections": 1,
-                "sourceConnections": 1, "targetConnections": 1, "mappingSets": 1, "flows": 1},
-}  # fmt: skip
+from tests.bench import MADE_ONCE_IN
 
 
 def init(folder: Path, *arguments: str) -> Path:
@@ -64,8 +58,8 @@ def test_what_init_writes_is_provisioned_exactly_once(tmp_path: Path, kind: str,
     again = run_in_virtual_time(time, apply())
 
     assert report.state is again.state is RunState.PROVISIONED
-    made = {of: emulator.count(of) for of in MADE[style]}
-    assert made == MADE[style] | ({} if spec.target.fields else {"fieldgroups": 0})
+    made = {of: emulator.count(of) for of in MADE_ONCE_IN[style]}
+    assert made == MADE_ONCE_IN[style] | ({} if spec.target.fields else {"fieldgroups": 0})
     ids = {resource.step: resource.id for resource in report.resources}
     stored = {of: emulator.world.store.all(of, "prod") for of in ("connections", "sourceConnections", "flows")}
     [base] = [one for one in stored["connections"] if one["id"] == ids["create_base_connection"]]

@@ -17,13 +17,10 @@ from aiohttp import web
 
 from flowledger.emulator.core import Emulator
 from flowledger.emulator.wire import Request
+from tests.bench import EXAMPLE, MADE_ONCE
+from tests.program import Ran, credentials
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "paypal-products.yaml"
 RUN = "paypal-products"
-MADE_ONCE = {
-    "connections": 2, "classes": 1, "schemas": 2, "fieldgroups": 1, "dataSets": 1, "sourceConnections": 1,
-    "targetConnections": 1, "mappingSets": 1, "flows": 1,
-}  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -95,15 +92,6 @@ class HoldingPlatform:
         return web.Response(status=right.status, body=right.body or None, headers=right.headers)
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What came of a process."""
-
-    code: int
-    out: str
-    err: str
-
-
 class Shell:
     """Somebody's shell in a folder of one's own."""
 
@@ -116,10 +104,7 @@ class Shell:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(folder),
             "FLOWLEDGER_JOURNAL": str(self.journal),
-            "FLOWLEDGER_BASE_URL": platform.url,
-            "FLOWLEDGER_CLIENT_ID": "local-client",
-            "FLOWLEDGER_CLIENT_SECRET": "local-secret",
-            "FLOWLEDGER_ORG_ID": "LOCAL@AdobeOrg",
+            **credentials(platform.url),
             "SPEC": str(EXAMPLE),
             "FLOWLEDGER": f"{sys.executable} -m flowledger",
         }

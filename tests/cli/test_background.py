@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.program import credentials
+
 
 @pytest.fixture
 def started(program: Any) -> Iterator[Any]:
@@ -127,12 +129,3 @@ def test_where_none_was_started_that_is_said(program: Any, verb: str) -> None:
     ran = program("emulator", verb)
     assert ran.code == 5
     assert "flowledger emulator start -d" in ran.err
-
-
-def credentials(url: str) -> dict[str, str]:
-    return {
-        "FLOWLEDGER_BASE_URL": url,
-        "FLOWLEDGER_CLIENT_ID": "local-client",
-        "FLOWLEDGER_CLIENT_SECRET": "local-secret",
-        "FLOWLEDGER_ORG_ID": "LOCAL@AdobeOrg",
-    }

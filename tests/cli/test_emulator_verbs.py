@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from flowledger.engine.table import TABLES
+from tests.program import credentials
 
 MAKING = [row.step.name for row in TABLES["tutorial"].rows if row.step.kind]
 
@@ -15,12 +16,7 @@ def test_start_keeps_its_state_over_a_restart(program: Any) -> None:
     for _ in range(2):
         process = program.start("emulator", "start", "--port", "0", "--state", "kept", "--tenant", "acme")
         url = process.stdout.readline().removeprefix("Ready. ").strip()
-        program.env |= {
-            "FLOWLEDGER_BASE_URL": url,
-            "FLOWLEDGER_CLIENT_ID": "local-client",
-            "FLOWLEDGER_CLIENT_SECRET": "local-secret",
-            "FLOWLEDGER_ORG_ID": "LOCAL@AdobeOrg",
-        }
+        program.env |= credentials(url)
         ran = program("apply", program.spec(), "--json")
         process.terminate()
         process.communicate(timeout=30)
@@ -134,9 +130,8 @@ def test_every_choice_of_the_emulator_can_be_made(program: Any) -> None:
 def test_a_flow_that_ends_as_failed_is_told_with_its_reason(program: Any) -> None:
     process = program.start("emulator", "start", "--port", "0", "--option", "flow_fails=out of luck")
     url = process.stdout.readline().removeprefix("Ready. ").strip()
-    credentials = {"CLIENT_ID": "local-client", "CLIENT_SECRET": "local-secret", "ORG_ID": "LOCAL@AdobeOrg"}
-    program.env |= {f"FLOWLEDGER_{name}": value for name, value in credentials.items()}
-    ran = program("apply", program.spec(), env={"FLOWLEDGER_BASE_URL": url})
+    program.env |= credentials(url)
+    ran = program("apply", program.spec())
     explained = program("explain", "paypal-products")
     process.terminate()
     process.communicate(timeout=30)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +22,8 @@ from flowledger.engine.events import (
 )
 from flowledger.engine.explain import Explanation, explain
 from flowledger.engine.specfile import load_spec
+from tests.bench import EXAMPLE
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "paypal-products.yaml"
 CALL = {"method": "POST", "path": "/data/foundation/flowservice/flows", "body": {"name": "x"}}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,7 @@ from flowledger.engine.specfile import load_spec
 from flowledger.engine.table import table_of
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import How, Settled
-
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "paypal-products.yaml"
+from tests.bench import EXAMPLE
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import flowledger
+from tests.program import credentials
 
 RUN = "paypal-products"
 TABLE = (
@@ -40,12 +41,7 @@ def collecting(program: Any, tmp_path: Path) -> Iterator[Any]:
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip().removeprefix("Ready. ")
-        program.env |= {
-            "FLOWLEDGER_BASE_URL": url,
-            "FLOWLEDGER_CLIENT_ID": "local-client",
-            "FLOWLEDGER_CLIENT_SECRET": "local-secret",
-            "FLOWLEDGER_ORG_ID": "LOCAL@AdobeOrg",
-        }
+        program.env |= credentials(url)
         program.advance = lambda time: program("emulator", "advance", time, "--url", url)
         yield program
     finally:

@@ -19,13 +19,11 @@ from flowledger.steps.client.inprocess import Fate, Moment
 from flowledger.steps.client.port import Request
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import How, Step
+from tests.bench import MADE_ONCE_IN
 
 CURRENT = TABLES["current"]
 MAKING = [row.step for row in CURRENT.rows if row.step.kind]
-MADE_ONCE = {
-    "connections": 1, "classes": 0, "schemas": 1, "fieldgroups": 1, "dataSets": 1, "sourceConnections": 1,
-    "targetConnections": 1, "mappingSets": 1, "flows": 1,
-}  # fmt: skip
+MADE_ONCE = MADE_ONCE_IN["current"]
 each_effect = pytest.mark.parametrize("step", MAKING, ids=lambda step: str(step.name))
 every_style = pytest.mark.parametrize("style", TABLES)
 

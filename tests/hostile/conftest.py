@@ -24,8 +24,9 @@ from flowledger.engine.report import Report
 from flowledger.engine.specfile import load_spec
 from flowledger.errors import FlowledgerError
 from flowledger.steps.client.config import platform_from_env
+from tests.bench import EXAMPLE, MADE_ONCE
+from tests.program import credentials
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "paypal-products.yaml"
 RUN = "paypal-products"
 Raw = Callable[[asyncio.StreamWriter], Awaitable[None]]
 Twist = Callable[[Request, Response], "Response | Raw | None"]
@@ -146,17 +147,11 @@ class Story:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {
-            "FLOWLEDGER_BASE_URL": self.platform.url,
-            "FLOWLEDGER_CLIENT_ID": "local-client",
-            "FLOWLEDGER_CLIENT_SECRET": "local-secret",
-            "FLOWLEDGER_ORG_ID": "LOCAL@AdobeOrg",
-        }
+        return credentials(self.platform.url)
 
     def made(self) -> dict[str, int]:
         """How many objects there are of the kinds that a run makes."""
-        kinds = "connections classes schemas fieldgroups dataSets sourceConnections targetConnections mappingSets flows"
-        return {kind: self.platform.emulator.count(kind) for kind in kinds.split()}
+        return {kind: self.platform.emulator.count(kind) for kind in MADE_ONCE}
 
     def cli(self, *words: str) -> tuple[int, bytes]:
         """What `flowledger WORDS` prints on both streams, in this process, and what it ends with."""
@@ -224,7 +219,4 @@ def changed() -> Callable[[Callable[[Any], Any]], Any]:
 @pytest.fixture
 def made_once() -> dict[str, int]:
     """The platform when every step has made exactly one thing."""
-    return {
-        "connections": 2, "classes": 1, "schemas": 2, "fieldgroups": 1, "dataSets": 1, "sourceConnections": 1,
-        "targetConnections": 1, "mappingSets": 1, "flows": 1,
-    }  # fmt: skip
+    return dict(MADE_ONCE)

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from flowledger.cli.printable import printable, printable_json, printable_value
 from flowledger.emulator.wire import Response
+from tests.bench import EXAMPLE
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "paypal-products.yaml"
 STEER = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp.exe\r\n[red]not a colour[/red] [link=http://x]y[/link] [/] {x!r} %s"
 HARMLESS = "[red]not a colour[/red] [link=http://x]y[/link] [/] {x!r} %s"
 RAW = [b"\x1b[2J", b"\x1b]0;", b"\x07", "\x9b".encode(), "\u202e".encode()]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "paypal-products.yaml"
+from tests.bench import EXAMPLE
+
 pytest_plugins = ["pytester"]
 
 THEIRS = """

@@ -16,29 +16,19 @@ from typing import Any, Final
 
 import pytest
 
+from tests.bench import MADE_ONCE
+from tests.program import Ran
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 RECIPES: Final = ROOT / "docs" / "recipes"
 HOME: Final = "/srv/flowledger"
 BLOCK: Final = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-MADE_ONCE: Final = {
-    "connections": 2, "classes": 1, "schemas": 2, "fieldgroups": 1, "dataSets": 1, "sourceConnections": 1,
-    "targetConnections": 1, "mappingSets": 1, "flows": 1,
-}  # fmt: skip
 # One send a sitting: a lost call ends it with 75 once the settle window has passed, and the next one mends it.
 IMPATIENT: Final = {
     "attempts: 6": "attempts: 1",
     "deadline: 15m": "deadline: 8s",
     "settle: 1s": "settle: {window: 300ms, send_within: 500ms}",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What came of one call."""
-
-    code: int
-    out: str
-    err: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +10,7 @@ import yaml
 from flowledger.engine.specfile import load_spec, spec_from_mapping
 from flowledger.errors import SpecError
 from flowledger.steps.spec import Spec, VerifyRows
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "paypal-products.yaml"
+from tests.bench import EXAMPLE
 
 
 def read(value: Any) -> Spec:

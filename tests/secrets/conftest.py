@@ -20,8 +20,8 @@ from flowledger.emulator.core import Emulator
 from flowledger.emulator.options import Options
 from flowledger.emulator.server import Server, serve
 from flowledger.emulator.wire import Request, Response
+from tests.bench import EXAMPLE
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "paypal-products.yaml"
 CLIENT_SECRET = "canary-of-IMS/+\"q u&o%te's=é\\end"
 SOURCE_SECRET = "canary-of-PayPal/+ \"&%\\=ü:x'end"
 

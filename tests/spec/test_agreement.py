@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from flowledger.emulator.flow_specs import connection_specs
@@ -13,8 +11,7 @@ from flowledger.emulator.xdm import global_resource
 from flowledger.engine.specfile import load_spec
 from flowledger.steps.sources import SOURCES
 from flowledger.steps.xdm_paths import RESOURCES, offered
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "paypal-products.yaml"
+from tests.bench import EXAMPLE
 
 
 @pytest.mark.parametrize("id_", RESOURCES)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from flowledger.engine.specfile import load_spec, spec_diff, spec_from_mapping
 from flowledger.errors import SpecError
 from flowledger.steps.spec import Spec
+from tests.bench import EXAMPLE
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "paypal-products.yaml"
 TEXT = EXAMPLE.read_bytes()
 WORDS = sorted(
     {"name", "source", "kind", "paypal", "connection", "params", "id", "auth", "table", "delta", "column", "target"}

@@ -12,8 +12,8 @@ from flowledger.engine.specfile import load_spec, spec_diff, spec_from_mapping
 from flowledger.engine.specrefs import is_secret_name
 from flowledger.errors import SpecError
 from flowledger.steps.spec import SecretRef, Spec
+from tests.bench import EXAMPLE
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "paypal-products.yaml"
 Loaded = Callable[..., Spec]
 Faults = Callable[..., tuple[str, ...]]
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from flowledger.engine.specfile import load_spec
 from flowledger.engine.spectoml import parse
 from flowledger.errors import SpecError
+from tests.bench import EXAMPLE
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "paypal-products.yaml"
 SPEC = """\
 # rows of PayPal
 name = "paypal-products"

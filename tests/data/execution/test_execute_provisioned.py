@@ -13,8 +13,8 @@ import pytest
 import flowledger
 from flowledger.emulator.options import Options
 from flowledger.emulator.pytest_plugin import ServedEmulator
+from tests.bench import EXAMPLE
 
-EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "paypal-products.yaml"
 ROWS = """Product_Id,Product_Name,Description,Type,Create_Time
 P-1,Green tea,"Sencha, 100 g",PHYSICAL,2024-01-01 08:00:00
 P-2,Gift card,,DIGITAL,2024-01-02T09:30:00Z
