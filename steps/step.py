@@ -6,7 +6,7 @@ repeated for it, and asks it for values. It has any number of reads and at most 
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -140,7 +140,10 @@ def begin_anew(run: str) -> str:
 
 
 class Step(ABC):
-    """One tutorial step. Subclasses are stateless; there is one instance of each."""
+    """One tutorial step. Subclasses are stateless; there is one instance of each.
+
+    What raises NotImplementedError here is asked only of steps with an effect, and they define all of it.
+    """
 
     name: ClassVar[str]  # the trigger and the journal's word, like "create_base_connection"
     slug: ClassVar[str]  # the marker's last part, letters, digits and "-", like "base-connection"
@@ -150,9 +153,9 @@ class Step(ABC):
     tutorial: ClassVar[str] = ""  # heading of the tutorial
     patient: ClassVar[bool] = False  # its waits have an end of their own, so that the sitting's deadline is not theirs
 
+    @abstractmethod
     def calls(self, spec: Spec) -> tuple[tuple[Call, ...], ...]:
         """The calls of an undisturbed run, as stages: calls of one stage are made at the same time."""
-        raise NotImplementedError(self.name)
 
     def shared_as(self, spec: Spec) -> str | None:
         """What runs that share have one of: specs with equal texts can use one object. None: each has its own."""

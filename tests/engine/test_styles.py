@@ -78,6 +78,13 @@ def test_a_run_takes_no_longer_than_the_chain_that_is_planned(current: Any) -> N
     assert current.time.monotonic() - began == pytest.approx(0.1 * plan_of(current.spec).chain, rel=0.01)
 
 
+@every_style
+def test_a_step_that_makes_something_defines_all_that_is_asked_of_it(style: str) -> None:
+    asked = ("request", "read", "find", "fetch", "marked", "references", "outputs")
+    making = [type(row.step) for row in TABLES[style].rows if row.step.kind]
+    assert [(step.name, what) for step in making for what in asked if getattr(step, what) is getattr(Step, what)] == []
+
+
 @each_effect
 @pytest.mark.parametrize("fate", [Fate.ANSWER_LOST, Fate.ANSWER_CUT])
 def test_a_lost_answer_is_adopted_not_repeated(current: Any, step: Step, fate: Fate) -> None:
