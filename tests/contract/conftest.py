@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +12,10 @@ import pytest
 from flowledger.emulator.caller import CATALOG, CONVERSION, FLOW, REGISTRY, Caller
 from flowledger.emulator.core import Emulator
 from flowledger.emulator.options import Options
-from flowledger.emulator.server import Server, run_server, serve
+from flowledger.emulator.server import Server, serve
 from tests.contract.plain import Plain
 from tests.contract.route_cases import World
+from tests.serving import served_from_a_thread
 
 START = 1_700_000_000.0
 PAYPAL = "221c7626-58f6-4eec-8ee2-042b0226f03b"
@@ -207,29 +206,7 @@ def _plain(sources: Path, options: Options) -> Iterator[Plain]:
     rows = ["Product_Id,Product_Name,Create_Time", "P-1,Tea,2020-01-01T00:00:00Z", "P-2,Cup,2020-01-02T00:00:00Z"]
     rows.append("P-3,too,many,fields")
     (sources / "PayPal.Catalog_Products.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    with _served_from_a_thread(Emulator(sources=sources, options=options)) as url:
+    with served_from_a_thread(Emulator(sources=sources, options=options)) as url:
         client = Plain(url)
         yield client
         client.close()
-
-
-@contextmanager
-def _served_from_a_thread(emulator: Emulator) -> Iterator[str]:
-    """The URL of the emulator while it is served; a thread, because a plain client waits for its answers."""
-    loop, stop, ready, urls = asyncio.new_event_loop(), asyncio.Event(), threading.Event(), list[str]()
-
-    def began(url: str) -> None:
-        urls.append(url)
-        ready.set()
-
-    thread = threading.Thread(
-        target=lambda: loop.run_until_complete(run_server(emulator, stop=stop, ready=began)), daemon=True
-    )
-    thread.start()
-    assert ready.wait(30)
-    try:
-        yield urls[0]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(30)
-        loop.close()
