@@ -29,13 +29,14 @@ from flowledger.emulator import (
 from flowledger.emulator.faults import Fault, FaultKind, Faults, When
 from flowledger.emulator.flow_specs import catalogue_of
 from flowledger.emulator.late import LateCommit, LateCommits
+from flowledger.emulator.loopback import may_call
 from flowledger.emulator.options import Options
 from flowledger.emulator.plane import Plane, lake_in
 from flowledger.emulator.problem import gateway_error, with_chain, with_integer_code
 from flowledger.emulator.routing import Match, Router
 from flowledger.emulator.spoil import spoiled
 from flowledger.emulator.store import Store
-from flowledger.emulator.wire import Delivery, Refused, Request, Response
+from flowledger.emulator.wire import Delivery, Refused, Request, Response, json_response
 from flowledger.emulator.withheld import patch_without_secrets, without_secrets
 from flowledger.emulator.world import Call, PlatformTime, Route, World
 
@@ -100,8 +101,12 @@ class Emulator:
     def handle(self, request: Request) -> Response:
         """Answer one call, after every late commit and every run that is due has taken effect.
 
-        What cannot be written (a full disk) did not happen, and the call is answered 500.
+        A call from a web page of another origin is refused before all else. What cannot be written (a full disk) did
+        not happen, and the call is answered 500. Any other exception is a fault of the emulator: it is logged and
+        raised, and what the call had changed is undone.
         """
+        if not may_call(request, self.options.allowed_hosts):
+            return self._not_from_here(request)
         logged = self._logged
         try:
             self._run_due()
@@ -111,9 +116,17 @@ class Emulator:
                     return control.answer(self, request)
                 return self._serve(request)
         except sqlite3.Error as problem:
-            while self._log and self._log[-1]["number"] > logged:  # they were not answered so after all
-                self._log.pop()
+            self._strike_from_log(logged)
             return self.not_kept(request, problem)
+        except Exception as problem:
+            self._strike_from_log(logged)
+            self._note(request, self.failed(problem), None)
+            raise
+
+    def failed(self, problem: Exception) -> Response:
+        """The answer to a call in which the emulator failed by a fault in its code."""
+        text = f"The emulator failed: {type(problem).__name__}. It printed the traceback to stderr"
+        return gateway_error(500, "500001", text)
 
     def not_kept(self, request: Request, problem: sqlite3.Error) -> Response:
         """The answer to a call when the state cannot be written. Its health is told nevertheless: it can be stopped."""
@@ -185,6 +198,25 @@ class Emulator:
             with self._store.transaction():
                 self._settle_late(due_ms)
         self.plane.execution.run_due(now_ms)
+
+    def _not_from_here(self, request: Request) -> Response:
+        text = (
+            f"The emulator answers calls to loopback only, and web pages of its own: Host is "
+            f"{request.headers.get('host', '')[:200]!r}, Origin {request.headers.get('origin', '')[:200]!r}. "
+            "The option allowed_hosts names the hosts of a proxy"
+        )
+        if request.raw_path.startswith(control.BASE):
+            response = json_response(403, {"error": text})
+        else:
+            response = gateway_error(403, "403027", text)
+        self._note(request, response, None)
+        return response
+
+    def _strike_from_log(self, logged: int) -> None:
+        """Take out the entries after number `logged`: these calls were not answered so after all."""
+        while self._log and self._log[-1]["number"] > logged:
+            self._log.pop()
+        self._logged = logged
 
     def _serve(self, request: Request) -> Response:
         self._handled += 1

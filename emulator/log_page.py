@@ -8,7 +8,11 @@ from importlib.resources import files
 from flowledger.emulator.wire import Response
 
 # Nothing from elsewhere is loaded, and what a call's path holds is shown as text, never run.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+# `default-src` says nothing of frames around the page and of its base: both are refused by name.
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
 
 
 def log_page() -> Response:

@@ -16,6 +16,7 @@ class Options:
     client_secret: str = field(default="local-secret", repr=False)
     tenant: str = "localtenant"
     sandboxes: tuple[str, ...] = ("prod", "dev")  # the first one is the default (production) sandbox
+    allowed_hosts: tuple[str, ...] = ()  # names besides loopback that `Host` may say: those of a proxy before it
 
     token_lifetime_s: int = 86399
     latency_ms: int = 0  # added to every answer of the platform and IMS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable
 from urllib.parse import parse_qsl, urlsplit
@@ -10,10 +11,11 @@ from urllib.parse import parse_qsl, urlsplit
 from aiohttp import StreamReader, web
 
 from flowledger.emulator.core import Emulator
-from flowledger.emulator.loopback import is_loopback
+from flowledger.emulator.loopback import authority_of, is_loopback
 from flowledger.emulator.run_worker import Worker
 from flowledger.emulator.wire import Delivery, Request, Response
 
+LOG = logging.getLogger(__name__)
 ADVANCE = "/_emulator/advance"
 ADVANCE_PATIENCE_S = 5.0  # how long it waits for what became due; more goes on behind it, and health tells when it ends
 
@@ -90,7 +92,11 @@ def _handler(
         except sqlite3.Error as problem:
             return await _delivered(request, emulator.not_kept(call, problem))
         # No await between here and the answer: a client that goes away cannot stop the call half-way.
-        response = emulator.handle(call)
+        try:
+            response = emulator.handle(call)
+        except Exception as problem:
+            LOG.exception("the emulator failed in %s %s", call.method, call.raw_path)
+            return await _delivered(request, emulator.failed(problem))
         if worker is not None and request.path == ADVANCE:
             await worker.catch_up(patience=ADVANCE_PATIENCE_S)
         if response.delay > 0:
@@ -109,17 +115,24 @@ async def _body(content: StreamReader, most: int) -> bytes:
 
 
 def _as_seen_by_core(request: web.BaseRequest, body: bytes) -> Request:
-    """The call, its path still as it was sent: an encoded slash is part of an id (platform-api.md §2)."""
-    target = request.raw_path
+    """The call, its path still as it was sent: an encoded slash is part of an id (platform-api.md §2).
+
+    A header that came twice is one text with a comma, so that no check sees only one of its values. All hosts that the
+    call names are in `host`: none becomes an empty text, which is refused as two are.
+    """
+    target = _text(request.raw_path)
+    hosts = request.headers.getall("host", [""])
     if not target.startswith("/"):
+        hosts = [*({authority_of(target)} - {"", *hosts}), *hosts]
         parts = urlsplit(target)  # absolute form, as sent to a proxy
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     path, _, query = target.partition("?")
+    headers = {name.lower(): _text(", ".join(request.headers.getall(name))) for name in request.headers}
     return Request(
         method=request.method,
         raw_path=path,
         query=tuple(parse_qsl(query, keep_blank_values=True)) if query else (),
-        headers={name.lower(): _text(value) for name, value in request.headers.items()},
+        headers={**headers, "host": _text(", ".join(hosts))},
         body=body,
     )
 

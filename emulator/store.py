@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -20,6 +22,8 @@ CREATE TABLE IF NOT EXISTS objects (
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 """
 
+FORMAT = 1  # of the tables, kept as `PRAGMA user_version`; a state of before it was counted says 0 and is the same
+ABSENT: Final = object()  # of a note that did not exist
 GRAVEYARD_MS = 3_600_000  # how long a deleted object is remembered, so that lagging lists can still show it
 
 
@@ -38,27 +42,35 @@ class StateInUse(Exception):
     """Another emulator holds the state directory."""
 
 
+class StateNewer(Exception):
+    """The state directory was written by a later version, in a format that this one does not know."""
+
+
 class Store:
     """Objects by kind, sandbox and id, in creation order.
 
     With a `path`, every change is in SQLite before the answer leaves (`transaction`), so the state outlives a
     `kill -9` of the emulator. It does not promise to outlive a power cut: durability of that kind would cost a
     disk flush an answer, and nobody tests it against a stand-in.
+
+    In memory only, a transaction that fails is undone just the same: each change notes how to take it back.
     """
 
     def __init__(self, path: Path | None = None, *, now_ms: Callable[[], int]) -> None:
         """Open or make the state at `path` (a file); None keeps everything in memory only.
 
-        Raises StateInUse when another emulator holds it, sqlite3.Error when the file is no state of an emulator.
+        Raises StateInUse when another emulator holds it, StateNewer when a later version wrote it, sqlite3.Error when
+        the file is no state of an emulator.
         """
         self._now_ms = now_ms
         self._kept: dict[tuple[str, str], dict[str, Kept]] = {}
-        self._gone: dict[tuple[str, str], list[Kept]] = {}
+        self._gone: dict[tuple[str, str], deque[Kept]] = {}  # graves, in the order in which they went
         self._notes: dict[str, Any] = {}
         self._place = 0
         self._changed_notes: set[str] = set()
         self._in_transaction = False
-        self.when_undone: Callable[[], None] = lambda: None  # told after a transaction came to nothing
+        self._undoing: list[Callable[[], None]] = []  # what takes back the changes of the transaction, oldest first
+        self.when_undone: Callable[[], None] = lambda: None  # called after a transaction was rolled back
         self._db: sqlite3.Connection | None = None
         if path is not None:
             self._db = _opened(path)
@@ -66,14 +78,17 @@ class Store:
 
     def put(self, kind: str, sandbox: str, id: str, obj: dict[str, Any]) -> None:
         """Create the object, or replace what has this id (its place in the order stays)."""
-        objects = self._kept.setdefault((kind, sandbox), {})
-        kept = objects.get(id)
-        if kept is None:
-            self._place += 1
-            kept = objects[id] = Kept(id=id, place=self._place, made_ms=self._now_ms(), gone_ms=None, body=obj)
-        else:
-            kept.body = obj
-        self._write(kind, sandbox, kept)
+        with self.transaction():
+            objects = self._kept.setdefault((kind, sandbox), {})
+            kept = objects.get(id)
+            if kept is None:
+                self._place += 1
+                kept = objects[id] = Kept(id=id, place=self._place, made_ms=self._now_ms(), gone_ms=None, body=obj)
+                self._undoing.append(lambda: self._unmake(kind, sandbox, id))
+            else:
+                self._undoing.append(partial(setattr, kept, "body", kept.body))
+                kept.body = obj
+            self._write(kind, sandbox, kept)
 
     def get(self, kind: str, sandbox: str, id: str) -> dict[str, Any] | None:
         """A copy of the object, or None. Changing the copy changes nothing until it is put back."""
@@ -90,17 +105,23 @@ class Store:
 
     def delete(self, kind: str, sandbox: str, id: str) -> bool:
         """Remove the object. False when there is none."""
-        kept = self._kept.get((kind, sandbox), {}).pop(id, None)
-        if kept is None:
-            return False
-        kept.gone_ms = self._now_ms()
-        horizon = kept.gone_ms - GRAVEYARD_MS
-        graves = self._gone.setdefault((kind, sandbox), [])
-        graves[:] = [grave for grave in graves if (grave.gone_ms or 0) > horizon]
-        graves.append(kept)
-        self._execute("DELETE FROM objects WHERE kind = ? AND sandbox = ? AND gone_ms <= ?", (kind, sandbox, horizon))
-        self._write(kind, sandbox, kept)
-        return True
+        with self.transaction():
+            kept = self._kept.get((kind, sandbox), {}).pop(id, None)
+            if kept is None:
+                return False
+            now_ms = self._now_ms()
+            graves = self._gone.setdefault((kind, sandbox), deque())
+            pruned = []
+            while graves and (graves[0].gone_ms or 0) <= now_ms - GRAVEYARD_MS:
+                pruned.append(graves.popleft())
+            kept.gone_ms = now_ms
+            graves.append(kept)
+            self._undoing.append(lambda: self._unbury(kind, sandbox, kept, pruned))
+            for grave in pruned:
+                where = (kind, sandbox, grave.place)
+                self._execute("DELETE FROM objects WHERE kind = ? AND sandbox = ? AND place = ?", where)
+            self._write(kind, sandbox, kept)
+            return True
 
     def all(self, kind: str, sandbox: str) -> list[dict[str, Any]]:
         """Every object of the kind, oldest first. Shared with the store: to be read, never changed in place."""
@@ -117,7 +138,7 @@ class Store:
         shown = [kept for kept in self._kept.get((kind, sandbox), {}).values() if kept.made_ms + lag_ms <= at_ms]
         shown += [
             grave
-            for grave in self._gone.get((kind, sandbox), [])
+            for grave in self._gone.get((kind, sandbox), ())
             if grave.made_ms + lag_ms <= at_ms < (grave.gone_ms or 0) + lag_ms
         ]
         return [kept.body for kept in sorted(shown, key=lambda kept: kept.place)]
@@ -129,14 +150,17 @@ class Store:
     def write_note(self, name: str, value: Any) -> None:
         """Keep a JSON value under a name."""
         with self.transaction():
+            before = self._notes.get(name, ABSENT)
+            self._undoing.append(lambda: self._unwrite(name, before))
             self._notes[name] = value
             self._changed_notes.add(name)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything written inside is on disk together, or not at all. Costs nothing when nothing is written.
+        """Everything written inside is kept together, or not at all. One inside of another is part of it.
 
-        When it fails (the disk is full, say), memory is again what the disk has: nothing is shown that a restart loses.
+        When it fails (the disk is full, a handler raises), memory is again as it was, and as the disk has it: nothing
+        is shown that a restart loses. Costs nothing when nothing is written.
         """
         if self._in_transaction:
             yield
@@ -148,20 +172,19 @@ class Store:
             if self._db is not None and self._db.in_transaction:
                 self._db.execute("COMMIT")
         except BaseException:
-            if self._db is not None:
-                self._undo(self._db)
+            self._undo()
             raise
         finally:
+            self._undoing.clear()
             self._in_transaction = False
 
     def clear(self) -> None:
         """Forget everything, on disk too."""
-        self._kept.clear()
-        self._gone.clear()
-        self._notes.clear()
-        self._changed_notes.clear()
-        self._place = 0
         with self.transaction():
+            before = (self._kept, self._gone, self._notes, self._place)
+            self._undoing.append(lambda: self._restore(*before))
+            self._restore({}, {}, {}, 0)
+            self._changed_notes.clear()
             self._execute("DELETE FROM objects")
             self._execute("DELETE FROM notes")
 
@@ -192,16 +215,46 @@ class Store:
             self._db.execute("BEGIN")
         self._db.execute(statement, values)
 
-    def _undo(self, db: sqlite3.Connection) -> None:
-        if db.in_transaction:  # SQLite has rolled back by itself after some failures
-            db.execute("ROLLBACK")
-        self._load(db)
+    def _undo(self) -> None:
+        if self._db is not None and self._db.in_transaction:  # SQLite has rolled back by itself after some failures
+            self._db.execute("ROLLBACK")
+        while self._undoing:
+            self._undoing.pop()()
         self._changed_notes.clear()
         self.when_undone()
 
+    def _unmake(self, kind: str, sandbox: str, id: str) -> None:
+        """Undo the creation of an object: it was the last one, and its place is given out again."""
+        self._place = self._kept[kind, sandbox].pop(id).place - 1
+
+    def _unbury(self, kind: str, sandbox: str, kept: Kept, pruned: list[Kept]) -> None:
+        """Undo the delete of an object: it is again where it was in the order, and so are the graves."""
+        graves = self._gone[kind, sandbox]
+        graves.pop()
+        graves.extendleft(reversed(pruned))
+        kept.gone_ms = None
+        objects = self._kept[kind, sandbox]
+        objects[kept.id] = kept
+        self._kept[kind, sandbox] = dict(sorted(objects.items(), key=lambda item: item[1].place))
+
+    def _unwrite(self, name: str, before: Any) -> None:
+        if before is ABSENT:
+            self._notes.pop(name, None)
+        else:
+            self._notes[name] = before
+
+    def _restore(
+        self,
+        kept: dict[tuple[str, str], dict[str, Kept]],
+        gone: dict[tuple[str, str], deque[Kept]],
+        notes: dict[str, Any],
+        place: int,
+    ) -> None:
+        self._kept, self._gone, self._notes, self._place = kept, gone, notes, place
+
     def _load(self, db: sqlite3.Connection) -> None:
         objects: dict[tuple[str, str], dict[str, Kept]] = {}
-        gone: dict[tuple[str, str], list[Kept]] = {}
+        graves: list[tuple[tuple[str, str], Kept]] = []
         last = 0
         rows = db.execute("SELECT kind, sandbox, id, place, made_ms, gone_ms, body FROM objects ORDER BY place")
         for kind, sandbox, key, place, made_ms, gone_ms, body in rows:
@@ -209,8 +262,11 @@ class Store:
             if gone_ms is None:
                 objects.setdefault((kind, sandbox), {})[key] = kept
             else:
-                gone.setdefault((kind, sandbox), []).append(kept)
+                graves.append(((kind, sandbox), kept))
             last = max(last, place)
+        gone: dict[tuple[str, str], deque[Kept]] = {}
+        for where, grave in sorted(graves, key=lambda one: (one[1].gone_ms, one[1].place)):
+            gone.setdefault(where, deque()).append(grave)
         self._kept, self._gone, self._place = objects, gone, last
         self._notes = {name: orjson.loads(body) for name, body in db.execute("SELECT name, body FROM notes")}
 
@@ -222,8 +278,19 @@ def _opened(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=OFF")
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version > FORMAT:
+            raise StateNewer(
+                f"the state in {path.parent} has format {version}: a later version of flowledger wrote it, "
+                f"and this one reads formats up to {FORMAT}"
+            )
         db.executescript(SCHEMA)
-    except sqlite3.OperationalError as problem:
+        if version < FORMAT:
+            db.execute(f"PRAGMA user_version = {FORMAT}")
+    except StateNewer:
+        db.close()
+        raise
+    except sqlite3.Error as problem:
         db.close()
         if "locked" in str(problem):
             raise StateInUse(f"another emulator uses {path.parent}") from problem

@@ -43,7 +43,7 @@ def open_emulator(state: Path | None, **choices: Any) -> Emulator:
 
     from flowledger.emulator.core import Emulator
     from flowledger.emulator.plane import DataPlaneMissing
-    from flowledger.emulator.store import StateInUse
+    from flowledger.emulator.store import StateInUse, StateNewer
     from flowledger.errors import JournalHeld, UsageError
 
     try:
@@ -59,6 +59,8 @@ def open_emulator(state: Path | None, **choices: Any) -> Emulator:
         raise UsageError(str(error), hint="pip install 'flowledger[data]', or leave --sources out") from error
     except NotADirectoryError as error:
         raise UsageError(str(error), hint="--sources names a folder of CSV, JSON Lines or Parquet files") from error
+    except StateNewer as error:
+        raise UsageError(str(error), hint="use that version of flowledger, or another folder") from error
     except (OSError, sqlite3.Error) as error:
         raise UsageError(f"an emulator cannot keep its state in {state}: {error}", hint="give another place") from error
 

@@ -79,7 +79,7 @@ async def exchange(url: str, raw: bytes) -> bytes:
 
 def raw_create(caller: Caller, a_pass: Any) -> bytes:
     body = json.dumps(a_pass.paypal_body()).encode()
-    head = [f"POST {PATH} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
+    head = [f"POST {PATH} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}"]
     head += [f"{name}: {value}" for name, value in caller.headers().items()]
     return "\r\n".join([*head, "", ""]).encode() + body
 
