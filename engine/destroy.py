@@ -75,7 +75,7 @@ async def sit_out_windows(run: Run, steps: Sequence[Step]) -> None:
     last = max(doubtful, key=lambda step: window_end(run, step))
     left = window_end(run, last) - run.clock.monotonic()
     if left >= 0:
-        await run.pause(last, left + AFTER_THE_END, "settle", doubt=True)
+        await run.settle(last, left + AFTER_THE_END, "settle")
 
 
 async def _all_of(run: Run, row: Row) -> list[Doomed]:

@@ -148,7 +148,7 @@ class Driver:
                 return []
             if left >= 0:
                 # In another boot than the create's the lag counts from when the run was taken up.
-                await self.run.pause(step, left + AFTER_THE_END, "lag")
+                await self.run.settle(step, left + AFTER_THE_END, "lag")
                 live = await step.fetch(ctx, id)
         if live is None:
             found = [f"{step.label} {id} is gone"]

@@ -63,7 +63,7 @@ async def reconcile(run: Run, step: Step, ctx: StepContext) -> bool:
             run.log.info("nothing was found after the settle window, sending again", step=step.name)
             return False
         left = end - run.clock.monotonic() + AFTER_THE_END
-        await run.pause(step, max(0.0, min(left, waits.pop(0) if waits else left)), "settle", doubt=True)
+        await run.settle(step, max(0.0, min(left, waits.pop(0) if waits else left)), "settle")
 
 
 async def look_up(run: Run, step: Step, ctx: StepContext, *, decides: bool) -> list[tuple[str, Json]]:
@@ -157,7 +157,7 @@ async def last_look(run: Run, step: Step, ctx: StepContext) -> None:
     last = record.attempts[-1]
     left = _window_end(run, last.boot_id, last.send_deadline) - run.clock.monotonic() + AFTER_THE_END
     if left > 0:
-        await run.pause(step, left, "last_look")
+        await run.settle(step, left, "last_look")
     assert record.outputs is not None
     live = await look_up(run, step, ctx, decides=True)
     extra = [id for id, _ in live if id != record.outputs["id"]]

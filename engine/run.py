@@ -66,7 +66,9 @@ class Run:
         self._urgent = asyncio.Event()
         self._why_stopping = ""
         self._awaited: set[asyncio.Future[None]] = set()
-        self.patience_ends = clock.monotonic() + self.spec.retry.deadline
+        self._patience_ends = clock.monotonic() + self.spec.retry.deadline
+        self._settling = 0  # settle waits under way
+        self._settling_since = 0.0
         platform.redactor.withhold(secret_names(self.spec.source))
         platform.secret_variables |= secret_variables(self.spec.source)
         self._heed_audience()  # it was told of the opening already
@@ -219,11 +221,30 @@ class Run:
         finally:
             slots.leave()
 
+    async def settle(self, step: Step, seconds: float, why: str) -> None:
+        """A journaled wait that the protocol prescribes: a settle window, a list's lag, a last look.
+
+        It does not count against `retry.deadline`. Another boot or host begins the window anew (protocol rule 13), so
+        a sitting that gave up before the window's end would never learn what became of the call, however often the
+        run is resumed. Raises Interrupted when the run stops.
+        """
+        self.check()
+        if not self._settling:
+            self._settling_since = self.clock.monotonic()
+        self._settling += 1
+        try:
+            await self._journaled_wait(step, seconds, why)
+        finally:
+            self._settling -= 1
+            if not self._settling:
+                self._patience_ends += self.clock.monotonic() - self._settling_since
+
     async def pause(self, step: Step, seconds: float, why: str, *, doubt: bool = False) -> None:
         """A journaled wait, cut short when the run stops. Raises TryLater if it would outlast the run's patience."""
         self.check()
         until = self.clock.monotonic() + seconds
-        if until > self.patience_ends and not step.patient:
+        settled = self.clock.monotonic() - self._settling_since if self._settling else 0.0
+        if until > self._patience_ends + settled and not step.patient:
             # With a call in doubt the caller must know that it is not merely slow.
             cls: type[TryLater] = InDoubt if doubt else Unreachable
             raise cls(
@@ -231,6 +252,10 @@ class Run:
                 f"of {self.spec.retry.deadline:g} s",
                 hint=f"flowledger resume {self.ledger.run}",
             )
+        await self._journaled_wait(step, seconds, why)
+
+    async def _journaled_wait(self, step: Step, seconds: float, why: str) -> None:
+        until = self.clock.monotonic() + seconds
         self.note(WaitStarted(step=step.name, why=why, seconds=round(seconds, 3), until=until))
         await self._sleep(seconds)
 

@@ -206,7 +206,7 @@ async def _live(run: Run, step: Step, ctx: StepContext, known: Known) -> Json | 
         left = known.at + run.spec.settle.window - run.clock.monotonic() + AFTER_THE_END
         if live is not None or known.boot_id != run.clock.boot_id or left <= 0:
             return live
-        await run.pause(step, min(left, waits.pop(0) if waits else left), "settle")
+        await run.settle(step, min(left, waits.pop(0) if waits else left), "settle")
 
 
 async def _settle_doubts(run: Run, step: Step, seat: _Seat) -> bool:
@@ -238,7 +238,7 @@ async def _settle(run: Run, step: Step, doubt: Doubt, seat: _Seat) -> bool:
         if decides:
             return False
         left = end - run.clock.monotonic() + AFTER_THE_END
-        await run.pause(step, max(0.0, min(left, waits.pop(0) if waits else left)), "settle", doubt=True)
+        await run.settle(step, max(0.0, min(left, waits.pop(0) if waits else left)), "settle")
 
 
 def _window_end(run: Run, doubt: Doubt, attempt: Attempt) -> float:

@@ -109,7 +109,7 @@ async def _live(run: Run, ctx: StepContext, doomed: Doomed) -> Json | None:
     if live is None and not seen:
         left = shown_by(run, record) - run.clock.monotonic()
         if left >= 0:
-            await run.pause(step, left + AFTER_THE_END, "lag")
+            await run.settle(step, left + AFTER_THE_END, "lag")
             live = await step.fetch(ctx, id)
     if live is None:
         await run.keep(ObjectGone(step=step.name, id=id))

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from flowledger.engine import api
-from flowledger.errors import InDoubt, Interrupted, NotPermitted, Rejected, UsageError
+from flowledger.engine.halt import Halt
+from flowledger.errors import Interrupted, NotPermitted, Rejected, UsageError
 from flowledger.steps.client.inprocess import Fate, Moment
 from flowledger.steps.client.port import Request
 
@@ -243,16 +244,26 @@ def test_patience_ends_and_a_later_destroy_carries_on(bench: Any, nothing: dict[
     assert bench.counts() == nothing
 
 
-def test_in_doubt_when_the_window_outlasts_the_sitting(bench: Any) -> None:
+def test_a_window_that_is_longer_than_the_sittings_deadline_is_waited_for_before_anything_is_deleted(
+    bench: Any, nothing: dict[str, int]
+) -> None:
     short = bench.spec.retry.model_copy(update={"deadline": 30.0})
     bench.spec = bench.spec.model_copy(update={"retry": short})
     bench.fate = to_the_first(lambda request: request.method == "POST" and request.path.endswith("/flows"), Fate.LOST)
-    with pytest.raises(InDoubt):
+
+    async def stop(moment: Moment, request: Request) -> None:
+        if moment is Moment.CHECKED and request.method == "POST" and request.path.endswith("/flows"):
+            bench.halt.request("SIGTERM")
+
+    bench.at = stop
+    with pytest.raises(Interrupted):
         bench.apply()
-    with pytest.raises(InDoubt) as caught:
-        bench.destroy()
-    assert caught.value.hint == f"flowledger destroy {bench.spec.name}"
-    assert bench.deletes() == []
+    bench.at, bench.halt = None, Halt()
+    bench.time.boot_id = "another-host"
+    taken_up = bench.time.monotonic()
+    bench.destroy()
+    assert bench.counts() == nothing
+    assert bench.time.monotonic() - taken_up > bench.spec.settle.window
 
 
 # What stays

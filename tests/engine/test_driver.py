@@ -13,7 +13,6 @@ from flowledger.engine.table import table_of
 from flowledger.errors import (
     Conflict,
     Drifted,
-    InDoubt,
     Interrupted,
     NotPermitted,
     SpecError,
@@ -297,20 +296,62 @@ def test_a_look_up_that_fails_proves_nothing(bench: Any, made_once: dict[str, in
     assert bench.counts() == made_once
 
 
-def test_in_doubt_outlasts_the_sitting_and_says_so(bench: Any, made_once: dict[str, int]) -> None:
+def test_a_settle_window_and_a_last_look_that_are_longer_than_the_sittings_deadline_are_waited_for(
+    bench: Any, made_once: dict[str, int]
+) -> None:
     bench.spec = bench.spec.model_copy(update={"settle": bench.spec.settle.model_copy(update={"window": 2000.0})})
     bench.fate = once("/flows", "", Fate.LOST)
-    with pytest.raises(InDoubt) as failed:
+    began = bench.time.monotonic()
+    assert bench.apply().state is RunState.PROVISIONED
+    assert bench.counts() == made_once
+    assert bench.time.monotonic() - began > 2 * 2000.0
+
+
+@pytest.mark.parametrize("deadline", [1.0, 60.0, 90.0])
+@pytest.mark.parametrize("path", ["/dataSets", "/connections", "/tenant/schemas", "/mappingSets", "/flows"])
+def test_a_doubt_that_every_start_meets_on_another_host_ends_with_the_second_start(
+    bench: Any, made_once: dict[str, int], deadline: float, path: str
+) -> None:
+    """However short `retry.deadline` is: the settle window of another boot begins anew at each start."""
+    bench.spec = bench.spec.model_copy(
+        update={"retry": bench.spec.retry.model_copy(update={"deadline": deadline, "first_wait": 0.1})}
+    )
+    bench.fate = once(path, "", Fate.LOST)
+
+    async def stop(moment: Moment, request: Request) -> None:
+        if moment is Moment.CHECKED and is_effect_of(request, path, ""):
+            bench.halt.request("SIGTERM")
+
+    bench.at = stop
+    with pytest.raises(Interrupted):
         bench.apply()
-    assert failed.value.exit_code == 75
     assert bench.ledger().state is RunState.IN_DOUBT
-    bench.fate = lambda request: Fate.ANSWERED
-    bench.time.advance(3000)
-    with pytest.raises(Unreachable, match="last_look"):
-        bench.resume()
-    bench.time.advance(3000)
+    bench.at, bench.halt = None, type(bench.halt)()
+    bench.time.boot_id = "another-host"
+    bench.time.advance(3600)
     assert bench.resume().state is RunState.PROVISIONED
     assert bench.counts() == made_once
+
+
+def test_settle_waits_of_several_branches_lengthen_the_sitting_by_the_time_that_passed_and_no_more(bench: Any) -> None:
+    """Two doubts wait at the same time; then the platform stays away, and the sitting ends after its deadline."""
+    retry = bench.spec.retry.model_copy(update={"deadline": 100.0, "attempts": 100, "longest_wait": 5.0})
+    bench.spec = bench.spec.model_copy(update={"retry": retry})
+    lost = {"/dataSets", "/classes"}
+
+    def fate(request: Any) -> Fate:
+        for path in list(lost):
+            if request.method == "POST" and request.path.endswith(path):
+                lost.discard(path)
+                return Fate.LOST
+        return Fate.REFUSED if request.path.endswith("/sourceConnections") else Fate.ANSWERED
+
+    bench.fate = fate
+    began = bench.time.monotonic()
+    with pytest.raises(Unreachable):
+        bench.apply()
+    waited = bench.time.monotonic() - began
+    assert 100.0 < waited < 100.0 + 2 * (bench.spec.settle.window + bench.spec.settle.send_within)
 
 
 def test_a_halt_lets_the_calls_in_flight_finish_and_begins_no_other(bench: Any, made_once: dict[str, int]) -> None:
