@@ -12,12 +12,14 @@ FlowledgerError                 exit code
 ├── TryLater            75      resuming later can help
 │   ├── InDoubt         75      sent, but no answer, and the look-ups have not settled it
 │   ├── Unreachable     75      the platform could not be reached, or kept throttling
-│   ├── DiskFull        75      the journal could not be written
+│   ├── DiskFull        75      there was no room to write the journal
 │   └── Interrupted     75      a signal stopped the run; what was in flight is journaled
 └── JournalError        1       the journal cannot be used
     ├── JournalHeld     6       another process writes it
     ├── JournalCorrupt  9       durable bytes are damaged
     ├── JournalPoisoned 75      an append failed: whether it is on disk is unknown until the next start
+    ├── JournalUnavailable 75   a lock, a descriptor or the disk is missing at the moment
+    ├── JournalDenied   1       no right to read or write the journal: another owner, its mode, a read-only disk
     └── AppendOnlyError 1       something tried to change an event
 
 This module imports nothing of ours, so that every package can raise from the same tree.
@@ -137,7 +139,7 @@ class Unreachable(TryLater):
 
 
 class DiskFull(TryLater):
-    """The journal could not be written for lack of space or permission."""
+    """There was no room to write the journal; nothing that was acknowledged is lost."""
 
 
 class Interrupted(TryLater):
@@ -175,6 +177,16 @@ class JournalPoisoned(JournalError, TryLater):
     """An append failed: whether it is on disk is unknown until the next start reads the journal."""
 
     exit_code = 75
+
+
+class JournalUnavailable(JournalError, TryLater):
+    """The journal cannot be used at the moment: no lock, no descriptor, or the disk does not answer."""
+
+    exit_code = 75
+
+
+class JournalDenied(JournalError):
+    """The right to read or write the journal is missing. No later try helps until a person gives it."""
 
 
 class AppendOnlyError(JournalError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from flowledger.errors import JournalError, UsageError
+from flowledger.journal.refusal import owned_by_another
 
 Access = Literal["read", "write", "create"]  # create: must not exist yet
 
@@ -187,10 +188,7 @@ class OsFileSystem:
             if not stat.S_ISREG(found.st_mode):
                 raise JournalError(f"{path} is not a regular file, so it is not used as part of a journal")
             if own and found.st_uid != os.geteuid():
-                raise JournalError(
-                    f"{path} belongs to user {found.st_uid}, and a journal is only written by its owner",
-                    hint="use a journal directory of your own: --journal DIR or FLOWLEDGER_JOURNAL",
-                )
+                raise owned_by_another(path, found.st_uid)
             if created:
                 os.fchmod(fd, FILE_MODE)  # whatever the umask said
         except BaseException:

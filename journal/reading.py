@@ -53,7 +53,8 @@ def layout_to_read(fs: FileSystem, directory: Path) -> Layout:
     if layout is None or not layout.segments:
         raise NotThere(
             f"there is no journal in {directory}",
-            hint="flowledger apply SPEC begins one; --journal DIR or FLOWLEDGER_JOURNAL says where it is",
+            hint="say with --journal DIR (or FLOWLEDGER_JOURNAL) where it is; if there never was one, "
+            "flowledger apply SPEC begins it",
         )
     return layout
 

@@ -7,23 +7,22 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
-from flowledger.errors import DiskFull
+from flowledger.errors import DiskFull, FlowledgerError
 from flowledger.journal.checkpoint import mark, seal_of
 from flowledger.journal.filesystem import File, FileSystem
 from flowledger.journal.index import Index
 from flowledger.journal.layout import TEMPORARY, fresh, header_line, index_name, replace_file, segment_name
 from flowledger.journal.record import CHECKPOINT, CLOSE, HEADER, SEAL, seal
+from flowledger.journal.refusal import NO_ROOM, NOT_WRITTEN, PASSING, refused, room_hint
 from flowledger.journal.scan import Header
 from flowledger.journal.segment import SealedSegment, Segment
 from flowledger.journal.view import View
-from flowledger.journal.writing import NO_ROOM, write_all
+from flowledger.journal.writing import write_all
 
 SEGMENT_SIZE: Final = 64 * 1024 * 1024  # bytes, by default, at which the next segment is begun
 CHECKPOINT_EVERY: Final = 2 * 1024 * 1024  # bytes between two checkpoints of the segment that is written
 _CHECKPOINT_AT_CLOSE: Final = 256 * 1024  # bytes that make one worth it when the writer ends
 _AROUND: Final = 128  # bytes of a record around its body, at most
-
-_ROOM_HINT: Final = "make room (or point --journal at a disk that has some), then flowledger resume RUN"
 
 Item = tuple[str, str | None, bytes]  # table, run, and the record from `"t"` on
 
@@ -68,7 +67,8 @@ class Tail:
     def append(self, groups: Sequence[Sequence[Item]], size: int) -> list[int]:
         """Write and sync a batch, whose bodies have `size` bytes; the number of the first record of each group.
 
-        Raises DiskFull if there was no room and the batch is certainly not on disk; OSError: it is unknown.
+        Raises DiskFull, JournalDenied or JournalUnavailable if the batch is certainly not on disk; OSError: it is
+        unknown.
         """
         records = groups[0] if len(groups) == 1 else [item for group in groups for item in group]
         if self.index.last_table == SEAL:
@@ -117,20 +117,22 @@ class Tail:
         try:
             write_all(self._file, data, start)
         except OSError as error:
-            if error.errno not in NO_ROOM:
+            if error.errno not in NOT_WRITTEN:
                 raise
             # Cut back, and sync that: else a record that was written whole before the room ran out could still
             # reach the medium, and "certainly not on disk" would be wrong.
             self._file.truncate(start)
             self._file.sync()
-            raise self._full(error) from None
+            raise self._not_written(error) from None
         self._file.sync()
 
-    def _full(self, error: OSError) -> DiskFull:
+    def _not_written(self, error: OSError) -> FlowledgerError:
+        if error.errno not in NO_ROOM:
+            return refused(error, self._directory)
         return DiskFull(
             f"{self.name} in {self._directory} could not be written: {error.strerror or error}. "
             "What was being written has been cut back, and nothing else is lost",
-            hint=_ROOM_HINT,
+            hint=room_hint(self._directory, error.errno),
         )
 
     def _checkpoint(self, *, closing: bool) -> list[Item]:
@@ -175,9 +177,9 @@ class Tail:
                 file.close()
                 raise
         except OSError as error:
-            if error.errno not in NO_ROOM:
+            if error.errno not in NOT_WRITTEN | PASSING:  # a new file, which is not yet part of the journal
                 raise
-            raise self._full(error) from None
+            raise self._not_written(error) from None
         try:
             self._fs.rename(temporary, path)
             self._fs.sync_directory(self._directory)

@@ -10,7 +10,15 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from flowledger.errors import AppendOnlyError, DiskFull, FlowledgerError, JournalError, JournalPoisoned
+from flowledger.errors import (
+    AppendOnlyError,
+    DiskFull,
+    FlowledgerError,
+    JournalDenied,
+    JournalError,
+    JournalPoisoned,
+    JournalUnavailable,
+)
 from flowledger.journal.filesystem import File
 from flowledger.journal.record import CLOSE, body_of
 from flowledger.journal.tail import Item, Tail
@@ -86,7 +94,8 @@ class Writer:
     def insert(self, items: Sequence[Item]) -> int:
         """Write records in the calling thread, together with whatever else is queued; the number of the first.
 
-        Raises DiskFull (certainly not on disk), JournalPoisoned (unknown), AppendOnlyError (closed, or forked).
+        Raises DiskFull, JournalDenied, JournalUnavailable (certainly not on disk), JournalPoisoned (unknown),
+        AppendOnlyError (closed, or forked).
         """
         self._check_usable()
         entry = Entry(self, items, None)
@@ -129,7 +138,7 @@ class Writer:
         failure: FlowledgerError | None = None
         try:
             firsts = self.tail.append([entry.items for entry in batch], sum([entry.size for entry in batch]))
-        except DiskFull as error:
+        except (DiskFull, JournalDenied, JournalUnavailable) as error:
             failure = error
         except OSError as error:
             self._poison = f"writing or syncing {self.tail.name} failed: {error.strerror or error}"
@@ -144,7 +153,7 @@ class Writer:
                 if self._poison:
                     entry.error = self._poisoned(certain=False)
                 elif failure is not None:
-                    entry.error = DiskFull(failure.message, hint=failure.hint)
+                    entry.error = type(failure)(failure.message, hint=failure.hint)
                 entry.done = True
 
     @property

@@ -6,13 +6,9 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
-from flowledger.errors import DiskFull, JournalError
 from flowledger.journal.filesystem import File
-
-# What the operating system says when there is no room or no right: nothing is wrong with what is on disk.
-NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
+from flowledger.journal.refusal import refused
 
 
 def write_all(file: File, data: bytes, offset: int = 0) -> None:
@@ -27,23 +23,8 @@ def write_all(file: File, data: bytes, offset: int = 0) -> None:
 
 @contextmanager
 def os_errors(directory: Path, *, reading: bool = False) -> Iterator[None]:
-    """Say in our words what the operating system refused. `reading`: nothing was to be written."""
+    """Inside, an OSError becomes the error of ours that `refused` makes of it. `reading`: nothing was to be written."""
     try:
         yield
     except OSError as error:
-        where = error.filename or directory
-        said = f"{error.strerror or error} ({where})"
-        if reading:
-            raise JournalError(
-                f"the journal {directory} cannot be read: {said}",
-                hint="run this as the user who writes it, or say with --journal DIR where another one is",
-            ) from error
-        if error.errno in NO_ROOM:
-            raise DiskFull(
-                f"the journal {directory} cannot be written: {said}",
-                hint="make room or give the right to write, then the same again: another --journal would know nothing "
-                "of the runs in this one, and make everything a second time",
-            ) from error
-        raise JournalError(
-            f"the journal {directory} cannot be used: {said}", hint="choose another place with --journal DIR"
-        ) from error
+        raise refused(error, directory, reading=reading) from error

@@ -27,6 +27,7 @@ JournalOption = Annotated[
         metavar="DIR",
         envvar="FLOWLEDGER_JOURNAL",
         show_envvar=True,
+        readable=False,  # the journal's own words name the owner
         help="The journal's directory.",
     ),
 ]

@@ -10,11 +10,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import pytest
 
-from flowledger.errors import AppendOnlyError, JournalError, JournalHeld
+from flowledger.errors import AppendOnlyError, JournalError, JournalHeld, JournalUnavailable, TryLater
 from flowledger.journal import InlineCommitter, Journal, OsFileSystem, SimulatedFileSystem
 from flowledger.journal.opening import open_writer
 
@@ -112,13 +112,61 @@ def test_waiting_for_the_lock_takes_as_long_as_was_said(disk: SimulatedFileSyste
     held.close()
 
 
-@pytest.mark.parametrize("error", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+@pytest.mark.parametrize("error", [errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
 def test_a_file_system_without_locks_is_refused_in_words(error: int, disk: SimulatedFileSystem) -> None:
     disk.fail(1, error)  # the call after the one that makes the directory
     with pytest.raises(JournalError, match="cannot be used") as caught:
         Journal.open(Path("/j"), fs=disk, committer=InlineCommitter())
     assert disk.log[-1] == "lock /j/lock"
-    assert "--journal DIR" in caught.value.hint
+    assert caught.value.exit_code == 1
+    assert "--journal DIR" in caught.value.hint  # there is no journal yet, so a new one makes nothing twice
+
+
+class WithoutLocks(OsFileSystem):
+    def __init__(self, error: int) -> None:
+        super().__init__()
+        self._error = error
+
+    def lock(self, path: Path) -> NoReturn:
+        raise OSError(self._error, os.strerror(self._error), str(path))
+
+
+@pytest.mark.parametrize("error", [errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_journal_with_runs_on_a_file_system_without_locks_is_to_be_copied_whole(error: int, directory: Path) -> None:
+    Journal.open(directory).close()
+    with pytest.raises(JournalError) as caught:
+        Journal.open(directory, fs=WithoutLocks(error))
+    assert caught.value.exit_code == 1
+    assert "copy the whole journal folder" in caught.value.hint
+    assert "--journal DIR" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (errno.ENOLCK, "lock service"),
+        (errno.EMFILE, "ulimit -n"),
+        (errno.ENFILE, "descriptors"),
+        (errno.EIO, "dmesg"),
+        (errno.ESTALE, "mount"),
+        (errno.ENOTCONN, "mount"),
+        (errno.EINTR, "later"),
+        (errno.ETIMEDOUT, "mount"),
+        (errno.ENOMEM, "memory"),
+    ],
+)
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_lock_or_descriptor_that_is_missing_for_a_moment_is_tried_again_later(
+    error: int, hint: str, directory: Path, *, begun: bool
+) -> None:
+    if begun:
+        Journal.open(directory).close()
+    with pytest.raises(JournalUnavailable, match=os.strerror(error)) as caught:
+        Journal.open(directory, fs=WithoutLocks(error))
+    assert isinstance(caught.value, TryLater)
+    assert caught.value.exit_code == 75
+    assert hint in caught.value.hint
+    assert "--journal" not in caught.value.hint
 
 
 def test_a_failed_opening_lets_go_of_the_lock(disk: SimulatedFileSystem) -> None:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from flowledger.errors import DiskFull, FlowledgerError, JournalPoisoned
+from flowledger.errors import DiskFull, FlowledgerError, JournalPoisoned, JournalUnavailable
 from flowledger.journal import InlineCommitter, Journal, JournalReader, SimulatedFileSystem, verify
 from flowledger.journal.tail import SEGMENT_SIZE
 
@@ -68,7 +68,7 @@ class Model:
         for n, result in zip(numbers, asyncio.run(all_at_once()), strict=True):
             if isinstance(result, int):
                 self.acknowledged.add(n)
-            elif isinstance(result, DiskFull):
+            elif isinstance(result, DiskFull | JournalUnavailable):
                 self.refused.add(n)
             else:
                 assert isinstance(result, JournalPoisoned), result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from tinydb import where
 
-from flowledger.errors import DiskFull, JournalError
+from flowledger.errors import DiskFull, JournalError, JournalUnavailable
 from flowledger.journal import Journal, JournalReader, SimulatedFileSystem, stats, verify
 
 OpenJournal = Callable[[], Journal]
@@ -136,7 +137,20 @@ def test_who_may_not_read_a_journal_is_told_that_and_not_that_there_is_no_room(
     with pytest.raises(JournalError, match="cannot be read: Permission denied") as caught:
         look(Path("/j"), fs=disk)
     assert caught.value.exit_code == 1  # 75 would say that a later try can help
-    assert "the user who writes it" in caught.value.hint
+    assert "the user who owns the journal" in caught.value.hint
+
+
+@pytest.mark.parametrize("look", [JournalReader.open, verify, stats], ids=["open", "verify", "stats"])
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.EIO, errno.ESTALE])
+def test_a_reader_that_lacks_a_descriptor_or_the_disk_is_not_told_of_another_user(
+    look: Callable[..., object], error: int, open_on_disk: OpenJournal, disk: SimulatedFileSystem
+) -> None:
+    open_on_disk().close()
+    disk.fail(0, error)
+    with pytest.raises(JournalUnavailable, match=os.strerror(error)) as caught:
+        look(Path("/j"), fs=disk)
+    assert caught.value.exit_code == 75
+    assert "user" not in caught.value.hint
 
 
 def test_events_are_read_one_after_another_when_they_are_asked_for(

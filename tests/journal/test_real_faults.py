@@ -13,9 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from flowledger.errors import DiskFull, FlowledgerError, JournalCorrupt, JournalError, UsageError
+from flowledger.errors import (
+    DiskFull,
+    FlowledgerError,
+    JournalCorrupt,
+    JournalDenied,
+    JournalError,
+    JournalUnavailable,
+    UsageError,
+)
 from flowledger.journal import InlineCommitter, Journal, JournalReader, OsFileSystem, SimulatedFileSystem, verify
-from flowledger.journal.filesystem import OsFile
+from flowledger.journal.filesystem import Access, OsFile
 
 SHORT_WRITE = """
 import resource, sys
@@ -187,19 +195,82 @@ def test_a_segment_that_nothing_leads_to_is_damage(directory: Path) -> None:
     assert not verify(directory).sound
 
 
-@pytest.mark.parametrize("error", [errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES])
-def test_no_room_or_no_right_at_opening_is_said_in_words_whichever_call_meets_it(error: int) -> None:
+@pytest.mark.parametrize(
+    ("error", "kind", "code"),
+    [
+        (errno.ENOSPC, DiskFull, 75),
+        (errno.EDQUOT, DiskFull, 75),
+        (errno.EFBIG, DiskFull, 75),
+        (errno.EROFS, JournalDenied, 1),
+        (errno.EACCES, JournalDenied, 1),
+        (errno.EPERM, JournalDenied, 1),
+        (errno.EMFILE, JournalUnavailable, 75),
+        (errno.EIO, JournalUnavailable, 75),
+    ],
+)
+def test_what_is_missing_at_opening_is_said_in_words_whichever_call_meets_it(
+    error: int, kind: type[FlowledgerError], code: int
+) -> None:
     place = Path("/j")
     whole = SimulatedFileSystem()
     Journal.open(place, fs=whole, committer=InlineCommitter())
     for n in range(whole.calls):
         disk = SimulatedFileSystem()
         disk.fail(n, error)
-        with pytest.raises(DiskFull, match=os.strerror(error)) as caught:
+        with pytest.raises(kind, match=os.strerror(error)) as caught:
             Journal.open(place, fs=disk, committer=InlineCommitter())
-        assert caught.value.exit_code == 75
-        assert "--journal" in caught.value.hint
+        assert caught.value.exit_code == code
+        assert caught.value.hint
+        assert "--journal DIR" not in caught.value.hint  # a new journal would make everything a second time
         Journal.open(place, fs=disk, committer=InlineCommitter()).close()
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_in_the_middle_of_a_run_is_no_reason_for_an_empty_journal(error: int) -> None:
+    disk = SimulatedFileSystem()
+    with Journal.open(Path("/j"), fs=disk, committer=InlineCommitter()) as journal:
+        disk.fail(0, error)
+        with pytest.raises(DiskFull) as caught:
+            journal.db.insert({"n": 1})
+        assert "copy the whole journal folder (/j) to a larger disk, then --journal THERE" in caught.value.hint
+        assert journal.db.insert({"n": 2}) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(errno.EACCES, JournalDenied), (errno.EROFS, JournalDenied), (errno.EMFILE, JournalUnavailable)]
+)
+def test_what_is_lost_between_two_segments_refuses_the_append_and_loses_nothing(
+    error: int, kind: type[FlowledgerError], directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_new_segment(fs: OsFileSystem, path: Path, access: Access) -> OsFile:
+        if path.name.endswith(".jsonl.new"):
+            raise OSError(error, os.strerror(error), str(path))
+        return opened(fs, path, access)
+
+    opened = OsFileSystem.open
+    with Journal.open(directory, segment_size=2000) as journal:
+        journal.db.insert({"pad": "x" * 1500})
+        with monkeypatch.context() as patch:
+            patch.setattr(OsFileSystem, "open", no_new_segment)
+            with pytest.raises(kind):
+                journal.db.insert({"pad": "y" * 1500})
+        journal.db.insert({"pad": "z"})
+        assert [doc["pad"][0] for doc in journal.db.all()] == ["x", "z"]
+    assert verify(directory).sound
+
+
+def test_a_journal_of_another_user_names_the_user_and_both_ways_out(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Journal.open(directory).close()
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    with pytest.raises(JournalDenied) as caught:
+        Journal.open(directory)
+    assert caught.value.exit_code == 1
+    assert f"sudo -u '#{me}'" in caught.value.hint
+    assert f"chown -R {me + 1} {directory}" in caught.value.hint
+    assert "--journal" not in caught.value.hint
 
 
 def test_a_read_only_place_is_said_in_words() -> None:
