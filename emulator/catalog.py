@@ -27,7 +27,7 @@ NOT_DONE: Final = service_problem(
 
 
 def several_calls(call: Call) -> Response:
-    """POST /: 200 with one answer a call, in order, each with its own `code`.
+    """POST /: 200 (201 by option) with one answer a call, in order, each with its own `code`.
 
     When a write is refused, those before it are undone, those after it are not made, and both answer 424.
     A later body or resource may name an earlier create's id as `<<id>>`.
@@ -50,7 +50,7 @@ def several_calls(call: Call) -> Response:
     for number, (part, answer) in enumerate(zip(parts, answers, strict=True)):
         told = NOT_DONE if number < refused and _is_write(part) else answer
         results.append({"id": part["id"], "code": told.status, "body": orjson.loads(told.body) if told.body else None})
-    return json_response(200, results)
+    return json_response(201 if call.world.options.catalog_calls_201 else 200, results)
 
 
 Kept = dict[tuple[str, str], Json]

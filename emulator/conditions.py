@@ -35,7 +35,7 @@ class Condition:
         return found is not None and not isinstance(found, dict) and self._compares(found)
 
     def _compares(self, found: Any) -> bool:
-        text = _text(found)
+        text = text_of(found)
         if self.operator == "==":
             return text == self.value
         if self.operator == "~":
@@ -102,7 +102,8 @@ def wildcard(pattern: str) -> Callable[[str], bool]:
     return lambda text: fits.fullmatch(text) is not None
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A property's value as a query writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
@@ -110,7 +111,7 @@ def _text(value: Any) -> str:
 
 def _comparable(value: Any) -> Any:
     if isinstance(value, bool):
-        return _text(value)
+        return text_of(value)
     if isinstance(value, int | float):
         return float(value)
     try:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 import orjson
 
-from flowledger.emulator.catalog_query import bad, batches_page_of, page_of, shown
+from flowledger.emulator.catalog_query import OF_BATCHES, OF_DATA_SETS, OF_FILES, bad, page_of, shown
 from flowledger.emulator.conditions import flag
 from flowledger.emulator.depth import too_deep
 from flowledger.emulator.identity import sandbox_id, user_of
@@ -28,6 +29,10 @@ MEDIA_TYPE: Final = re.compile(
     r"application/vnd\.adobe\.xed(-full)?(-notext)?\+json\s*;\s*version=[0-9]+(\.[0-9]+)?", re.IGNORECASE
 )
 DEFAULT_MEDIA_TYPE: Final = "application/vnd.adobe.xed+json;version=1"
+TABLE_TAG: Final = "adobe/pqs/table"  # the dataset's name as a table of Query Service
+LAST_MS: Final = 253_402_300_799_000  # the last second of 9999: calendars end there
+BEHAVIOURS: Final = ("time-series", "adhoc", "record")
+MANAGERS: Final = ("CUSTOMER", "SYSTEM")
 JSON_PATCH: Final = "application/json-patch+json"
 SERVERS_OWN: Final = (  # whatever a body says of these, the server says again
     "id",
@@ -50,20 +55,17 @@ SERVERS_OWN: Final = (  # whatever a body says of these, the server says again
 
 
 def create_data_set(call: Call) -> Response:
-    """POST /dataSets: 201 with one reference; needs `requestDataSource=true` or a `dataSourceId` (§3.1)."""
+    """POST /dataSets: 201 with one reference. Only with `requestDataSource=true` a data source is made too (§3.1)."""
     body = _checked(call, call.body)
     store, sandbox = call.world.store, call.sandbox
-    wants_source = flag(call, "requestDataSource")
     source = body.get("dataSourceId")
-    if not wants_source and source is None:
-        bad("A dataset needs dataSourceId, or requestDataSource=true in the query")
     if source is not None and (not isinstance(source, str) or store.get(SOURCES, sandbox, source) is None):
         bad(f"The data source {source} is not found")
     if _only_validates(call):
         return json_response(200, [])
     now, user = call.world.now_ms(), user_of(call.client_id)
     id = call.world.new_hex(24)
-    if source is None:
+    if source is None and flag(call, "requestDataSource"):
         source = call.world.new_hex(24)
         store.put(SOURCES, sandbox, source, {"id": source, "name": f"{body['name']} source", "created": now})
     data_set: Json = {
@@ -84,15 +86,17 @@ def create_data_set(call: Call) -> Response:
         "updatedUser": user,
         "viewId": call.world.new_hex(24),
         "files": f"@/dataSetFiles?dataSetId={id}",
-        "dataSourceId": source,
+        **({} if source is None else {"dataSourceId": source}),
     }
+    data_set["tags"] = {TABLE_TAG: [_table_name(body["name"], now)], **data_set["tags"]}
+    data_set["classification"] = {**_classified(call, body), **(data_set.get("classification") or {})}
     store.put(KIND, sandbox, id, data_set)
     return _reference(call, 201, data_set, {"location": f"{BASE}/{KIND}/{id}"})
 
 
 def list_data_sets(call: Call) -> Response:
     """GET /dataSets: a map keyed by id, in the order asked for (§3.2)."""
-    return _map(call, page_of(call, call.world.listed(KIND, call.sandbox)))
+    return _map(call, page_of(call, call.world.listed(KIND, call.sandbox), OF_DATA_SETS))
 
 
 def read_data_set(call: Call) -> Response:
@@ -136,13 +140,15 @@ def delete_data_set(call: Call) -> Response:
         if call.world.options.absent_delete_404:
             _absent("dataset", call.params["id"])
         return json_response(200, [])
+    if data_set.get("classification", {}).get("managedBy") == "SYSTEM":
+        bad(f"The dataset {data_set['id']} is managed by the system, and cannot be deleted")
     call.world.store.delete(KIND, call.sandbox, data_set["id"])
     return json_response(200, [_name_of(call, data_set)])
 
 
 def list_data_sources(call: Call) -> Response:
     """GET /dataSources."""
-    return _map(call, page_of(call, call.world.listed(SOURCES, call.sandbox)))
+    return _map(call, page_of(call, call.world.listed(SOURCES, call.sandbox), {}))
 
 
 def read_data_source(call: Call) -> Response:
@@ -155,11 +161,14 @@ def read_data_source(call: Call) -> Response:
 
 def list_batches(call: Call) -> Response:
     """GET /batches: by dataset, status, time of creation and all that datasets are asked for (§3.4)."""
-    return _map(call, batches_page_of(call, call.world.listed(BATCHES, call.sandbox)))
+    return _map(call, page_of(call, call.world.listed(BATCHES, call.sandbox), OF_BATCHES))
 
 
 def read_batch(call: Call) -> Response:
-    """GET /batches/{id}."""
+    """GET /batches/{id}. With `aggregate=true` the same: a batch here has no other batches to be added up."""
+    aggregate = call.request.first("aggregate")
+    if aggregate is not None and aggregate.lower() not in ("true", "false"):
+        bad(f"aggregate is true or false, not {aggregate!r}")
     found = call.world.store.get(BATCHES, call.sandbox, call.params["id"])
     if found is None:
         _absent("batch", call.params["id"])
@@ -168,7 +177,7 @@ def read_batch(call: Call) -> Response:
 
 def list_data_set_files(call: Call) -> Response:
     """GET /dataSetFiles?dataSetId=: what a dataset's `files` refers to (§3.2)."""
-    return _map(call, batches_page_of(call, call.world.listed(FILES, call.sandbox)))
+    return _map(call, page_of(call, call.world.listed(FILES, call.sandbox), OF_FILES))
 
 
 def read_data_set_file(call: Call) -> Response:
@@ -223,7 +232,36 @@ def _checked(call: Call, body: Any) -> Json:
     tags = body.get("tags", {})
     if not isinstance(tags, dict) or not all(_are_texts(values) for values in tags.values()):
         bad("tags must map each name to an array of strings")
+    classification = body.get("classification")
+    if classification is not None and not _is_classification(classification):
+        bad(f"classification has dataBehavior, and managedBy, one of {', '.join(MANAGERS)}")
     return {**body, "schemaRef": {**reference, "contentType": content_type}}
+
+
+def _is_classification(value: Any) -> bool:
+    known = {"dataBehavior", "managedBy"}
+    return (
+        isinstance(value, dict)
+        and all(isinstance(value[name], str) for name in known & value.keys())
+        and value.get("managedBy", "CUSTOMER") in MANAGERS
+    )
+
+
+def _classified(call: Call, body: Json) -> Json:
+    """What a dataset that says nothing of its classification gets: the behaviour is that of its schema's class."""
+    schema = call.world.store.peek("schemas", call.sandbox, body["schemaRef"]["id"]) or {}
+    behaviours = {str(base).rpartition("/xdm/data/")[2] for base in schema.get("meta:extends", ())}
+    return {
+        "dataBehavior": next((one for one in BEHAVIOURS if one in behaviours), "record"),
+        "managedBy": "CUSTOMER",
+    }
+
+
+def _table_name(name: str, created_ms: int) -> str:
+    """As Catalog's sample has it: the name in small letters, digits and `_`, and the moment of creation."""
+    words = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "dataset"
+    moment = datetime.fromtimestamp(min(created_ms, LAST_MS) / 1000, UTC)
+    return f"{words}_{moment:%Y%m%d_%H%M%S}_{created_ms % 1000:03}"
 
 
 def _are_texts(values: Any) -> bool:
@@ -234,6 +272,8 @@ def _change(call: Call, previous: Json, sent: Any) -> Response:
     checked = _checked(call, sent)
     if _only_validates(call):
         return json_response(200, [])
+    kept_tags = {name: values for name, values in (previous.get("tags") or {}).items() if name == TABLE_TAG}
+    classified = previous.get("classification") or _classified(call, checked)
     changed: Json = {
         "state": previous["state"],
         **{key: value for key, value in checked.items() if key not in SERVERS_OWN},
@@ -242,6 +282,8 @@ def _change(call: Call, previous: Json, sent: Any) -> Response:
         "updated": call.world.now_ms(),
         "updatedUser": user_of(call.client_id),
     }
+    changed["tags"] = {**kept_tags, **(changed.get("tags") or {})}  # a body that names other tags does not remove it
+    changed["classification"] = {**classified, **(changed.get("classification") or {})}
     call.world.store.put(KIND, call.sandbox, previous["id"], changed)
     return _reference(call, 200, changed, {})
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowledger.emulator.catalog_query import LARGEST_LIMIT
-from flowledger.emulator.datasets import BASE, JSON_PATCH, KIND
+from flowledger.emulator.catalog_query import (
+    COMMON,
+    LARGEST_LIMIT,
+    OF_BATCHES,
+    OF_DATA_SETS,
+    OF_FILES,
+    Filters,
+)
+from flowledger.emulator.datasets import BASE, JSON_PATCH, KIND, MANAGERS
 from flowledger.emulator.openapi_parts import (
     ANY_OBJECT,
     CONDITION,
@@ -41,6 +48,10 @@ DATA_SET_FIELDS: Final[Json] = {
     "tags": {"type": "object", "additionalProperties": array(TEXT)},
     "enableErrorDiagnostics": TRUTH,
     "fileDescription": ANY_OBJECT,
+    "classification": {
+        "type": ["object", "null"],
+        "properties": {"dataBehavior": TEXT, "managedBy": {"enum": list(MANAGERS)}},
+    },
 }
 CALL_BODY: Final[Json] = shape(
     "id resource method",
@@ -95,6 +106,7 @@ SCHEMAS: dict[str, Json] = {
         shape("id code body", {"id": TEXT, "code": WHOLE, "body": {}}, additionalProperties=False), minItems=1
     ),
 }
+MOMENT: Final[Json] = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
 BAD: Final = ("The call or its body is wrong.", ["ServiceProblem", "GatewayFault"])
 ABSENT: Final = ("There is none of this id, or no such sandbox.", ["ServiceProblem"])
 NO_SANDBOX: Final = ("There is no such sandbox.", ["ServiceProblem"])
@@ -110,21 +122,26 @@ def operations(options: Options) -> Operations:
     found: Operations = {}
     for spelling in (KIND, KIND.lower()):
         found |= _data_sets(spelling, common)
-    for kind in ("dataSources", "batches", "dataSetFiles"):
-        found |= _kept(kind, common)
+    kept: tuple[tuple[str, Filters], ...] = (("dataSources", {}), ("batches", OF_BATCHES), ("dataSetFiles", OF_FILES))
+    for kind, filters in kept:
+        found |= _kept(kind, filters, common)
     found["POST", BASE] = {
         "summary": "Several calls, all or nothing for writes",
         "parameters": common,
         "requestBody": body(ref("CatalogCalls")),
         "responses": {
-            "200": answer("One answer a call, in order.", ref("CatalogAnswers")),
+            "201" if options.catalog_calls_201 else "200": answer(
+                "One answer a call, in order.", ref("CatalogAnswers")
+            ),
             **refusals({400: BAD, 404: NO_SANDBOX}),
         },
     }
     return found
 
 
-def _listing(common: list[Json]) -> list[Json]:
+def _listing(filters: Filters, common: list[Json]) -> list[Json]:
+    written = {"name", "property", "tags"}
+    moments = {name for name in (*COMMON, *filters) if name.endswith(("After", "Before"))}
     return [
         query("limit", {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": 20}),
         query("start", {**COUNT, "maximum": 10**15 - 1}),
@@ -133,6 +150,8 @@ def _listing(common: list[Json]) -> list[Json]:
         query("property", array(CONDITION), says="A condition, like name==N; all must hold."),
         query("tags", array({"type": "string", "pattern": "^([^:,]+:[^,]*)?$"}), says="name:value, * a wildcard."),
         query("orderBy", array({"type": "string", "pattern": "^((asc:|desc:)?[^:, ]+)?$"})),
+        *(query(name, TEXT, says="As name.") for name in sorted({*COMMON, *filters} - written - moments)),
+        *(query(name, MOMENT, says="Milliseconds, exclusive.") for name in sorted(moments)),
         *common,
     ]
 
@@ -162,7 +181,7 @@ def _data_sets(spelling: str, common: list[Json]) -> Operations:
         },
         ("GET", base): {
             "summary": "Datasets, as a map by id",
-            "parameters": _listing(common),
+            "parameters": _listing(OF_DATA_SETS, common),
             "responses": {"200": answer("Those found.", ref("DataSets")), **refusals({400: BAD, 404: NO_SANDBOX})},
         },
         ("GET", f"{base}/{{id}}"): {
@@ -202,21 +221,19 @@ def _data_sets(spelling: str, common: list[Json]) -> Operations:
     }
 
 
-def _kept(kind: str, common: list[Json]) -> Operations:
-    more: list[Json] = []
-    if kind != "dataSources":
-        moment = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
-        more = [query("dataSet", TEXT), query("dataSetId", TEXT), query("status", TEXT)]
-        more += [query("createdAfter", moment, says="Milliseconds."), query("createdBefore", moment)]
+def _kept(kind: str, filters: Filters, common: list[Json]) -> Operations:
+    aggregate = query(
+        "aggregate", {"type": "string", "enum": ["true", "false"]}, says="The same here: no batch has parts."
+    )
     return {
         ("GET", f"{BASE}/{kind}"): {
             "summary": f"{kind}, as a map by id",
-            "parameters": [*more, *_listing(common)],
+            "parameters": _listing(filters, common),
             "responses": {"200": answer("Those found.", ref("ThatAreThere")), **refusals({400: BAD, 404: NO_SANDBOX})},
         },
         ("GET", f"{BASE}/{kind}/{{id}}"): {
             "summary": f"One of {kind}, as a map of one",
-            "parameters": [path(), *common],
+            "parameters": [path(), *([aggregate] if kind == "batches" else []), *common],
             "responses": {"200": answer("It.", ref("ThatAreThere")), **refusals({400: BAD, 404: ABSENT})},
         },
     }

@@ -7,13 +7,13 @@ from typing import Final
 DEFAULTS: Final = """\
   absent_delete_404=false, allow_equal_descriptors=false (U22),
   allowed_hosts=, bare_flow_spec=false, bare_not_routed=false (U28),
-  body_maximum=10485760, class_usage_array=false, client_id=local-client,
-  columns_without_xdm=false, connection_create_tested=false (U10),
-  connection_ready_ms=0, connection_test_bare=false,
-  connection_test_refused=false (U10), connection_test_result=true (U10),
-  delta_always=false, delta_end_inclusive=false (U25),
-  documented_filters_only=false (U9), draft_mode_supported=false,
-  e_tag_only=false, error_chains=false (U7),
+  body_maximum=10485760, catalog_calls_201=false, class_usage_array=false,
+  client_id=local-client, columns_without_xdm=false,
+  connection_create_tested=false (U10), connection_ready_ms=0,
+  connection_test_bare=false, connection_test_refused=false (U10),
+  connection_test_result=true (U10), delta_always=false,
+  delta_end_inclusive=false (U25), documented_filters_only=false (U9),
+  draft_mode_supported=false, e_tag_only=false, error_chains=false (U7),
   flow_content_type_status=415 (U27), flow_create_without_etag=false,
   flow_delete_ms=0, flow_fails=, flow_finalized_by_caller=false,
   flow_options_name=options (U12), gateway_order= (U3),
@@ -35,4 +35,5 @@ DEFAULTS: Final = """\
   sources_prefix=CONNECTOR- (U19), strict_mappings=false (U17),
   strict_sandbox=false (U4), token_lifetime_in_ms=false,
   unique_flow_names=false (U23), unique_mapping_names=false (U29),
-  unpublished_functions=false, url_maximum=2000"""
+  unknown_queries_ignored=false, unpublished_functions=false,
+  url_maximum=2000"""

@@ -41,6 +41,14 @@ def test_each_call_of_a_batch_has_its_own_code(prod: Caller, emulator: Emulator,
     assert emulator.count("dataSets") == 1
 
 
+def test_an_option_answers_several_calls_with_201_as_the_reference_has_it(prod: Caller) -> None:
+    prod.emulator.options.catalog_calls_201 = True
+
+    reply = prod.send("POST", CATALOG, [{"id": "one", "resource": "/dataSets", "method": "GET"}])
+
+    assert (reply.status, reply.json[0]["code"]) == (201, 200)
+
+
 def test_a_refused_write_leaves_the_others_undone(prod: Caller, emulator: Emulator, body: Json) -> None:
     calls = [
         {"id": "good", "resource": CREATES, "method": "POST", "body": body},

@@ -43,6 +43,11 @@ def make(caller: Caller, body: Any) -> str:
     return str(reply.json[0]).rpartition("/")[2]
 
 
+def own_tags(data_set: Json) -> Json:
+    """The tags without what Catalog adds."""
+    return {name: values for name, values in data_set["tags"].items() if not name.startswith("adobe/")}
+
+
 def read(caller: Caller, id: str) -> Json:
     reply = caller.send("GET", f"{CATALOG}/dataSets/{id}", without=["content-type"])
     assert reply.status == 200, reply.response
@@ -65,7 +70,10 @@ def test_a_create_answers_one_reference_and_its_location(prod: Caller, body: Jso
 def test_a_dataset_keeps_what_was_sent_and_gains_the_servers_fields(prod: Caller, body: Json) -> None:
     data_set = read(prod, make(prod, body))
 
+    table = data_set["tags"].pop("adobe/pqs/table")
     assert body.items() <= data_set.items()
+    assert table == ["payments_target_7f3a_20231114_221320_000"]
+    assert data_set["classification"] == {"dataBehavior": "record", "managedBy": "CUSTOMER"}
     assert data_set["imsOrg"] == "LOCAL@AdobeOrg"
     assert data_set["created"] == data_set["updated"] == 1_700_000_000_000
     assert data_set["createdClient"] == "local-client"
@@ -89,19 +97,49 @@ def test_the_flag_makes_a_data_source_which_another_dataset_may_name(prod: Calle
     assert prod.send("GET", f"{CATALOG}/dataSources/{'0' * 24}").status == 404
 
 
-def test_the_flag_is_taken_in_any_case(prod: Caller, body: Json) -> None:
-    path = f"{CATALOG}/dataSets"
+@pytest.mark.parametrize(
+    ("flag", "made"), [("true", True), ("True", True), ("false", False), ("False", False), ("", False)]
+)
+def test_a_data_source_is_made_when_the_flag_says_so(prod: Caller, body: Json, flag: str, made: bool) -> None:
+    query = [("requestDataSource", flag)] if flag else []
 
-    assert prod.send("POST", path, body, query=[("requestDataSource", "True")]).status == 201
-    assert prod.send("POST", path, body, query=[("requestDataSource", "False")]).status == 400
+    reply = prod.send("POST", f"{CATALOG}/dataSets", body, query=query)
+
+    assert reply.status == 201
+    assert ("dataSourceId" in read(prod, reply.json[0].rpartition("/")[2])) == made
+    assert len(prod.send("GET", f"{CATALOG}/dataSources").json) == made
 
 
-def test_a_dataset_without_a_data_source_is_refused(prod: Caller, emulator: Emulator, body: Json) -> None:
-    reply = prod.send("POST", f"{CATALOG}/dataSets", body)
+def test_the_behaviour_of_a_dataset_is_that_of_its_schemas_class(prod: Caller, body: Json) -> None:
+    parts = [{"$ref": "https://ns.adobe.com/xdm/data/time-series"}]
+    events = prod.send("POST", f"{REGISTRY}/tenant/classes", {"title": "events", "type": "object", "allOf": parts}).json
+    own = {"title": "of events", "type": "object", "allOf": [{"$ref": events["$id"]}]}
+    schema = prod.send("POST", f"{REGISTRY}/tenant/schemas", own).json["$id"]
+
+    data_set = read(prod, make(prod, {**body, "schemaRef": {"id": schema}}))
+
+    assert data_set["classification"] == {"dataBehavior": "time-series", "managedBy": "CUSTOMER"}
+
+
+def test_a_classification_that_is_sent_is_kept_and_can_be_changed(prod: Caller, body: Json) -> None:
+    id = make(prod, {**body, "classification": {"dataBehavior": "time-series"}})
+    assert read(prod, id)["classification"] == {"dataBehavior": "time-series", "managedBy": "CUSTOMER"}
+
+    part = {"classification": {"dataBehavior": "record"}}
+    assert prod.send("PATCH", f"{CATALOG}/v2/dataSets/{id}", part).status == 200
+
+    assert read(prod, id)["classification"] == {"dataBehavior": "record", "managedBy": "CUSTOMER"}
+    wrong = {"classification": {"managedBy": "SOMEONE"}}
+    assert prod.send("PATCH", f"{CATALOG}/v2/dataSets/{id}", wrong).code == "CATALOG-400"
+
+
+def test_a_dataset_of_the_system_cannot_be_deleted(prod: Caller, body: Json) -> None:
+    id = make(prod, {**body, "classification": {"managedBy": "SYSTEM"}})
+
+    reply = prod.send("DELETE", f"{CATALOG}/dataSets/{id}")
 
     assert (reply.status, reply.code) == (400, "CATALOG-400")
-    assert reply.json.keys() == {"type", "title", "status", "detail"}
-    assert emulator.count("dataSets") == 0
+    assert read(prod, id)["name"] == body["name"]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +227,8 @@ def test_a_patch_of_a_part_replaces_top_level_properties(prod: Caller, body: Jso
 
     assert (reply.status, reply.json) == (200, [f"@/dataSets/{id}"])
     changed = read(prod, id)
-    assert changed["tags"] == {"other": ["x"]}
+    assert own_tags(changed) == {"other": ["x"]}
+    assert "adobe/pqs/table" in changed["tags"]
     assert changed["version"] == "1.0.1"
     assert changed["updated"] == changed["created"] + 5
     assert changed["created"] == 1_700_000_000_000
@@ -203,7 +242,7 @@ def test_a_json_patch_is_told_by_its_content_type(prod: Caller, body: Json) -> N
     reply = prod.send("PATCH", f"{CATALOG}/dataSets/{id}", operations, headers=headers)
 
     assert (reply.status, reply.json) == (200, [f"@/dataSets/{id}"])
-    assert read(prod, id)["tags"] == {"provisioner": ["7f3a:dataset", "more"]}
+    assert own_tags(read(prod, id)) == {"provisioner": ["7f3a:dataset", "more"]}
     assert prod.send("PATCH", f"{CATALOG}/dataSets/{id}", operations).status == 400  # as a plain part
     broken = [{"op": "remove", "path": "/absent"}]
     assert prod.send("PATCH", f"{CATALOG}/dataSets/{id}", broken, headers=headers).status == 400
@@ -215,7 +254,7 @@ def test_the_second_patch_merges_at_every_depth(prod: Caller, body: Json) -> Non
     reply = prod.send("PATCH", f"{CATALOG}/v2/dataSets/{id}", {"tags": {"other": ["x"]}})
 
     assert (reply.status, reply.json) == (200, [f"@/dataSets/{id}"])
-    assert read(prod, id)["tags"] == {"provisioner": ["7f3a:dataset"], "other": ["x"]}
+    assert own_tags(read(prod, id)) == {"provisioner": ["7f3a:dataset"], "other": ["x"]}
 
 
 def test_a_put_replaces_the_whole_dataset(prod: Caller, body: Json) -> None:
@@ -227,7 +266,7 @@ def test_a_put_replaces_the_whole_dataset(prod: Caller, body: Json) -> None:
     assert (reply.status, reply.json) == (200, [f"@/dataSets/{id}"])
     changed = read(prod, id)
     assert changed["name"] == "new"
-    assert "tags" not in changed
+    assert own_tags(changed) == {}
     assert prod.send("PUT", f"{CATALOG}/dataSets/{id}", {"name": "no schema"}).status == 400
 
 

@@ -26,7 +26,7 @@ def three(prod: Caller, schema: str, clock: Any) -> dict[str, str]:
     tags = {"a": {"run": ["7f3a:dataset"]}, "b": {"run": ["7f3a:sink", "x"], "team": ["pay"]}, "ab*": {"team": ["ops"]}}
     made = {}
     for name, own in tags.items():
-        made[name] = make(prod, schema, name, tags=own, enableErrorDiagnostics=name == "a")
+        made[name] = make(prod, schema, name, tags=own, enableErrorDiagnostics=name == "a", description=f"of {name}")
         clock.pass_ms(1)
     return made
 
@@ -90,6 +90,22 @@ def test_an_empty_list_is_an_empty_map(prod: Caller) -> None:
         (("tags", "run:7f3a"), []),
         (("tags", "run:*,team:pay"), ["b"]),
         (("tags", "team:*"), ["b", "ab*"]),
+        (("description", "of b"), ["b"]),
+        (("description", "of a,of b"), ["a", "b"]),
+        (("description", "!of*"), []),
+        (("enableErrorDiagnostics", "true"), ["a"]),
+        (("enableErrorDiagnostics", "False"), ["b", "ab*"]),
+        (("created", "1700000000001"), ["b"]),
+        (("updated", "1700000000001"), ["b"]),
+        (("createdAfter", "1700000000000"), ["b", "ab*"]),
+        (("createdBefore", "1700000000001"), ["a"]),
+        (("createdUser", "nobody"), []),
+        (("createdClient", "local-client"), ["a", "b", "ab*"]),
+        (("updatedUser", "!nobody"), ["a", "b", "ab*"]),
+        (("version", "1.0.0"), ["a", "b", "ab*"]),
+        (("version", "1.0.1"), []),
+        (("connectionId", "x"), []),
+        (("connectorId", "x"), []),
         (("orderBy", "desc:created"), ["ab*", "b", "a"]),
         (("orderBy", "asc:created"), ["a", "b", "ab*"]),
         (("orderBy", "name"), ["a", "ab*", "b"]),
@@ -102,6 +118,21 @@ def test_every_filter_and_order(
     assert names(prod, query) == expected
 
 
+@pytest.mark.parametrize("collection", ["dataSets", "datasets", "dataSources", "batches", "dataSetFiles"])
+@pytest.mark.parametrize("name", ["nonsense", "Name", "schemaRef", "orderby"])
+def test_a_query_parameter_that_a_list_does_not_have_is_refused(prod: Caller, collection: str, name: str) -> None:
+    reply = prod.send("GET", f"{CATALOG}/{collection}", query=[(name, "1")])
+
+    assert (reply.status, reply.code) == (400, "CATALOG-400")
+    assert name in reply.json["detail"]
+
+
+def test_an_option_has_lists_pass_over_parameters_that_they_do_not_have(prod: Caller, three: dict[str, str]) -> None:
+    prod.emulator.options.unknown_queries_ignored = True
+
+    assert names(prod, ("nonsense", "1"), ("name", "a")) == ["a"]
+
+
 def test_filters_are_all_to_be_met(prod: Caller, three: dict[str, str]) -> None:
     assert names(prod, ("tags", "run:*"), ("tags", "team:*")) == ["b"]
     assert names(prod, ("tags", "run:*"), ("name", "a")) == ["a"]
@@ -109,9 +140,9 @@ def test_filters_are_all_to_be_met(prod: Caller, three: dict[str, str]) -> None:
 
 
 def test_only_the_properties_asked_for_are_shown(prod: Caller, three: dict[str, str]) -> None:
-    found = ask(prod, ("properties", "name,tags"), ("name", "a")).json
+    found = ask(prod, ("properties", "name,description"), ("name", "a")).json
 
-    assert found == {three["a"]: {"name": "a", "tags": {"run": ["7f3a:dataset"]}}}
+    assert found == {three["a"]: {"name": "a", "description": "of a"}}
     assert ask(prod, ("properties", "unheard-of"), ("name", "a")).json == {three["a"]: {}}
 
 
