@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 PREFIX: Final = "application/vnd.adobe."
-LIST_FORMS: Final = {"xed-id+json": "id", "xed+json": "stored"}
+FAMILIES: Final = ("xed", "xdm")  # Adobe's pages name xed, clients in use send xdm: one means the other here
+LIST_FORMS: Final = {
+    f"{family}{name}+json": form for family in FAMILIES for name, form in (("-id", "id"), ("", "stored"))
+}
 DESCRIPTOR_FORMS: Final = frozenset(
     {"xdm-id+json", "xdm-link+json", "xdm+json", "xdm-v2+json", "xdm-v2-id+json", "xdm-v2-link+json"}
 )
@@ -19,13 +23,21 @@ class AcceptInvalid(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """How a media type shows a resource."""
+
+    resolved: bool = False  # `$ref` and `allOf` merged into `properties`
+    text: bool = True  # with titles and descriptions
+    descriptors: bool = False
+    flat: bool = False  # `properties` by path, without objects in between
+    deprecated: bool = False  # deprecated fields are flagged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """How a looked-up resource is shown. `version` is major, or major and minor, as asked for."""
 
-    resolved: bool
-    text: bool
-    descriptors: bool
-    deprecated: bool
+    form: Form
     version: tuple[int, ...]
 
 
@@ -36,14 +48,24 @@ class _Range:
     quality: float
 
 
-VIEWS: Final = {  # form: resolved, text, descriptors, deprecated fields flagged
-    "xed+json": (False, True, False, False),
-    "xed-full+json": (True, True, False, False),
-    "xed-notext+json": (False, False, False, False),
-    "xed-full-notext+json": (True, False, False, False),
-    "xed-full-desc+json": (True, True, True, False),
-    "xed-deprecatefield+json": (True, True, False, True),
-}
+def _views() -> dict[str, Form]:
+    """Media type -> form: the documented ones, and those that a client puts together of parts."""
+    views = {
+        "-notext": Form(text=False),
+        "-full-notext": Form(resolved=True, text=False),
+        "-deprecatefield": Form(resolved=True, deprecated=True),
+    }
+    for full, desc, flat, deprecated in product(("-full", ""), ("-desc", ""), ("-flat", ""), ("-deprecated", "")):
+        views[f"{full}{desc}{flat}{deprecated}"] = Form(
+            resolved=bool(full or flat or deprecated),
+            descriptors=bool(desc),
+            flat=bool(flat),
+            deprecated=bool(deprecated),
+        )
+    return {f"{family}{name}+json": form for family in FAMILIES for name, form in views.items()}
+
+
+VIEWS: Final = _views()
 
 
 def list_form(accept: str | None) -> str:
@@ -65,7 +87,7 @@ def look_up_view(accept: str | None) -> View:
             if range_.version is None or not VERSION.fullmatch(range_.version):
                 raise AcceptInvalid("version must be supplied in the Accept header of a look-up, as in version=1")
             version = tuple(int(part) for part in range_.version.split("."))
-            return View(resolved=form[0], text=form[1], descriptors=form[2], deprecated=form[3], version=version)
+            return View(form=form, version=version)
     raise AcceptInvalid(_why(accept))
 
 

@@ -14,7 +14,7 @@ from flowledger.emulator.flow_fault import fault
 from flowledger.emulator.flow_rules import check_flow_shape, check_references, check_schedule
 from flowledger.emulator.flow_state import BEFORE, FINALIZING, SERVER_FIELDS, begin, is_transient, presented, stored
 from flowledger.emulator.identity import user_of
-from flowledger.emulator.jsonpatch import PatchFault, apply_patch, tokens_of
+from flowledger.emulator.jsonpatch import DOCUMENTED, PatchFault, apply_patch, op_of, tokens_of
 from flowledger.emulator.wire import Response, json_response
 from flowledger.emulator.withheld import without_secrets
 from flowledger.emulator.world import Call, Handler
@@ -79,7 +79,7 @@ def _patched(operations: Any, kind: str, obj: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_operation(operation: Any, kind: str) -> None:
-    if not isinstance(operation, dict) or operation.get("op") not in ("add", "replace", "remove"):
+    if not isinstance(operation, dict) or op_of(operation) not in DOCUMENTED:
         fault(400, "FLOW-1434", "op must be one of add, replace, remove")
     path = operation.get("path")
     if not isinstance(path, str) or not path.startswith("/") or path == "/":

@@ -1,4 +1,7 @@
-"""JSON Patch: add, remove and replace, which is all that most services take, and the three others (RFC 6902)."""
+"""JSON Patch: add, remove and replace, which is all that most services take, and the three others (RFC 6902).
+
+Names of operations are taken in any case: Adobe's guides write `add`, the Flow Service reference `ADD`, a client `Add`.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +33,16 @@ def apply_patch(document: Json, operations: Json, *, known: Collection[str] = EV
     for number, operation in enumerate(operations):
         if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
             raise PatchFault(f"operation {number} needs an op and a path")
-        if operation.get("op") not in known:
+        if op_of(operation) not in known:
             raise PatchFault(f"operation {number}: op is one of {', '.join(known)}, not {operation.get('op')!r}")
         patched = _apply(patched, operation, number)
     return patched
+
+
+def op_of(operation: dict[str, Json]) -> str:
+    """What the operation does, in lower case as RFC 6902 writes it; "" when it does not say so in a text."""
+    op = operation.get("op")
+    return op.lower() if isinstance(op, str) else ""
 
 
 def tokens_of(pointer: str) -> list[str]:
@@ -46,7 +55,7 @@ def tokens_of(pointer: str) -> list[str]:
 
 
 def _apply(document: Json, operation: dict[str, Json], number: int) -> Json:
-    op, path = operation.get("op"), tokens_of(operation["path"])
+    op, path = op_of(operation), tokens_of(operation["path"])
     if op in ("add", "replace", "test") and "value" not in operation:
         raise PatchFault(f"operation {number} ({op}) needs a value")
     match op:
@@ -60,13 +69,24 @@ def _apply(document: Json, operation: dict[str, Json], number: int) -> Json:
         case "remove":
             return _remove(document, path)
         case "test":
-            if _at(document, path) != operation["value"]:
+            if not _is_same(_at(document, path), operation["value"]):
                 raise PatchFault(f"test failed at {operation['path']}")
             return document
         case _:  # move, copy
             start = tokens_of(str(operation.get("from", "")))
             value = copy.deepcopy(_at(document, start))
             return _add(_remove(document, start) if op == "move" else document, path, value)
+
+
+def _is_same(one: Json, other: Json) -> bool:
+    """Equality of JSON, where `true` is no number: for Python, `1 == True`."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    return bool(one == other)
 
 
 def _at(document: Json, path: list[str]) -> Json:

@@ -29,6 +29,7 @@ from flowledger.emulator.openapi_parts import (
     body,
     gateway_headers,
     header,
+    in_any_case,
     path,
     query,
     ref,
@@ -70,9 +71,9 @@ SCHEMAS: dict[str, Json] = {
     "JsonPatch": array(
         {
             "anyOf": [
-                shape("op path value", {"op": {"enum": ["add", "replace", "test"]}, "path": ref("Pointer")}),
-                shape("op path", {"op": {"const": "remove"}, "path": ref("Pointer")}),
-                shape("op path from", {"op": {"enum": ["move", "copy"]}, "path": ref("Pointer"), "from": TEXT}),
+                shape("op path value", {"op": in_any_case("add", "replace", "test"), "path": ref("Pointer")}),
+                shape("op path", {"op": in_any_case("remove"), "path": ref("Pointer")}),
+                shape("op path from", {"op": in_any_case("move", "copy"), "path": ref("Pointer"), "from": TEXT}),
             ]
         }
     ),

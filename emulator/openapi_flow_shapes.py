@@ -19,6 +19,7 @@ from flowledger.emulator.openapi_parts import (
     Json,
     any_of,
     array,
+    in_any_case,
     ref,
     shape,
 )
@@ -113,8 +114,8 @@ SHAPES: Final[dict[str, Json]] = {
     ),
     "FlowPatch": array(
         any_of(
-            shape("op path value", {"op": {"enum": ["add", "replace"]}, "path": PATCHED_PATH, "value": {}}),
-            shape("op path", {"op": {"const": "remove"}, "path": PATCHED_PATH}),
+            shape("op path value", {"op": in_any_case("add", "replace"), "path": PATCHED_PATH, "value": {}}),
+            shape("op path", {"op": in_any_case("remove"), "path": PATCHED_PATH}),
         ),
         minItems=1,
     ),

@@ -52,6 +52,12 @@ def any_of(*shapes: Json) -> Json:
     return shapes[0] if len(shapes) == 1 else {"anyOf": list(shapes)}
 
 
+def in_any_case(*names: str) -> Json:
+    """A text that is one of `names`, in any case."""
+    spelled = ("".join(f"[{letter.upper()}{letter.lower()}]" for letter in name) for name in names)
+    return {"type": "string", "pattern": f"^({'|'.join(spelled)})$"}
+
+
 def query(name: str, schema: Json, *, required: bool = False, says: str = "") -> Json:
     """A query parameter; one of an array is repeated."""
     written: Json = {"name": name, "in": "query", "required": required, "schema": schema}

@@ -21,6 +21,7 @@ from flowledger.emulator.openapi_parts import (
     body,
     gateway_headers,
     header,
+    in_any_case,
     path,
     query,
     ref,
@@ -39,7 +40,7 @@ ONE_NAME: Final = {"meta:altId": FILLED, "version": FILLED, "title": FILLED}
 OBJECT: Final = {"type": "string", "enum": ["object"]}
 
 BODY_FIELDS: Final[Json] = {
-    "title": {"type": "string", "pattern": "[!-~]", "description": "Unique among all kinds of the organisation."},
+    "title": {"type": "string", "pattern": "[!-~]", "description": "Unique among all kinds of the sandbox."},
     "type": OBJECT,
     "definitions": {"type": "object", "additionalProperties": ref("XdmPart")},
     "meta:immutableTags": array(TEXT),
@@ -71,23 +72,23 @@ SCHEMAS: dict[str, Json] = {
         ],
     },
     "XdmParts": array(ref("XdmPart"), minItems=1),
-    "ClassBody": shape("title type allOf", {**BODY_FIELDS, "allOf": ref("XdmParts")}),
-    "SchemaBody": shape("title type allOf", {**BODY_FIELDS, "allOf": ref("XdmParts")}),
+    "ClassBody": shape("title allOf", {**BODY_FIELDS, "allOf": ref("XdmParts")}),
+    "SchemaBody": shape("title allOf", {**BODY_FIELDS, "allOf": ref("XdmParts")}),
     "FieldGroupBody": shape(
-        "title type allOf meta:intendedToExtend",
-        {**BODY_FIELDS, "allOf": ref("XdmParts"), "meta:intendedToExtend": array(TEXT, minItems=1)},
+        "title allOf meta:intendedToExtend",
+        {**BODY_FIELDS, "allOf": ref("XdmParts"), "meta:intendedToExtend": array(TEXT)},
     ),
     "DataTypeBody": {
         "anyOf": [
-            shape("title type allOf", {**BODY_FIELDS, "allOf": ref("XdmParts"), "properties": ref("XdmFields")}),
-            shape("title type properties", {**BODY_FIELDS, "properties": ref("XdmFields")})
+            shape("title allOf", {**BODY_FIELDS, "allOf": ref("XdmParts"), "properties": ref("XdmFields")}),
+            shape("title properties", {**BODY_FIELDS, "properties": ref("XdmFields")})
             | {"not": {"required": ["allOf"]}},
         ]
     },
     "RegistryPatch": array(
         any_of(
-            shape("op path value", {"op": {"enum": ["add", "replace"]}, "path": ref("Pointer"), "value": {}}),
-            shape("op path", {"op": {"const": "remove"}, "path": ref("Pointer")}),
+            shape("op path value", {"op": in_any_case("add", "replace"), "path": ref("Pointer"), "value": {}}),
+            shape("op path", {"op": in_any_case("remove"), "path": ref("Pointer")}),
         )
     ),
     "Pointer": {"type": "string", "pattern": "^(/.*)?$"},

@@ -57,6 +57,7 @@ class Options:
     unpublished_functions: bool = False  # §5: expressions may also call functions that are not in Adobe's list
 
     strict_sandbox: bool = False  # U4: registry, catalog and conversion refuse a call without x-sandbox-name too
+    titles_per_org: bool = False  # §9: a title is unique over all sandboxes of an organisation, not within one
     racy_titles: bool = False  # §9: the title check is not atomic: what takes effect late is not checked once more
     lax_delete: bool = False  # U6: a class or schema in use may be deleted
     unique_flow_names: bool = False  # U23: Flow Service refuses a second object of one name, naming the first

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from flowledger.emulator import registry_problem as problem
 from flowledger.emulator import xdm
-from flowledger.emulator.accept import AcceptInvalid, View, list_form, look_up_view
+from flowledger.emulator.accept import AcceptInvalid, Form, View, list_form, look_up_view
 from flowledger.emulator.descriptors import ROUTES as DESCRIPTOR_ROUTES
 from flowledger.emulator.descriptors import with_deprecated
 from flowledger.emulator.identity import tenant_of
@@ -17,7 +17,7 @@ from flowledger.emulator.registry_compose import compose, id_of, look_up_in
 from flowledger.emulator.registry_list import BASE, listed_page
 from flowledger.emulator.registry_problem import NOT_FOUND, refuse_registry
 from flowledger.emulator.registry_rules import check_additive, check_title, check_union, check_unused
-from flowledger.emulator.resolve import MergeConflict, RefUnknown, resolve, without_text
+from flowledger.emulator.resolve import MergeConflict, RefUnknown, leaves_of, resolve, without_text
 from flowledger.emulator.unions import unions_of
 from flowledger.emulator.wire import Response, json_response
 from flowledger.emulator.world import Call, Handler, Route
@@ -101,17 +101,19 @@ def _looks_up(container: str, kind: str) -> Handler:
             view = look_up_view(call.request.headers.get("accept"))
         except AcceptInvalid as fault:
             refuse_registry(call.world, problem.LOOK_UP_ACCEPT, str(fault))
-        resource = _existing(call, container, kind)
+        resource = _existing(call, container, kind, read=True)
         _check_version(call, resource, view)
-        return json_response(200, _shown(call, resource, view))
+        return json_response(200, _shown(call, resource, view.form))
 
     return handler
 
 
-def _existing(call: Call, container: str, kind: str) -> Json:
+def _existing(call: Call, container: str, kind: str, *, read: bool = False) -> Json:
+    """The resource that the path names. A read below `tenant` finds Adobe's too, as clients in use rely on (§2.3)."""
     id = id_of(call.params["id"])
-    if container == "global":
-        found = xdm.global_resources()[kind].get(id)
+    adobes = xdm.global_resources()[kind].get(id)
+    if container == "global" or (read and adobes is not None):
+        found = adobes
     elif kind == "unions":
         found = unions_of(call.world.store.all("schemas", call.sandbox)).get(id)
     else:
@@ -131,21 +133,22 @@ def _check_version(call: Call, resource: Json, view: View) -> None:
         refuse_registry(call.world, problem.NOT_AVAILABLE, text)
 
 
-def _shown(call: Call, resource: Json, view: View) -> Json:
+def _shown(call: Call, resource: Json, form: Form) -> Json:
     shown = resource
-    if view.resolved:
+    if form.resolved:
         try:
             shown = resolve(resource, look_up_in(call.world, call.sandbox))
         except (RefUnknown, MergeConflict) as fault:  # only after lax deletes: something it is made of is gone
             refuse_registry(call.world, problem.INVALID, f"{resource['$id']} cannot be resolved: {fault}")
-    if view.descriptors:
-        family = {resource["$id"], *resource.get("meta:extends", ())}
-        every = call.world.store.all("descriptors", call.sandbox)
-        shown["meta:descriptors"] = [found for found in every if found["xdm:sourceSchema"] in family]
-    if view.deprecated:
-        every = call.world.store.all("descriptors", call.sandbox)
-        shown = with_deprecated(shown, every, {resource["$id"], *resource.get("meta:extends", ())})
-    return shown if view.text else without_text(shown)
+    family = {resource["$id"], *resource.get("meta:extends", ())}
+    every = call.world.store.all("descriptors", call.sandbox) if form.descriptors or form.deprecated else []
+    if form.deprecated:
+        shown = with_deprecated(shown, every, family)
+    if form.descriptors:
+        shown = {**shown, "meta:descriptors": [found for found in every if found["xdm:sourceSchema"] in family]}
+    if form.flat:
+        shown = {**shown, "properties": leaves_of(shown)}
+    return shown if form.text else without_text(shown)
 
 
 def _creates(kind: str) -> Handler:

@@ -79,6 +79,7 @@ def compose(kind: str, body: Any, call: Call, *, previous: Json | None = None) -
     _check_namespace(kind, body, own_namespace if is_adhoc else f"_{tenant}", is_adhoc, world)
     sent = {key: value for key, value in body.items() if key not in SERVERS_OWN}
     resource: Json = {"$id": id, "meta:altId": alt_id_of(id), "meta:resourceType": RESOURCE_TYPE[kind], **sent}
+    resource.setdefault("type", "object")  # clients in use leave it out (§2.5)
     renamed_to = own_namespace if is_adhoc else ""
     if "allOf" in body:
         resource["allOf"] = _parts(body["allOf"], renamed_to, world)
@@ -131,8 +132,8 @@ def _check_form(kind: str, body: Any, world: World) -> None:
         refuse_registry(world, problem.INVALID, "The body must be a JSON object, not nested too deeply")
     if not isinstance(body.get("title"), str) or not body["title"].strip():
         refuse_registry(world, problem.INVALID, "The resource needs a title")
-    if body.get("type") != "object":
-        refuse_registry(world, problem.INVALID, 'The resource needs "type": "object"')
+    if body.get("type", "object") != "object":
+        refuse_registry(world, problem.INVALID, 'The type of a resource is "object"')
     parts = body.get("allOf")
     if kind == "datatypes" and parts is None and isinstance(body.get("properties"), dict):
         parts = [{}]  # a data type may say its properties without any part
@@ -146,7 +147,7 @@ def _check_form(kind: str, body: Any, world: World) -> None:
         refuse_registry(world, problem.INVALID, "meta:immutableTags must be an array of strings")
     if kind == "fieldgroups":
         extends = body.get("meta:intendedToExtend")
-        if not isinstance(extends, list) or not extends or not all(isinstance(entry, str) for entry in extends):
+        if not isinstance(extends, list) or not all(isinstance(entry, str) for entry in extends):
             refuse_registry(world, problem.INVALID, "A field group needs meta:intendedToExtend: the classes it is for")
 
 

@@ -67,7 +67,9 @@ def _paged(call: Call, found: list[Json]) -> tuple[list[Json], Json, Any]:
     found = list(found)
     sort_by(found, _value_of, fields)
     first, descending = fields[0].removeprefix("-"), fields[0].startswith("-")
-    if start is not None:
+    if start is not None and orderby is None:
+        found = []  # the platform's answer since 2023
+    elif start is not None:
         found = [entry for entry in found if _is_beyond(_value_of(entry, first), start, descending)]
     shown = found[: max(1, limit // 2) if call.world.options.short_pages and limit else limit]
     after = _value_of(shown[-1], first) if shown and len(shown) < len(found) else None

@@ -17,11 +17,14 @@ TAGS = "meta:immutableTags"
 
 
 def check_title(title: str, call: Call, *, itself: str = "") -> None:
-    """A title is unique across all tenant kinds and all sandboxes of an org (§9). The answer names who has it."""
+    """A title is unique across all tenant kinds of a sandbox (§9), or of an org as an option.
+
+    Raises Refused with the `$id` of the resource that has it.
+    """
     world = call.world
     if call.late and world.options.racy_titles:
         return
-    for sandbox in world.options.sandboxes:
+    for sandbox in world.options.sandboxes if world.options.titles_per_org else (call.sandbox,):
         for kind in TENANT_KINDS:
             for other in world.store.all(kind, sandbox):
                 if other["title"] == title and other["$id"] != itself and other["imsOrg"] == call.org:

@@ -56,6 +56,11 @@ def paths_of(resolved: Json) -> dict[str, str]:
     return dict(_paths(resolved.get("properties", {}), ""))
 
 
+def leaves_of(resolved: Json) -> Json:
+    """Path with slashes -> field, of every field of a resolved resource that has no fields itself (the flat form)."""
+    return dict(_leaves(resolved.get("properties", {}), ""))
+
+
 def has_path(resolved: Json, path: str) -> bool:
     """Whether a dotted path leads to a field. `[n]` and `[*]` after an array's name step into its items."""
     node: Any = resolved
@@ -176,3 +181,12 @@ def _paths(properties: Json, prefix: str) -> Iterator[tuple[str, str]]:
         yield f"{prefix}{name}", _type_of(field)
         inside = field.get("items", field) if field.get("type") == "array" else field
         yield from _paths(inside.get("properties", {}), f"{prefix}{name}.")
+
+
+def _leaves(properties: Json, prefix: str) -> Iterator[tuple[str, Json]]:
+    for name, field in properties.items():
+        inside = field.get("properties")
+        if isinstance(inside, dict) and inside:
+            yield from _leaves(inside, f"{prefix}{name}/")
+        else:
+            yield f"{prefix}{name}", field

@@ -181,6 +181,19 @@ def test_an_unknown_path_is_404_and_a_wrong_method_405(prod: Caller) -> None:
     assert (wrong.status, wrong.code, wrong.headers["allow"]) == (405, "405000", "GET, POST")
 
 
+@pytest.mark.parametrize("named", ["", "nowhere", "dev"])
+def test_looking_sandboxes_up_ignores_the_sandbox_that_the_call_names(named: str) -> None:
+    emulator = Emulator(options=Options(inactive_sandboxes=("dev",)))
+    caller = Caller(emulator, sandbox=named)
+
+    listed = caller.send("GET", "/data/foundation/sandbox-management/")
+    one = caller.send("GET", "/data/foundation/sandbox-management/sandboxes/prod")
+
+    assert [found["name"] for found in listed.json["sandboxes"]] == ["prod", "dev"]
+    assert (one.status, one.json["name"]) == (200, "prod")
+    emulator.close()
+
+
 def test_sandboxes_can_be_listed_and_read_without_naming_one(prod: Caller) -> None:
     """§1.4."""
     base = "/data/foundation/sandbox-management"

@@ -185,15 +185,55 @@ def test_a_title_is_unique_across_all_kinds_and_the_answer_names_who_has_it(
     assert reply.json["report"]["registryRequestId"]
 
 
-def test_a_title_is_unique_across_sandboxes_though_objects_are_not_shared(
+def test_a_title_may_be_used_again_in_another_sandbox_but_not_in_its_own(
     prod: Caller, dev: Caller, emulator: Emulator
 ) -> None:
     ad_hoc = made(prod, "classes", class_body("taken"))
 
-    assert create(dev, "classes", class_body("taken")).code == "XDM-1521-400"
-    assert create(dev, "schemas", schema_body(ad_hoc["$id"])).code == "XDM-1500-400"
-    assert emulator.count("classes") == 1
-    assert emulator.count("classes", "dev") == 0
+    promoted = made(dev, "classes", class_body("taken"))
+    second = create(dev, "schemas", schema_body(PROFILE, title="taken"))
+
+    assert (second.status, second.code) == (400, "XDM-1521-400")
+    assert promoted["$id"] in second.json["detail"]  # the one of its own sandbox
+    assert create(prod, "classes", class_body("taken")).code == "XDM-1521-400"
+    assert create(dev, "schemas", schema_body(ad_hoc["$id"])).code == "XDM-1500-400"  # objects are not shared
+    assert (emulator.count("classes"), emulator.count("classes", "dev")) == (1, 1)
+
+
+def test_a_title_is_unique_over_all_sandboxes_of_an_organisation_as_an_option() -> None:
+    emulator = Emulator(options=Options(titles_per_org=True))
+    prod, dev = Caller(emulator), Caller(emulator, sandbox="dev")
+    holder = made(prod, "classes", class_body("taken"))
+
+    reply = create(dev, "classes", class_body("taken"))
+
+    assert (reply.status, reply.code) == (400, "XDM-1521-400")
+    assert holder["$id"] in reply.json["detail"]
+    emulator.close()
+
+
+@pytest.mark.parametrize("kind", ["classes", "schemas", "fieldgroups", "datatypes"])
+def test_a_resource_without_a_type_is_an_object(prod: Caller, kind: str) -> None:
+    body = {
+        "classes": class_body(),
+        "schemas": schema_body(PROFILE),
+        "fieldgroups": group_body(own_fields(name={"type": "string"})),
+        "datatypes": {"title": "shape", "properties": {"name": {"type": "string"}}},
+    }[kind]
+    body.pop("type", None)
+
+    created = made(prod, kind, body)
+
+    assert created["type"] == "object"
+    path = f"{REGISTRY}/tenant/{kind}/{created['meta:altId']}"
+    replaced = prod.send("PUT", path, {**body, "description": "again"})
+    assert replaced.status == 200, replaced.response
+    assert replaced.json["type"] == "object"
+
+
+@pytest.mark.parametrize("kind", ["array", "string", None, ["object"]])
+def test_a_resource_of_another_type_than_object_is_refused(prod: Caller, kind: Any) -> None:
+    assert create(prod, "schemas", schema_body(PROFILE) | {"type": kind}).code == "XDM-1500-400"
 
 
 def test_a_title_is_free_again_when_its_holder_is_gone(prod: Caller) -> None:
@@ -214,7 +254,6 @@ def test_a_title_is_free_again_when_its_holder_is_gone(prod: Caller) -> None:
         ("classes", {"type": "object", "allOf": [{"$ref": ADHOC}]}),  # no title
         ("classes", {"title": "t", "type": "object"}),  # no allOf
         ("classes", {"title": "t", "type": "object", "allOf": []}),
-        ("classes", {"title": "t", "allOf": [{"$ref": ADHOC}]}),  # no type
         ("classes", {"title": "t", "type": "object", "allOf": [{"properties": {}}]}),  # no behaviour
         ("classes", schema_body(ADHOC, "https://ns.adobe.com/xdm/data/record")),  # two behaviours
         ("classes", schema_body("https://ns.adobe.com/xdm/data/unheard-of")),

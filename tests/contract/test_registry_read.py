@@ -62,11 +62,45 @@ def test_a_resource_is_found_by_encoded_id_and_by_alt_id(prod: Caller, accept: s
         ("mixins/https%3A%2F%2Fns.adobe.com%2Fxdm%2Fcontext%2Fprofile-personal-details", "Personal Contact Details"),
     ],
 )
-def test_adobes_resources_are_in_the_global_container_only(prod: Caller, path: str, title: str) -> None:
+def test_adobes_resources_are_listed_in_the_global_container_only(prod: Caller, path: str, title: str) -> None:
+    assert get(prod, f"/global/{path}", f"{PREFIX}xed+json; version=1").json["title"] == title
+    kind = path.partition("/")[0]
+    assert title in titles(listed(prod, f"/global/{kind}"))
+    assert kind == "behaviors" or listed(prod, f"/tenant/{kind}")["results"] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "classes/_xdm.context.profile",
+        "classes/https%3A%2F%2Fns.adobe.com%2Fxdm%2Fcontext%2Fprofile",
+        "fieldgroups/_xdm.context.profile-person-details",
+        "mixins/https%3A%2F%2Fns.adobe.com%2Fxdm%2Fcontext%2Fprofile-personal-details",
+    ],
+)
+@pytest.mark.parametrize("form", ["xed", "xdm-full"])
+def test_a_read_below_tenant_finds_adobes_resources_too(prod: Caller, path: str, form: str) -> None:
+    accept = f"{PREFIX}{form}+json; version=1"
+
+    below_tenant = get(prod, f"/tenant/{path}", accept)
+
+    assert below_tenant.status == 200
+    assert below_tenant.json == get(prod, f"/global/{path}", accept).json
+
+
+@pytest.mark.parametrize(("method", "body"), [("PATCH", []), ("PUT", {"title": "mine"}), ("DELETE", None)])
+def test_adobes_resources_cannot_be_changed_below_tenant(prod: Caller, method: str, body: Any) -> None:
+    reply = prod.send(method, f"{REGISTRY}/tenant/classes/_xdm.context.profile", body)
+
+    assert (reply.status, reply.code) == (404, "XDM-1010-404")
+
+
+def test_adobes_classes_are_no_schemas_and_no_unions(prod: Caller) -> None:
     accept = f"{PREFIX}xed+json; version=1"
 
-    assert get(prod, f"/global/{path}", accept).json["title"] == title
-    assert get(prod, f"/tenant/{path}", accept).status == 404
+    assert get(prod, "/tenant/schemas/_xdm.context.profile", accept).code == "XDM-1012-404"
+    assert get(prod, "/tenant/unions/_xdm.context.profile", accept).code == "XDM-1015-404"
+    assert get(prod, "/tenant/unions/_xdm.context.profile__union", accept).code == "XDM-1015-404"
 
 
 @pytest.mark.parametrize(
@@ -132,6 +166,52 @@ def test_the_notext_forms_have_no_titles_and_descriptions(prod: Caller, form: st
         assert shown["allOf"]
 
 
+@pytest.mark.parametrize("form", ["", "-full", "-notext", "-full-notext", "-full-desc", "-deprecatefield"])
+@pytest.mark.parametrize("path", ["classes/_xdm.context.profile", "fieldgroups/_xdm.context.profile-person-details"])
+def test_xdm_media_types_show_what_the_xed_ones_show(prod: Caller, path: str, form: str) -> None:
+    shown = get(prod, f"/global/{path}", f"{PREFIX}xdm{form}+json; version=1")
+
+    assert shown.status == 200
+    assert shown.json == get(prod, f"/global/{path}", f"{PREFIX}xed{form}+json; version=1").json
+
+
+@pytest.mark.parametrize("kind", ["classes", "fieldgroups", "mixins", "schemas", "datatypes"])
+@pytest.mark.parametrize("form", ["-id", ""])
+def test_lists_take_xdm_media_types_as_the_xed_ones(prod: Caller, kind: str, form: str) -> None:
+    make(prod, "one")
+
+    for container in ("global", "tenant"):
+        shown = listed(prod, f"/{container}/{kind}", form=f"xdm{form}+json")
+        assert shown == listed(prod, f"/{container}/{kind}", form=f"xed{form}+json")
+
+
+@pytest.mark.parametrize("form", ["xdm-full-flat", "xed-flat"])
+def test_the_flat_form_has_paths_instead_of_objects(prod: Caller, form: str) -> None:
+    path = "/global/fieldgroups/_xdm.context.profile-person-details"
+
+    flat = get(prod, path, f"{PREFIX}{form}+json; version=1").json["properties"]
+
+    assert {"person/name/firstName", "person/birthDate"} <= flat.keys()
+    assert not {"person", "person/name"} & flat.keys()
+    assert flat["person/birthDate"]["format"] == "date"
+
+
+def test_the_deprecated_form_flags_fields_as_the_documented_one_does(prod: Caller) -> None:
+    made = make(prod, "one")
+    descriptor = {
+        "@type": "xdm:descriptorDeprecated",
+        "xdm:sourceSchema": made["$id"],
+        "xdm:sourceProperty": "/personID",
+    }
+    prod.send("POST", f"{REGISTRY}/tenant/descriptors", descriptor)
+    path = f"/tenant/schemas/{made['meta:altId']}"
+
+    shown = get(prod, path, f"{PREFIX}xdm-full-deprecated+json; version=1").json
+
+    assert shown["properties"]["personID"]["meta:status"] == "deprecated"
+    assert shown == get(prod, path, f"{PREFIX}xed-deprecatefield+json; version=1").json
+
+
 def test_the_desc_form_brings_the_descriptors(prod: Caller) -> None:
     made = make(prod, "one")
     descriptor = {
@@ -158,7 +238,10 @@ def test_the_desc_form_brings_the_descriptors(prod: Caller) -> None:
         f"{PREFIX}xed-id+json",
         f"{PREFIX}xed+json",  # no version
         f"{PREFIX}xed-full+json; version=one",
-        f"{PREFIX}xdm+json",
+        f"{PREFIX}xdm+json",  # no version
+        f"{PREFIX}xdm-id+json; version=1",  # a form of lists
+        f"{PREFIX}xdm-link+json; version=1",  # of descriptors
+        f"{PREFIX}xdm-full-text+json; version=1",
         f"{PREFIX}unheard-of+json; version=1",
     ],
 )
@@ -170,7 +253,7 @@ def test_a_look_up_needs_a_form_and_a_version(prod: Caller, accept: str | None) 
 
 
 @pytest.mark.parametrize(
-    "accept", [None, "*/*", f"{PREFIX}xed-id+json; version=1", f"{PREFIX}xed-full+json", f"{PREFIX}xdm+json"]
+    "accept", [None, "*/*", f"{PREFIX}xed-id+json; version=1", f"{PREFIX}xed-full+json", f"{PREFIX}xdm-link+json"]
 )
 def test_a_list_needs_a_form_of_lists_without_a_version(prod: Caller, accept: str | None) -> None:
     reply = get(prod, "/tenant/schemas", accept)
@@ -273,13 +356,18 @@ def test_a_list_can_be_sorted_downwards_and_by_several_fields(prod: Caller, cloc
     assert titles(listed(prod, "/tenant/schemas", ("orderby", "-title"), ("start", "b"))) == ["a"]
 
 
-def test_start_without_orderby_counts_by_the_update(prod: Caller, clock: Any) -> None:
-    first = make(prod, "first")
-    clock.pass_ms(1)
+@pytest.mark.parametrize("more", [[], [("limit", "1")], [("property", "title")]])
+def test_start_without_orderby_finds_nothing(prod: Caller, clock: Any, more: list[tuple[str, str]]) -> None:
+    make(prod, "first")
+    updated = listed(prod, "/tenant/schemas", form="xed+json")["results"][0]["meta:registryMetadata"]
+    clock.pass_ms(1000)
     make(prod, "second")
-    updated = first["meta:registryMetadata"]["repo:lastModifiedDate"]
 
-    assert titles(listed(prod, "/tenant/schemas", ("start", str(updated)))) == ["second"]
+    page = listed(prod, "/tenant/schemas", ("start", str(updated["repo:lastModifiedDate"])), *more)
+
+    assert page["results"] == []
+    assert page["_page"]["next"] is None
+    assert titles(listed(prod, "/tenant/schemas", ("start", ""), ("orderby", "title"), *more)) != []
 
 
 def test_entries_that_share_the_sorted_value_are_skipped_by_start(prod: Caller) -> None:
