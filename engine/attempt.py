@@ -13,7 +13,7 @@ from flowledger.engine.retry import back_off
 from flowledger.engine.run import Run
 from flowledger.errors import TryLater, Unreachable
 from flowledger.steps.answers import usable_id
-from flowledger.steps.client.judge import Verdict, fault_of, judge, refusal, retry_after, title_holder
+from flowledger.steps.client.judge import Verdict, fault_of, judge, not_served, refusal, retry_after, title_holder
 from flowledger.steps.client.port import Answer, Reach
 from flowledger.steps.client.redact import Redactor
 from flowledger.steps.step import Outputs, Step, UnusableAnswer
@@ -28,6 +28,7 @@ class _Next(Enum):
     BACK_OFF = auto()
     SEND_AT_ONCE = auto()
     JUDGE_TITLE = auto()
+    GIVE_UP = auto()
 
 
 async def attempt(run: Run, step: Step, ctx: StepContext) -> None:
@@ -59,6 +60,8 @@ async def attempt(run: Run, step: Step, ctx: StepContext) -> None:
                 run.platform.forget_token()
             case _Next.SEND_AT_ONCE:
                 run.log.info("the send deadline was missed, nothing was sent", step=step.name)
+            case _Next.GIVE_UP:
+                raise not_served(answer, then=run.again)
             case _Next.RECONCILE:
                 if await reconcile(run, step, ctx):
                     return
@@ -166,6 +169,8 @@ def _next(run: Run, step: Step, answer: Answer, *, renewed: bool) -> _Next | Non
         return _Next.DONE
     if record.attempts[-1].unanswered:
         return _Next.RECONCILE
+    if answer.unserved:
+        return _Next.GIVE_UP
     if answer.reach is Reach.NOT_SENT:
         return _Next.SEND_AT_ONCE if answer.deadline_missed else _Next.BACK_OFF
     if answer.status == 401 and not renewed:

@@ -12,7 +12,7 @@ from flowledger.engine.ledger import ledger_of
 from flowledger.engine.retry import back_off
 from flowledger.engine.run import Run
 from flowledger.errors import Unreachable
-from flowledger.steps.client.judge import Verdict, fault_of, judge, refusal, retry_after
+from flowledger.steps.client.judge import Verdict, fault_of, judge, not_served, refusal, retry_after
 from flowledger.steps.client.port import Answer, Json, Reach, Request
 from flowledger.steps.client.secrets import resolve
 from flowledger.steps.marking import words_of
@@ -124,6 +124,8 @@ class StepContext:
                     )
             if whole:
                 asked = retry_after(answer, run.clock.wall())
+            if answer.unserved:
+                raise not_served(answer, then=run.again)
             if attempt >= retry.attempts:
                 raise Unreachable(
                     f"{self.run}/{self._step.name}: {request.method} {request.path} "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from flowledger.steps.client.config import is_loopback
+from flowledger.steps.client.paths import is_loopback
 
 
 class Located(Protocol):

@@ -10,7 +10,7 @@ from flowledger.engine.table import table_of
 from flowledger.engine.together import all_of
 from flowledger.errors import NotPermitted, Unreachable
 from flowledger.steps.base_connection import CreateBaseConnection
-from flowledger.steps.client.judge import Verdict, judge, refusal
+from flowledger.steps.client.judge import Verdict, judge, not_served, refusal
 from flowledger.steps.client.platform import Platform
 from flowledger.steps.client.port import Answer, Json, Reach, Request
 from flowledger.steps.sink import FindOrCreateSink
@@ -95,6 +95,8 @@ class PlanContext:
             return answer
         if whole and judge(answer) is Verdict.NOT_DONE and answer.status != 429:
             raise refusal(answer, f"{request.method} {request.path}")
+        if answer.unserved:
+            raise not_served(answer)
         raise Unreachable(
             f"{request.method} {request.path} gave no usable answer: "
             f"{answer.trouble or answer.json_fault or f'HTTP {answer.status}'}",

@@ -12,9 +12,9 @@ from typing import Any, Self, TypeVar
 from flowledger.engine.halt import Halt
 from flowledger.engine.retry import back_off
 from flowledger.engine.together import unless
-from flowledger.errors import Interrupted, TryLater, Unreachable
+from flowledger.errors import Interrupted, NotServed, TryLater, Unreachable
 from flowledger.steps.client.clock import Clock
-from flowledger.steps.client.judge import Verdict, fault_of, judge, refusal, retry_after
+from flowledger.steps.client.judge import Verdict, fault_of, judge, not_served, refusal, retry_after
 from flowledger.steps.client.platform import Platform
 from flowledger.steps.client.port import Answer, Reach, Request
 from flowledger.steps.spec import Retry
@@ -61,6 +61,8 @@ class Reader:
                         renewed = True
                         continue
                     raise refusal(answer, f"{request.method} {request.path}")
+                if answer.unserved:
+                    raise not_served(answer)
                 trouble = answer.trouble or str(fault_of(answer)) or answer.json_fault or f"HTTP {answer.status}"
             if attempt >= self._retry.attempts:
                 raise Unreachable(
@@ -86,6 +88,8 @@ class Reader:
         """One call, or why there could be none."""
         try:
             await self._platform.ready()
+        except NotServed:
+            raise
         except TryLater as error:
             return None, error.message
         async with self._platform.slots:

@@ -17,7 +17,7 @@ from flowledger.engine.log import logger_of
 from flowledger.engine.retry import back_off
 from flowledger.engine.table import Table
 from flowledger.engine.together import unless
-from flowledger.errors import InDoubt, Interrupted, TryLater, Unreachable
+from flowledger.errors import InDoubt, Interrupted, NotServed, TryLater, Unreachable
 from flowledger.journal import Journal
 from flowledger.steps.client.clock import Clock
 from flowledger.steps.client.limiter import held
@@ -276,6 +276,13 @@ class Run:
 
     # The token
 
+    @property
+    def again(self) -> str:
+        """What to type once what stopped this run has been mended."""
+        if self.ledger.destroying:
+            return f"flowledger destroy {self.ledger.run}"
+        return "type the command again" if self.ledger.provisioned else f"flowledger resume {self.ledger.run}"
+
     async def ready(self, step: Step) -> None:
         """Have a token at hand that outlives the next call; its answer is journaled, the token is not."""
 
@@ -287,6 +294,8 @@ class Run:
             self.check()
             try:
                 await self.platform.ready(on_token)
+            except NotServed as error:
+                raise NotServed(error.url, port=error.port, then=self.again) from None
             except TryLater:
                 if attempt >= self.spec.retry.attempts:
                     raise

@@ -14,7 +14,7 @@ from flowledger.engine.reconcile import AFTER_THE_END, shown_by
 from flowledger.engine.retry import back_off
 from flowledger.engine.run import Run
 from flowledger.errors import Rejected, Unreachable
-from flowledger.steps.client.judge import Verdict, fault_of, judge, refusal, retry_after
+from flowledger.steps.client.judge import Verdict, fault_of, judge, not_served, refusal, retry_after
 from flowledger.steps.client.port import Answer, Json, Reach, Request
 from flowledger.steps.referrers import referrers
 from flowledger.steps.step import Outputs, Step
@@ -178,6 +178,8 @@ async def _send(run: Run, ctx: StepContext, doomed: Doomed, request: Request) ->
             case Verdict.NOT_DONE if answer.reach is Reach.NOT_SENT:
                 if answer.deadline_missed:
                     continue
+                if answer.unserved:
+                    raise not_served(answer, then=run.again)
             case Verdict.NOT_DONE:
                 if answer.status == 401 and not renewed:
                     renewed = True

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from flowledger.engine.events import FlowRunSeen
 from flowledger.engine.ledger import Ledger, refuse_destroyed
 from flowledger.engine.reader import Reader
-from flowledger.errors import Interrupted, JournalHeld, NotThere, RowsMissing, Unreachable
+from flowledger.errors import Interrupted, JournalHeld, NotServed, NotThere, RowsMissing, Unreachable
 from flowledger.steps.client.paths import flow_service
 from flowledger.steps.client.port import Request
 from flowledger.steps.client.redact import Redactor
@@ -96,6 +96,8 @@ async def watch_flow(
             try:
                 seen = [seen_as(run, redactor) for run in await flow_runs_of(reader.ask, flow)]
                 lost_since = None
+            except NotServed:
+                raise
             except Unreachable:
                 seen, lost_since = [], lost_since if lost_since is not None else clock.monotonic()
                 if clock.monotonic() - lost_since > ledger.spec.retry.deadline:

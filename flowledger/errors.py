@@ -12,6 +12,7 @@ FlowledgerError                 exit code
 ├── TryLater            75      resuming later can help
 │   ├── InDoubt         75      sent, but no answer, and the look-ups have not settled it
 │   ├── Unreachable     75      the platform could not be reached, or kept throttling
+│   │   └── NotServed   75      nothing listens at the platform's URL on this machine: start the emulator
 │   ├── DiskFull        75      there was no room to write the journal
 │   └── Interrupted     75      a signal stopped the run; what was in flight is journaled
 └── JournalError        1       the journal cannot be used
@@ -136,6 +137,19 @@ class InDoubt(TryLater):
 
 class Unreachable(TryLater):
     """The platform could not be reached, answered only errors, or kept throttling."""
+
+
+class NotServed(Unreachable):
+    """Nothing listens at `url`, an address of this machine: the emulator is not running.
+
+    `then` is what to type once it runs.
+    """
+
+    def __init__(self, url: str, *, port: int | None = None, then: str = "type the command again") -> None:
+        start = "flowledger emulator start -d" + (f" --port {port}" if port else "")
+        super().__init__(f"nothing listens at {url}: is the emulator running?", hint=f"{start}, then {then}")
+        self.url = url
+        self.port = port
 
 
 class DiskFull(TryLater):

@@ -213,7 +213,7 @@ def _aim(route: str | None, step: str | None) -> dict[str, str]:
 
 
 def _base(url: str) -> str:
-    from flowledger.steps.client.config import is_loopback
+    from flowledger.steps.client.paths import is_loopback
 
     if not url:
         raise UsageError("which emulator?", hint="--url http://127.0.0.1:8480, or export FLOWLEDGER_BASE_URL")

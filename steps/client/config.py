@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 from flowledger.errors import NotPermitted
 from flowledger.steps.client.clock import Clock, SystemClock
+from flowledger.steps.client.paths import is_loopback
 from flowledger.steps.client.platform import Credentials, Platform, SecretSource
 from flowledger.steps.client.port import Host
 from flowledger.steps.client.redact import Redactor
@@ -65,17 +65,6 @@ def base_url(name: str, text: str) -> str:
     if parts.scheme == "http" and not is_loopback(text):
         raise NotPermitted(f"{name} would send credentials in the clear to {parts.hostname}", hint="use https://")
     return text.rstrip("/")
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine's loopback, by its name: nothing is looked up."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def credentials_from(environ: Mapping[str, str]) -> Credentials:

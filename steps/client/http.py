@@ -9,6 +9,7 @@ read; and `ClientResponse.start` reads up to the headers.
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import socket
 import ssl
@@ -30,6 +31,7 @@ from flowledger.errors import NotPermitted
 from flowledger.steps.client import body as bodies
 from flowledger.steps.client import strictjson
 from flowledger.steps.client.clock import Clock
+from flowledger.steps.client.paths import is_loopback
 from flowledger.steps.client.port import Answer, Host, Reach, Request
 
 CONNECT_TIMEOUT: Final = 10.0  # seconds for one TCP and TLS handshake
@@ -225,6 +227,13 @@ class HttpPort:
             return self._broken_off(call, str(error) or f"no whole answer within {request.timeout:g} s")
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the caller must learn how far the call got
             call.give_up()
+            if _refused_on_loopback(error):
+                return Answer(
+                    reach=Reach.NOT_SENT,
+                    trouble=f"nothing listens at {self._bases[request.host]} (connection refused)",
+                    unserved=self._bases[request.host],
+                    duration=self._clock.monotonic() - began,
+                )
             return self._broken_off(call, _words(error))
         finally:
             _CALL.reset(mark)  # else the task's context would keep the last call alive as long as the task
@@ -336,6 +345,16 @@ def _headers_of(response: ClientResponse) -> dict[str, str]:
         key = name.lower()
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return headers
+
+
+def _refused_on_loopback(error: Exception) -> bool:
+    """True where a port of this machine refused the connection: the emulator is not running."""
+    return (
+        isinstance(error, aiohttp.ClientConnectorError)
+        and not isinstance(error, aiohttp.ClientProxyConnectionError)
+        and error.os_error.errno == errno.ECONNREFUSED
+        and is_loopback(f"//[{error.host}]" if ":" in error.host else f"//{error.host}")
+    )
 
 
 def _words(error: BaseException) -> str:

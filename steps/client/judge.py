@@ -14,8 +14,9 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
-from flowledger.errors import FlowledgerError, NotPermitted, NotThere, Rejected, Unreachable
+from flowledger.errors import FlowledgerError, NotPermitted, NotServed, NotThere, Rejected, Unreachable
 from flowledger.steps.client.port import Answer, Reach
 
 Layer = Literal["gateway", "service", "ims", "unknown"]
@@ -170,6 +171,11 @@ _HINTS: Final = {
         "the credentials lack a right in this sandbox: ask an administrator to add the API project to a role",
     ),
 }
+
+
+def not_served(answer: Answer, **then: str) -> NotServed:
+    """The error of a call that a port of this machine refused; `then` as NotServed has it."""
+    return NotServed(answer.unserved, port=urlsplit(answer.unserved).port, **then)
 
 
 def _hint(fault: Fault) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from flowledger.errors import UsageError
 
@@ -65,3 +66,14 @@ def _joined(base: str, path: str, segments: tuple[str, ...]) -> str:
         if not _PLAIN_SEGMENT.fullmatch(part) or part in (".", ".."):
             raise UsageError(f"not a plain path: {path!r} (give ids as further arguments, so that they are encoded)")
     return "/".join((base, *own, *(segment(part) for part in segments)))
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine's loopback, by its name: nothing is looked up."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from flowledger.errors import NotPermitted, Unreachable
 from flowledger.steps.client.clock import Clock
-from flowledger.steps.client.judge import fault_of, retry_after
+from flowledger.steps.client.judge import fault_of, not_served, retry_after
 from flowledger.steps.client.limiter import Limiter
 from flowledger.steps.client.paths import TOKEN
 from flowledger.steps.client.port import Answer, Host, Port, Reach, Request
@@ -229,6 +229,8 @@ class Platform:
                 f"IMS refused a token for client {self._credentials.client_id!r}: {why}{asked}",
                 hint="check FLOWLEDGER_CLIENT_ID and FLOWLEDGER_CLIENT_SECRET (OAuth server-to-server), then resume",
             )
+        if answer.unserved:
+            return not_served(answer)
         if answer.ok:
             why = "it answered without a usable access_token"
         return Unreachable(

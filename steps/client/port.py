@@ -74,6 +74,7 @@ class Answer:
     json_fault: str = ""  # why the body is not usable JSON, "" if it is or if it is empty
     trouble: str = ""  # the network's words when reach is not ANSWERED
     deadline_missed: bool = False  # NOT_SENT because the send deadline had passed
+    unserved: str = ""  # NOT_SENT because nothing listens at this base URL of our own machine: no wait can help
     duration: float = 0.0  # seconds
 
     @property

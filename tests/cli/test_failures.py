@@ -187,7 +187,7 @@ def test_a_platform_that_cannot_be_reached_ends_with_75(connected: Any) -> None:
     spec = connected.spec((r"attempts: 6", "attempts: 2"), (r"first_wait: 500ms", "first_wait: 10ms"))
     ran = connected("apply", spec, "--json", env={"FLOWLEDGER_BASE_URL": "http://127.0.0.1:1"})
     told(ran, 75)
-    assert ran.json["stopped"]["error"] == "Unreachable"
+    assert ran.json["stopped"]["error"] == "NotServed"
     assert "Next: " in connected("explain", "paypal-products").out
 
 
