@@ -25,6 +25,8 @@ SANDBOXES: Final = "/data/foundation/sandbox-management/"  # platform-api.md §1
 SKEW: Final = 60.0  # seconds between the platform's clock and ours that are worth a warning
 ROOM: Final = 256 * 1024 * 1024  # bytes that a journal's disk should have left
 
+LookAtSource = Callable[[Platform], AsyncIterator["Check"]]
+
 # One harmless read of each API that a run calls, and what the platform calls the permission (platform-api.md §1-§5).
 READS: Final = (
     ("schema registry", Request(method="GET", path=registry("/stats"), headers=LIST)),
@@ -116,8 +118,10 @@ def look_at_journal(directory: Path) -> list[Check]:
     return checks
 
 
-async def look_at_platform(open_platform: Callable[[], Platform]) -> AsyncIterator[Check]:
-    """Credentials, IMS, the platform's clock, the sandbox, and one read of each API. Changes nothing."""
+async def look_at_platform(
+    open_platform: Callable[[], Platform], look_at_source: LookAtSource | None = None
+) -> AsyncIterator[Check]:
+    """Credentials, IMS, the platform's clock, the sandbox, each API and a spec's source. Changes nothing."""
     try:
         platform = open_platform()
     except NotPermitted as error:
@@ -127,18 +131,18 @@ async def look_at_platform(open_platform: Callable[[], Platform]) -> AsyncIterat
         return
     try:
         yield Check(name="credentials", health=Health.OK, found=f"for {platform.org}, at {platform.base_url}")
-        async for check in _asked(platform):
+        async for check in _asked(platform, look_at_source):
             yield check
     finally:
         await platform.close()
 
 
-async def _asked(platform: Platform) -> AsyncIterator[Check]:
+async def _asked(platform: Platform, look_at_source: LookAtSource | None) -> AsyncIterator[Check]:
     try:
         await platform.ready()
     except FlowledgerError as error:
         yield _failed("token", error.message, error.hint, error.exit_code)
-        for name in ("sandbox", *(name for name, _ in READS)):
+        for name in ("sandbox", *(name for name, _ in READS), *(["source"] if look_at_source else [])):
             yield Check(name=name, health=Health.SKIPPED, found="no token to ask with")
         return
     yield Check(name="token", health=Health.OK, found="IMS gives one")
@@ -149,6 +153,9 @@ async def _asked(platform: Platform) -> AsyncIterator[Check]:
     yield _sandbox(answer, platform.sandbox)
     for name, request in READS:
         yield _read(name, await platform.send(request))
+    if look_at_source is not None:
+        async for check in look_at_source(platform):
+            yield check
 
 
 def _clock(answer: Answer, now: float) -> Check | None:

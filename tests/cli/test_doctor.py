@@ -105,3 +105,67 @@ def test_a_clock_that_is_wrong_is_a_warning(ahead: float) -> None:
     check = doctor._clock(answer, 1_000_000 + ahead)
     assert check is not None
     assert (check.health, check.found.split()[0]) == ("warning", str(abs(ahead)))
+
+
+def test_of_a_spec_it_looks_at_faults_secrets_and_source(connected: Any, emulator: Any) -> None:
+    ran = connected("doctor", connected.spec(), "--json")
+    checks = checks_of(ran)
+    assert ran.code == 0
+    assert checks["spec"] == ("ok", "paypal-products: PayPal.Catalog_Products of paypal")
+    assert checks["secrets"] == ("ok", "1 can be read")
+    assert checks["source"][0] == "ok"
+    assert "is offered" in checks["source"][1]
+    assert not any(emulator.counts.values())
+
+
+def test_a_secret_that_cannot_be_read_is_named_before_a_run_begins(connected: Any) -> None:
+    spec = connected.spec()
+    (connected.folder / "secrets" / "paypal-client-secret").unlink()
+    ran = connected("doctor", spec, "--json")
+    assert ran.code == 4
+    health, found = checks_of(ran)["secrets"]
+    assert health == "failed"
+    assert "paypal-client-secret cannot be read" in found
+
+
+def test_a_spec_with_faults_names_the_first_and_the_command_that_shows_all(connected: Any) -> None:
+    spec = connected.spec(("kind: paypal", "kind: paypall"), ("interval: 30", "interval: -1"))
+    ran = connected("doctor", spec)
+    assert ran.code == 3
+    assert "did you mean 'paypal'? (and 1 more)" in ran.out
+    assert "next: flowledger validate spec.yaml" in ran.out
+    assert connected("validate", spec).code == 3
+
+
+def test_a_source_that_the_platform_does_not_offer_is_told(connected: Any, emulator: Any) -> None:
+    emulator.fault("GET /connectionSpecs/{id}", "answer", status=404, shape="service")
+    ran = connected("doctor", connected.spec(), "--json")
+    assert ran.code == 5
+    assert checks_of(ran)["source"][0] == "failed"
+
+
+def test_once_the_run_has_a_base_connection_its_table_is_looked_at(provisioned: Any) -> None:
+    ran = provisioned("doctor", "spec.yaml", "--json")
+    assert ran.code == 0
+    assert "has 5 columns" in checks_of(ran)["source"][1]
+    provisioned.spec(("Product_Name", "Product_Nam"))
+    ran = provisioned("doctor", "spec.yaml", "--json")
+    assert ran.code == 3
+    assert "'Product_Nam' is not in PayPal.Catalog_Products" in checks_of(ran)["source"][1]
+
+
+def test_with_local_it_looks_at_the_emulator_beside_the_journal_and_makes_none(program: Any) -> None:
+    spec = program.spec()
+    ran = program("doctor", spec, "--local", "--json")
+    assert ran.code == 0
+    assert "none yet" in checks_of(ran)["emulator"][1]
+    assert [path.name for path in program.folder.iterdir() if path.is_dir()] == ["secrets"]
+    assert program("apply", spec, "--local").code == 0
+    ran = program("doctor", spec, "--local", "--json")
+    assert (ran.code, ran.json["healthy"]) == (0, True)
+    assert "has 5 columns" in checks_of(ran)["source"][1]
+
+
+def test_the_hint_for_missing_credentials_works_as_it_stands(program: Any) -> None:
+    assert "add --local" in program("doctor").out
+    assert program("doctor", "--local").code == 0
