@@ -93,6 +93,7 @@ class Emulator:
         self._handled = 0
         self._seed = seed
         self._start = self._count_start()
+        self.plane: Plane | None = None
         self._take_up()
         self._store.when_undone = self._take_up
         self.world.lake = lake_in(state)
@@ -187,6 +188,8 @@ class Emulator:
         self.late.load()
         self.world.restart_ids()
         self._time.ahead_ms = int(self._store.note(AHEAD) or 0)
+        if self.plane is not None:
+            self.plane.execution.look_anew()
 
     def _run_due(self) -> None:
         """Execute the runs that are due, each before what takes effect after it (unless a server does)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -17,6 +17,9 @@ from flowledger.emulator.row_filters import FilterInvalid, filter_of_text
 from flowledger.emulator.source_kinds import PREVIEW_ROWS, Column, SourceKind
 from flowledger.emulator.wire import Response, json_response
 from flowledger.emulator.world import Call, Route
+
+if TYPE_CHECKING:
+    from flowledger.emulator.data.tables import SourceFolder
 
 FILE_TYPES = ("delimited", "json", "parquet")
 ROWS_LOOKED_AT = 1000  # a filter is asked of that many rows of the source
@@ -52,12 +55,25 @@ def explore(call: Call) -> Response:
 
 
 def _tables(call: Call, kind: SourceKind) -> list[dict[str, Any]]:
-    """A bare array of everything that the source holds; with `--sources` these are the user's own tables."""
-    own = call.world.sources
+    """A bare array of everything that the source holds; with `--sources` these are the user's own tables.
+
+    Raises Refused with 1103 while the folder cannot be read.
+    """
     return [
         {"type": "table", "name": path, "path": path, "canPreview": True, "canFetchSchema": True}
-        for path in (kind.tables if own is None else own.names())
+        for path in (kind.tables if call.world.sources is None else _own_tables(call.world.sources))
     ]
+
+
+def _own_tables(own: SourceFolder) -> list[str]:
+    """The names that JSON can carry: a file's name may be any bytes."""
+    from flowledger.emulator.data.tables import SourceUnreadable
+
+    try:
+        names = own.names()
+    except SourceUnreadable as problem:
+        fault(503, "FLOW-1103", f"The source cannot be reached: {problem}")
+    return [name for name in names if name.isascii() or name == name.encode("utf-8", "ignore").decode("utf-8")]
 
 
 def _known_columns(call: Call, kind: SourceKind, path: str, object_type: str) -> Iterable[Column]:

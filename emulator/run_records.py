@@ -141,6 +141,11 @@ def note_triggered_again(world: World, sandbox: str, again: str, failed: str) ->
     world.store.put(TRIGGERED_AGAIN, sandbox, again, {"id": again, "of": first_of(world, sandbox, failed)})
 
 
+def is_triggered_again(world: World, sandbox: str, run: str) -> bool:
+    """Whether the run was made because another one had failed."""
+    return world.store.peek(TRIGGERED_AGAIN, sandbox, run) is not None
+
+
 def first_of(world: World, sandbox: str, run: str) -> str:
     """The run that failed first, of one that was triggered again, if need be many times; any other run itself."""
     noted = world.store.peek(TRIGGERED_AGAIN, sandbox, run)

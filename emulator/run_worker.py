@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 POLL_S = 0.25  # how soon a run begins that becomes due while nobody calls
 PATIENCE_S = 1.0  # how long a call waits for what was due before it
+
+log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -23,13 +25,14 @@ class Worker:
         self._emulator = emulator
         self._execution = emulator.plane.execution
         self._execution.inline = False
-        self._round: asyncio.Task[None] | None = None
+        self._round: asyncio.Task[sqlite3.Error | None] | None = None
         self._ticking = asyncio.create_task(self._tick())
 
     async def catch_up(self, *, patience: float | None = PATIENCE_S) -> None:
         """Return when everything is executed that was due at the call, or after so many seconds (None: however long).
 
-        What is not done by then goes on behind the calls, and its run says that it is in progress.
+        What is not done by then goes on behind the calls, and its run says that it is in progress. Raises sqlite3.Error
+        when the state cannot be written: no call can be answered then. Whatever else goes wrong is its run's failure.
         """
         if self._round is None or self._round.done():
             if not self._execution.is_due(self._emulator.now_ms()):
@@ -37,15 +40,15 @@ class Worker:
             self._round = asyncio.create_task(self._run_due())
         done, _ = await asyncio.wait({self._round}, timeout=patience)
         for task in done:
-            task.result()  # a fault of the emulator itself is told to whoever calls
+            if (problem := task.result()) is not None:
+                raise problem
 
     async def close(self) -> None:
         """Begin nothing more; what a thread works on is waited for and left unsettled: the next start redoes it."""
         for task in (self._ticking, self._round):
             if task is not None:
                 task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                await asyncio.wait({task})
         self._execution.inline = True
         self._execution.recover()
 
@@ -55,12 +58,17 @@ class Worker:
             if (self._round is None or self._round.done()) and self._execution.is_due(self._emulator.now_ms()):
                 self._round = asyncio.create_task(self._run_due())
 
-    async def _run_due(self) -> None:
+    async def _run_due(self) -> sqlite3.Error | None:
+        """Execute what is due; returns why the state cannot be written, if so."""
         try:
             await self._run_all_due()
-        except sqlite3.Error:  # nothing of it was kept: it is executed again
+        except sqlite3.Error as problem:  # nothing of it was kept: it is executed again
             self._execution.recover()
-            raise
+            return problem
+        except Exception:
+            log.exception("runs that are due could not be executed; they are tried again")
+            self._execution.recover()
+        return None
 
     async def _run_all_due(self) -> None:
         emulator, execution = self._emulator, self._execution

@@ -70,6 +70,7 @@ class Store:
         self._changed_notes: set[str] = set()
         self._in_transaction = False
         self._undoing: list[Callable[[], None]] = []  # what takes back the changes of the transaction, oldest first
+        self.when_changed: Callable[[str, str, str], None] = lambda *_: None  # kind, sandbox, id: put or deleted
         self.when_undone: Callable[[], None] = lambda: None  # called after a transaction was rolled back
         self._db: sqlite3.Connection | None = None
         if path is not None:
@@ -89,6 +90,7 @@ class Store:
                 self._undoing.append(partial(setattr, kept, "body", kept.body))
                 kept.body = obj
             self._write(kind, sandbox, kept)
+            self.when_changed(kind, sandbox, id)
 
     def get(self, kind: str, sandbox: str, id: str) -> dict[str, Any] | None:
         """A copy of the object, or None. Changing the copy changes nothing until it is put back."""
@@ -121,6 +123,7 @@ class Store:
                 where = (kind, sandbox, grave.place)
                 self._execute("DELETE FROM objects WHERE kind = ? AND sandbox = ? AND place = ?", where)
             self._write(kind, sandbox, kept)
+            self.when_changed(kind, sandbox, id)
             return True
 
     def all(self, kind: str, sandbox: str) -> list[dict[str, Any]]:

@@ -78,9 +78,14 @@ class Work:
     percent: float | None  # of rows that may fail; None: none may
     diagnostics: bool
     told_to_row: int = 0  # rows up to that one that cannot be read failed an earlier run, and fail no other
+    tells_to_row: int | None = None  # broken rows after that one are another run's to report; None: all are this run's
     on_demand: bool = False
     collected: bool = False  # another run has landed the window since: there is nothing left to do
     impossible: str = ""  # why there is no work to do: the run fails with it
+
+    def reports(self, broken_row: int) -> bool:
+        """Whether a row that belongs to no window is this run's to report."""
+        return self.told_to_row < broken_row and (self.tells_to_row is None or broken_row <= self.tells_to_row)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -175,8 +180,8 @@ def _read_all(work: Work, source: Source, mapper_of: MapperOf, writer: BatchWrit
     for batch in source.batches(work.table, delta=work.delta, start_ms=work.start_ms, end_ms=work.reach_ms):
         table = getattr(batch, "table", None)
         if table is None:
-            if batch.row <= work.told_to_row:
-                continue  # an earlier run of the schedule has told of it
+            if not work.reports(batch.row):
+                continue  # another run of the schedule reports it
             done.input_records += 1
             done.broken_row = max(done.broken_row, batch.row)
             _fail_row(work, writer, done, PARSING, {"row": batch.row, "reason": batch.reason}, {})

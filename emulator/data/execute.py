@@ -1,58 +1,48 @@
-"""Flows run: what is due by the emulator's clock is begun, worked on away from the store, and made visible at once.
+"""Schedules and executes flow runs, in three phases: begin (store), work (any thread), settle (store, one transaction).
 
-Three parts, so that whoever has an event loop can do the middle one in a thread: `begin_next` and `settle` touch the
-store, `work_on` does not. `run_due` does all three, here and now.
+`begin_next` and `settle` touch the store, `work_on` does not, so that an event loop can give it to a thread. `run_due`
+does all three at once. A fault of a run ends that run as failed: none of these calls raises for it.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from flowledger.emulator.data.agenda import CURSORS, EXECUTIONS, FLOWS, Agenda, Due, cursor_of
 from flowledger.emulator.data.batches import make_visible, new_batch_id
-from flowledger.emulator.data.collect import Collected, MapperOf, Source, Work, collect
-from flowledger.emulator.data.due import Cursor, next_due, schedule_of, window_at
+from flowledger.emulator.data.collect import Collected, MapperOf, Source, Work, collect, reason_of
+from flowledger.emulator.data.due import schedule_of, window_at
 from flowledger.emulator.data.landing import Lake
+from flowledger.emulator.data.source_rows import SourceUnreadable
 from flowledger.emulator.flow_rules import connections_of, delta_column_of
-from flowledger.emulator.flow_specs import CRM_TO_AEP
-from flowledger.emulator.flow_state import OPERATION, presented
 from flowledger.emulator.paths import resolved_schema, schema_of
 from flowledger.emulator.row_filters import FilterInvalid, RowFilter, filter_of
+from flowledger.emulator.run_records import KIND as RUNS
 from flowledger.emulator.run_records import (
-    SCHEDULED,
     RunOutcome,
     Window,
     finish,
     first_of,
+    is_triggered_again,
     schedule,
-    status_of,
     window_of,
 )
 from flowledger.emulator.world import PlatformTime, World
 
 Json = dict[str, Any]
 
-CURSORS: Final = "flowCursors"  # by the flow's id: how far its schedule has come
-EXECUTIONS: Final = "executions"  # by the run's id: begun, and not visible yet
 OPEN: Final = "openWindows"  # windows of a schedule whose run failed, and that nothing has collected since
 MADE_GOOD: Final = "runsMadeGood"  # by the id of a run on demand that failed: one that it was triggered again as landed
 INTERRUPTED: Final = "inProgress"
 
+log = logging.getLogger(__name__)
+
 
 class Impossible(ValueError):
     """A run cannot even begin to read; the text says why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Due:
-    """A run that is due: a record that waits, or the moment of a flow's schedule."""
-
-    moment_ms: int
-    sandbox: str
-    flow: Mapping[str, Any] | None = None
-    run: Mapping[str, Any] | None = None
 
 
 class Execution:
@@ -61,56 +51,63 @@ class Execution:
     def __init__(self, world: World, time: PlatformTime, *, source: Source, mapper_of: MapperOf, lake: Lake) -> None:
         """Takes up what an emulator that died has left: see `recover`."""
         self.lake = lake
-        self.inline = True  # False: somebody else calls begin_next, work_on and settle
+        self.inline = True  # False: a server calls begin_next, work_on and settle
         self.executed = 0  # runs settled since this start
         self._world = world
         self._time = time
         self._source = source
         self._mapper_of = mapper_of
-        self._looked_at: dict[str, int] = {}  # runs of a sandbox that were looked at: records are only ever added
-        self._waiting: list[_Due] = []
+        self._agenda = Agenda(world)
+        world.store.when_changed = self._agenda.changed
         self.recover()
 
     def recover(self) -> None:
         """Remove what no batch of a data set knows of, and note every run that was begun: it is executed again."""
         store, sandboxes = self._world.store, self._world.options.sandboxes
-        self._looked_at.clear()
-        self._waiting.clear()
+        self._agenda.release_all()
         for data_set, batch in list(self.lake.batches()):
             known = ((store.peek("batches", one, batch), store.peek("dataSets", one, data_set)) for one in sandboxes)
             if not any(its_batch and its_data_set for its_batch, its_data_set in known):
                 self.lake.remove_batch(data_set, batch)
-        for sandbox in sandboxes:
-            for begun in store.all(EXECUTIONS, sandbox):
-                record = store.peek("runs", sandbox, begun["id"])
-                if record is not None:
-                    self._waiting.append(_Due(moment_ms=begun["moment_ms"], sandbox=sandbox, run=record))
+
+    def look_anew(self) -> None:
+        """Note that anything in the store may have changed."""
+        self._agenda.look_anew()
 
     def run_due(self, until_ms: int) -> int:
-        """Execute, in order, everything that is due by then. Returns how many runs that were."""
+        """Execute, in order, everything that is due by then. Returns how many runs that were.
+
+        Raises sqlite3.Error when the state cannot be written; what was begun then is executed again.
+        """
         count = 0
         try:
             while (work := self.begin_next(until_ms)) is not None:
                 self.settle(work, self.work_on(work))
                 count += 1
-        except sqlite3.Error:  # nothing of it was kept: it is executed again
+        except sqlite3.Error:  # nothing of it was kept
             self.recover()
             raise
         return count
 
     def begin_next(self, until_ms: int) -> Work | None:
         """Begin the earliest run that is due by then: its record says so from now on. None when nothing is due."""
-        due = self._earliest(until_ms)
-        if due is None:
-            return None
-        if due.run is not None:
-            self._waiting.remove(due)
-        with self._world.store.transaction(), self._time.as_of(due.moment_ms):
-            return self._begin(due)
+        while (due := self._agenda.earliest(until_ms)) is not None:
+            try:
+                with self._world.store.transaction(), self._time.as_of(due.moment_ms):
+                    work = self._begin(due)
+            except sqlite3.Error:
+                raise
+            except Exception:
+                log.exception("a run of %s could not be begun; it is left out until that changes", due.id)
+                self._agenda.pass_over(due)
+                continue
+            self._agenda.hold(work.sandbox, work.run)
+            return work
+        return None
 
     def is_due(self, until_ms: int) -> bool:
         """Whether anything is due by then."""
-        return self._earliest(until_ms) is not None
+        return self._agenda.earliest(until_ms) is not None
 
     def is_busy(self, until_ms: int) -> bool:
         """Whether anything is due by then, or begun and not settled."""
@@ -118,11 +115,41 @@ class Execution:
         return under_way or self.is_due(until_ms)
 
     def work_on(self, work: Work) -> Collected:
-        """Read, map and land, without the store."""
-        return collect(work, self._source, self._mapper_of, self.lake)
+        """Read, map and land, without the store. What goes wrong is in the result: it never raises."""
+        try:
+            return collect(work, self._source, self._mapper_of, self.lake)
+        except Exception as problem:
+            log.exception("run %s failed in an unforeseen way", work.run)
+            return Collected(failure=f"{work.table}: {reason_of(problem)}")
 
     def settle(self, work: Work, done: Collected, *, took_ms: int = 0) -> None:
-        """Make batch, run, flow and cursor tell of it, all at once."""
+        """Make batch, run, flow and cursor show what came of it, all at once.
+
+        Raises sqlite3.Error when the state cannot be written. When anything else fails, the run does.
+        """
+        try:
+            self._settle(work, done, took_ms)
+        except sqlite3.Error:
+            raise
+        except Exception as problem:
+            log.exception("what came of run %s could not be kept", work.run)
+            self._settle_as_failed(work, f"what the run landed could not be kept: {reason_of(problem)}", took_ms)
+        self._agenda.release(work.sandbox, work.run)
+        self.executed += 1
+
+    def _settle_as_failed(self, work: Work, failure: str, took_ms: int) -> None:
+        done = Collected(failure=failure)
+        try:
+            self._settle(work, done, took_ms)
+        except sqlite3.Error:
+            raise
+        except Exception:  # its record cannot be written at all: the flow goes on without
+            log.exception("run %s stays without an outcome", work.run)
+            with self._world.store.transaction():
+                self._move_cursor(work, done)
+                self._world.store.delete(EXECUTIONS, work.sandbox, work.run)
+
+    def _settle(self, work: Work, done: Collected, took_ms: int) -> None:
         store = self._world.store
         with store.transaction(), self._time.as_of(work.moment_ms + took_ms):
             batch = make_visible(self._world, work, done)
@@ -143,9 +170,8 @@ class Execution:
             )
             finish(self._world, work.sandbox, work.run, outcome)
             self._move_cursor(work, done)
-            self._note_window(work, failed=failed)
+            self._note_window(work, done)
             store.delete(EXECUTIONS, work.sandbox, work.run)
-        self.executed += 1
 
     def _move_cursor(self, work: Work, done: Collected) -> None:
         begun = self._world.store.peek(EXECUTIONS, work.sandbox, work.run)
@@ -158,77 +184,26 @@ class Execution:
             }
             self._world.store.put(CURSORS, work.sandbox, begun["flow"], cursor)
 
-    def _note_window(self, work: Work, *, failed: bool) -> None:
+    def _note_window(self, work: Work, done: Collected) -> None:
+        """Keep which window is still to be collected, and which broken rows were the failed run's to report."""
         store, key = self._world.store, _window_key(work.flow, work.start_ms, work.end_ms)
-        if work.on_demand:
-            first = first_of(self._world, work.sandbox, work.run)
-            if not failed and first != work.run:
+        first = first_of(self._world, work.sandbox, work.run)
+        if not done.failure:
+            if work.on_demand and first != work.run:
                 store.put(MADE_GOOD, work.sandbox, first, {"id": first, "by": work.run})
-            return
-        if failed:
-            store.put(OPEN, work.sandbox, key, {"id": key, "run": work.run})
-        else:
-            store.delete(OPEN, work.sandbox, key)
+                store.delete(OPEN, work.sandbox, first)
+            elif not work.on_demand:
+                store.delete(OPEN, work.sandbox, key)
+        elif first == work.run:
+            reported = {"told_to_row": work.told_to_row, "tells_to_row": max(work.told_to_row, done.broken_row)}
+            window: Json = {"id": work.run if work.on_demand else key, "run": work.run, **reported}
+            store.put(OPEN, work.sandbox, window["id"], window)
 
-    def _earliest(self, until_ms: int) -> _Due | None:
-        self._look_for_records()
-        found = [due for due in self._waiting if due.moment_ms <= until_ms]
-        for sandbox in self._world.options.sandboxes:
-            begun = {one["flow"] for one in self._world.store.all(EXECUTIONS, sandbox) if one["scheduled"]}
-            for flow in self._world.store.all("flows", sandbox):
-                if flow["id"] in begun:
-                    continue  # a run of the schedule is being worked on; the next one begins where it ends
-                moment = self._next_of(sandbox, flow)
-                if moment is not None and moment <= until_ms:
-                    found.append(_Due(moment_ms=moment, sandbox=sandbox, flow=flow))
-        if not found:
-            return None
-        return min(found, key=lambda one: one.moment_ms)
-
-    def _look_for_records(self) -> None:
-        """Runs on demand and re-triggered ones wait as records that are scheduled."""
-        store = self._world.store
-        for sandbox in self._world.options.sandboxes:
-            seen, count = self._looked_at.get(sandbox, 0), store.count("runs", sandbox)
-            if count == seen:
-                continue
-            for record in store.all("runs", sandbox)[seen:]:
-                if status_of(record) == SCHEDULED:
-                    self._waiting.append(_Due(moment_ms=record["createdAt"], sandbox=sandbox, run=record))
-            self._looked_at[sandbox] = count
-
-    def _next_of(self, sandbox: str, flow: Json) -> int | None:
-        if flow.get("state") != "enabled" or (flow.get("flowSpec") or {}).get("id") != CRM_TO_AEP:
-            return None
-        plan = schedule_of(flow)
-        if plan is None:
-            return None
-        active_ms = (flow.get(OPERATION) or {}).get("until", 0)
-        moment = next_due(plan, self._cursor_of(sandbox, flow["id"]), active_ms=active_ms)
-        if moment is None or presented("flows", flow, moment)["state"] != "enabled":
-            return None
-        return moment
-
-    def _cursor_of(self, sandbox: str, flow: str) -> Cursor | None:
-        kept = self._world.store.peek(CURSORS, sandbox, flow)
-        return None if kept is None else Cursor(ran_ms=kept["ran_ms"], taken_ms=kept["taken_ms"])
-
-    def _begin(self, due: _Due) -> Work:
+    def _begin(self, due: Due) -> Work:
         world, store = self._world, self._world.store
-        if due.run is not None:
-            record = due.run
-        else:
-            assert due.flow is not None
-            plan = schedule_of(due.flow)
-            assert plan is not None
-            window = window_at(
-                plan,
-                self._cursor_of(due.sandbox, due.flow["id"]),
-                due.moment_ms,
-                end_inclusive=world.options.delta_end_inclusive,
-            )
-            client = str(due.flow.get("createdClient") or world.options.client_id)
-            record = schedule(world, due.sandbox, due.flow, window=window, client_id=client)
+        scheduled = due.kind == FLOWS
+        record = self._scheduled(due) if scheduled else store.peek(RUNS, due.sandbox, due.id)
+        assert record is not None
         begun = store.peek(EXECUTIONS, due.sandbox, record["id"])
         if begun is None:
             begun = {
@@ -236,16 +211,27 @@ class Execution:
                 "flow": record["flowId"],
                 "batch": new_batch_id(world),
                 "moment_ms": due.moment_ms,
-                "scheduled": due.run is None,
+                "scheduled": scheduled,
             }
             store.put(EXECUTIONS, due.sandbox, record["id"], begun)
         finish(world, due.sandbox, record["id"], RunOutcome(status=INTERRUPTED, started_ms=due.moment_ms))
         return self._work_of(due.sandbox, record, begun)
 
+    def _scheduled(self, due: Due) -> Json:
+        """A new record of the run that the flow's schedule has now."""
+        world = self._world
+        flow = world.store.peek(FLOWS, due.sandbox, due.id)
+        assert flow is not None
+        plan = schedule_of(flow)
+        assert plan is not None
+        cursor = cursor_of(world, due.sandbox, due.id)
+        window = window_at(plan, cursor, due.moment_ms, end_inclusive=world.options.delta_end_inclusive)
+        client = str(flow.get("createdClient") or world.options.client_id)
+        return schedule(world, due.sandbox, flow, window=window, client_id=client)
+
     def _work_of(self, sandbox: str, record: Mapping[str, Any], begun: Mapping[str, Any]) -> Work:
         window = window_of(record)
         end_ms = window.end_ms
-        inclusive = self._world.options.delta_end_inclusive and end_ms is not None
         known: Json = {
             "run": record["id"],
             "sandbox": sandbox,
@@ -255,23 +241,43 @@ class Execution:
             "batch": begun["batch"],
             "flow": record["flowId"],
             "on_demand": record.get("params") is not None,
+            **self._left_to_collect(sandbox, record, window),
         }
-        if not begun["scheduled"] and not known["on_demand"]:  # triggered again
-            key = _window_key(record["flowId"], window.start_ms, end_ms)
-            known["collected"] = self._world.store.peek(OPEN, sandbox, key) is None
-        if known["on_demand"]:  # each takes its own window, but the failed one's lands once
-            first = first_of(self._world, sandbox, record["id"])
-            known["collected"] = self._world.store.peek(MADE_GOOD, sandbox, first) is not None
-        kept = self._world.store.peek(CURSORS, sandbox, begun["flow"]) if begun["scheduled"] else None
-        known["told_to_row"] = (kept or {}).get("told_to_row", 0)
         try:
             found = self._parts_of(sandbox, record, window)
-        except Impossible as problem:
+        except Exception as problem:
+            if not isinstance(problem, Impossible | SourceUnreadable):
+                log.exception("run %s cannot begin, in an unforeseen way", record["id"])
             nothing: Json = {"table": "", "delta": None, "passes": None, "mappings": (), "target": None}
             nothing |= {"data_set": "", "percent": None, "diagnostics": False}
-            return Work(**known, **nothing, reach_ms=None, impossible=str(problem))
+            return Work(**known, **nothing, reach_ms=None, impossible=reason_of(problem))
+        inclusive = self._world.options.delta_end_inclusive and end_ms is not None
         reach = end_ms + 1 if inclusive and end_ms is not None else end_ms
         return Work(**known, **found, reach_ms=reach)
+
+    def _left_to_collect(self, sandbox: str, record: Mapping[str, Any], window: Window) -> Json:
+        """Whether the window has landed since the run was asked for, and which broken rows are the run's to report.
+
+        A broken row belongs to no window: the first run of the schedule that meets it reports it. A run that was
+        triggered again reports only those that the failed run had to.
+        """
+        world, store = self._world, self._world.store
+        if not is_triggered_again(world, sandbox, record["id"]):
+            kept = store.peek(CURSORS, sandbox, record["flowId"]) or {}
+            return {"told_to_row": kept.get("told_to_row", 0)}
+        first = first_of(world, sandbox, record["id"])
+        if record.get("params") is not None:  # each run on demand takes its own window, but the failed one's lands once
+            failed = store.peek(OPEN, sandbox, first)
+            collected = store.peek(MADE_GOOD, sandbox, first) is not None
+        else:
+            failed = store.peek(OPEN, sandbox, _window_key(record["flowId"], window.start_ms, window.end_ms))
+            collected = failed is None
+        reported = {name: (failed or {}).get(name) for name in ("told_to_row", "tells_to_row")}
+        return {
+            "collected": collected,
+            "told_to_row": reported["told_to_row"] or 0,
+            "tells_to_row": reported["tells_to_row"],
+        }
 
     def _parts_of(self, sandbox: str, record: Mapping[str, Any], window: Window) -> Json:
         world, store = self._world, self._world.store
