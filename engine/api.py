@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from flowledger.engine.arguments import judged_callback, judged_seconds, judged_start, judged_truth
 from flowledger.engine.audience import OnEvent
 from flowledger.engine.blocking import blocking
 from flowledger.engine.dataset import Dataset
@@ -16,23 +18,22 @@ from flowledger.engine.driftcheck import DriftReport
 from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, ledger_of
 from flowledger.engine.log import logger_of
+from flowledger.engine.place import refuse_another_place
 from flowledger.engine.report import Report, report_of
 from flowledger.engine.sitting import JournalLike, Sitting, must_exist
 from flowledger.engine.specfault import nearest
-from flowledger.engine.specfile import judge, load_spec, spec_diff, spec_from_mapping
+from flowledger.engine.specfile import LoadedSpec, accepted, spec_diff
 from flowledger.engine.watch import EVERY, OnFlowRun, Until, WatchReport
-from flowledger.errors import (
-    NotThere,
-    SpecError,
-)
+from flowledger.errors import NotThere, SpecError
 from flowledger.journal import Journal, JournalReader
 from flowledger.steps.client.clock import Clock
+from flowledger.steps.client.config import ADOBE
 from flowledger.steps.client.platform import Platform
 from flowledger.steps.flow import CreateFlow
 from flowledger.steps.spec import Spec
 
 DEFAULT_JOURNAL = Path(".flowledger/journal")
-SpecLike = Spec | Mapping[str, Any] | Path | str
+SpecLike = Spec | LoadedSpec | Mapping[str, Any] | Path | str
 
 
 async def apply(
@@ -49,20 +50,30 @@ async def apply(
 ) -> Report:
     """Provision a spec; carry on if its run has begun; do nothing if it is provisioned.
 
-    `spec` is a file, a mapping as the file would hold, or a `Spec`. `journal` is a directory (opened as its one writer,
+    `spec` is a file, what `load_spec` gave, a mapping as the file would hold, or a `Spec`. It is judged before anything
+    is sent, also for the platform it is aimed at and for a start that has passed; warnings are logged, but for those of
+    `load_spec`, which its caller has. `journal` is a directory (opened as its one writer,
     waiting `lock_timeout` seconds for another to let go) or an open `Journal` that several runs may share. `platform`
     comes from the `FLOWLEDGER_*` environment if it is not given. `on_event(number, document)` is called with each
     event once it is durable; what it raises ends the run in order and is raised then. `halt` stops the run from
     outside, in whatever thread it is asked for. `share` has it use one base connection and one dataset base connection
     with the journal's other runs, from now on, as `apply_many`.
 
-    Raises SpecError (also when the spec is not the one its run began with), NotPermitted, NotThere, Rejected, Conflict,
+    Raises SpecError (also when the spec is not the one its run began with), UsageError (also for a run that belongs to
+    another organisation, sandbox or platform, finished or not), NotPermitted, NotThere, Rejected, Conflict,
     Drifted, TryLater (then `resume` later can help) and the JournalErrors.
     """
-    wanted = spec_of(spec)
+    judged_truth("share", share)
+    loaded = accepted(spec, base_url=aimed_at(platform))
+    wanted = loaded.spec
+    for warning in loaded.warnings:
+        logger_of(run=wanted.name).warning("the spec has what is probably not meant", warning=warning)
     sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance, share=share)
     async with sitting.open() as (book, place):
         ledger = ledger_of(wanted.name, book.events(wanted.name))
+        if ledger.spec is None:
+            loaded.refuse_passed(sitting.clock.wall())
+        refuse_another_place(ledger, sitting.here(), begins=True)
         if ledger.spec_as_written is not None:
             differences = spec_diff(ledger.spec_as_written, wanted)
             if differences:
@@ -89,10 +100,12 @@ async def resume(
 ) -> Report:
     """Carry on an unfinished run from its journal; a no-op for one that is provisioned.
 
-    `start` replaces the schedule's start, for a run whose absolute start has passed. Otherwise as `apply`. Raises
-    NotThere if the journal knows no such run. A `start` for a dataflow that exists is warned of and left out.
+    `start` replaces the schedule's start, for a run whose absolute start has passed; it is what `schedule.start` of a
+    spec may be. Otherwise as `apply`. Raises UsageError, before anything is journaled, for a start that is none or has
+    passed, NotThere if the journal knows no such run. A `start` for a dataflow that exists is warned of and left out.
     """
     sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
+    start = judged_start(start, sitting.clock.wall())
     must_exist(journal)
     async with sitting.open() as (book, place):
         ledger = ledger_of(run, book.events(run))
@@ -126,6 +139,7 @@ async def destroy(
     Otherwise as `apply`. Raises NotThere if the journal knows no such run; Rejected, after everything else is deleted,
     for a refusal of the platform that nothing explains.
     """
+    judged_truth("keep_dataset", keep_dataset)
     sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
     must_exist(journal)
     async with sitting.open() as (book, place):
@@ -153,6 +167,7 @@ async def drift(
     the run's markers, are what the run makes, and are referred to by nothing; each is journaled like a destroy's.
     Otherwise as `apply`. Raises NotThere if the journal knows no such run, UsageError if it is (being) destroyed.
     """
+    judged_truth("remove_twins", remove_twins)
     sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
     must_exist(journal)
     async with sitting.open() as (book, place):
@@ -183,6 +198,8 @@ async def watch(
     that it tries again at the next look. Otherwise as `apply`. A failed flow run is reported, not raised: look at the
     report's `exit_code`. Raises NotThere if the journal knows no such run, or it has no dataflow.
     """
+    judged_callback("on_run", on_run, "flow_run")
+    every = judged_seconds("every", every)
     sitting = Sitting(journal, platform, None, halt, lock_timeout, clock, chance)
     ledger, place = read_ledger(run, journal)
     return await sitting.watch(ledger, place, until=until or Until(), every=every, on_run=on_run)
@@ -252,14 +269,9 @@ def status_sync(run: str, *, journal: JournalLike = DEFAULT_JOURNAL) -> Report:
     return read_status(run, journal)
 
 
-def spec_of(spec: SpecLike) -> Spec:
-    """The spec, complete and judged. Raises SpecError with all its faults."""
-    if isinstance(spec, Spec):
-        judge(spec)
-        return spec
-    if isinstance(spec, Mapping):
-        return spec_from_mapping(spec)
-    return load_spec(Path(spec)).spec
+def aimed_at(platform: Platform | None) -> str:
+    """The base URL that calls would go to; a bad one is left to whoever makes a platform of it."""
+    return platform.base_url if platform is not None else os.environ.get("FLOWLEDGER_BASE_URL", "").strip() or ADOBE
 
 
 def _no_such_run(run: str, runs: list[str], place: str) -> NotThere:

@@ -13,8 +13,8 @@ from typing import IO, TYPE_CHECKING, Any
 from flowledger.engine.discretion import without_secrets
 from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, refuse_destroyed
+from flowledger.engine.place import refuse_another_place
 from flowledger.engine.reader import Reader
-from flowledger.engine.sitting import refuse_another_place
 from flowledger.errors import FlowledgerError, NotThere, Unreachable, UsageError
 from flowledger.steps.client.clock import Clock, SystemClock, fresh_random
 from flowledger.steps.client.config import platform_from_env

@@ -13,15 +13,17 @@ from typing import Any, Final
 
 from flowledger.engine import api
 from flowledger.engine.api import DEFAULT_JOURNAL, SpecLike
+from flowledger.engine.arguments import judged_callback, judged_seconds, judged_truth
 from flowledger.engine.blocking import blocking
 from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, RunState, ledger_of
 from flowledger.engine.log import logger_of
-from flowledger.engine.place import Located, place_of
+from flowledger.engine.place import Located, place_of, refuse_another_place
 from flowledger.engine.report import Report, Stop, report_of, stop_of
 from flowledger.engine.share import share_of
 from flowledger.engine.sitting import JournalLike, Sitting, must_exist, opened
-from flowledger.engine.specfile import spec_diff
+from flowledger.engine.specfault import echo
+from flowledger.engine.specfile import LoadedSpec, accepted, spec_diff
 from flowledger.engine.together import all_of
 from flowledger.errors import FlowledgerError, JournalPoisoned, NotThere, SpecError, UsageError
 from flowledger.journal import Journal, JournalReader
@@ -47,7 +49,7 @@ class RunOutcome:
     steps_done: int
     steps: int
     seconds: float  # in this process; 0 if it was not begun
-    stopped: Stop | None  # why it is not provisioned
+    stopped: Stop | None  # why it is not provisioned, or not by this call: it is provisioned in another place
     next: str  # what to type or to change; "" if nothing is left to do
 
     @property
@@ -63,9 +65,9 @@ class RunOutcome:
     @property
     def exit_code(self) -> int:
         """What the CLI would end with after this run alone."""
-        if self.report.state is RunState.PROVISIONED:
-            return 0
-        return self.stopped.exit_code if self.stopped else 75
+        if self.stopped is not None:
+            return self.stopped.exit_code
+        return 0 if self.report.state is RunState.PROVISIONED else 75
 
     def to_json(self) -> dict[str, Any]:
         """The run's part of the document: its report, and how far it came."""
@@ -108,7 +110,7 @@ class FleetReport:
         hows = Counter(resource.how for run in self.runs for resource in run.report.resources)
         return {
             "runs": len(self.runs),
-            "provisioned": states["provisioned"],
+            "provisioned": sum(run.exit_code == 0 for run in self.runs),
             "failed": sum(run.exit_code not in (0, 75) for run in self.runs),
             "unfinished": sum(run.exit_code == 75 for run in self.runs),
             "states": dict(sorted(states.items())),
@@ -137,18 +139,21 @@ async def apply_many(
 ) -> FleetReport:
     """Provision many specs, `parallel` of them at a time, in one journal and with one token.
 
-    All specs are judged before anything is sent. Then a failure of one run leaves the others alone and is in the
-    report, not raised. With `share`, equal source connections are one base connection and the sandbox's dataset base
-    connection is one: one run makes it, the others find it. `on_event(run, number, document)` is told each durable
-    event, `on_run` each run that has ended. The rest as of `apply`.
+    All specs are judged before anything is sent, as by `apply`. Then a failure of one run leaves the others alone and
+    is in the report, not raised. With `share`, equal source connections are one base connection and the sandbox's
+    dataset base connection is one: one run makes it, the others find it. `on_event(run, number, document)` is told
+    each durable event, `on_run(outcome)` each run that has ended. The rest as of `apply`.
 
     Raises UsageError for a `parallel` below 1, SpecError with the faults of all specs (also: two of one name, one that
     differs from what its run began with), NotPermitted when credentials are missing, and the JournalErrors when the
     journal cannot be opened.
     """
-    wanted = judged(specs)
+    judged_truth("share", share)
     fleet = _Fleet(journal, platform, parallel, on_event, on_run, halt, lock_timeout, clock, chance)
+    loaded = judged(specs, base_url=api.aimed_at(platform))
+    wanted = [one.spec for one in loaded]
     async with fleet.open() as (book, shared):
+        refuse_passed(loaded, book, (clock or shared.clock).wall())
         refuse_changed(wanted, book)
         return await fleet.drive(book, shared, {spec.name: spec for spec in wanted}, share=share)
 
@@ -169,7 +174,8 @@ async def resume_many(
     """Carry on the named runs, or all unfinished runs of the journal, `parallel` of them at a time.
 
     A run whose destroy has begun is not unfinished: it can only be destroyed. Of all unfinished runs those of another
-    sandbox are left alone, with a warning; one that is named is refused, in its outcome.
+    sandbox are left alone, with a warning (UsageError if all of them are elsewhere); one that is named is refused, in
+    its outcome.
     Which runs share stays as it was when they were begun. Otherwise as `apply_many`; raises NotThere if there is no
     journal or no such run.
     """
@@ -188,19 +194,40 @@ apply_many_sync = blocking(apply_many)
 resume_many_sync = blocking(resume_many)
 
 
-def judged(specs: Iterable[SpecLike]) -> list[Spec]:
-    """The specs, complete and judged. Raises one SpecError that names every fault of all of them."""
-    wanted: list[Spec] = []
+def judged(specs: Iterable[SpecLike], *, base_url: str) -> list[LoadedSpec]:
+    """The specs, complete and judged for that platform; warnings are logged.
+
+    Raises one SpecError that names every fault of all of them.
+    """
+    wanted: list[LoadedSpec] = []
     faults: list[str] = []
     for spec in specs:
         try:
-            wanted.append(api.spec_of(spec))
+            loaded = accepted(spec, base_url=base_url)
         except SpecError as error:
             faults += error.faults or (error.message,)
-    faults += twice_named([spec.name for spec in wanted])
+            continue
+        wanted.append(loaded)
+        for warning in loaded.warnings:
+            logger_of(run=loaded.spec.name).warning("the spec has what is probably not meant", warning=warning)
+    faults += twice_named([one.spec.name for one in wanted])
     if faults:
         raise SpecError("not all specs are valid; nothing was sent", faults=tuple(faults), hint="correct them")
     return wanted
+
+
+def refuse_passed(wanted: Iterable[LoadedSpec], book: Journal, now: float) -> None:
+    """Raise SpecError, naming all of them, if specs whose runs have not begun have a start that has passed."""
+    begun = frozenset(book.runs())
+    faults: list[str] = []
+    for loaded in wanted:
+        try:
+            if loaded.spec.name not in begun:
+                loaded.refuse_passed(now)
+        except SpecError as error:
+            faults += [f"{loaded.spec.name}: {fault}" for fault in error.faults]
+    if faults:
+        raise SpecError("not all specs are valid; nothing was sent", faults=tuple(faults), hint="correct them")
 
 
 def twice_named(names: Sequence[str]) -> list[str]:
@@ -209,14 +236,21 @@ def twice_named(names: Sequence[str]) -> list[str]:
 
 
 def unfinished(book: Journal | JournalReader, here: Located | None) -> Iterator[Ledger]:
-    """The runs of a journal that a resume can carry on, oldest first; of those elsewhere than `here` only a warning."""
+    """The runs of a journal that a resume can carry on, oldest first; of those elsewhere than `here` only a warning.
+
+    Raises UsageError at the end if all that are unfinished belong elsewhere: then `here` is probably not meant.
+    """
+    elsewhere: Ledger | None = None
+    count = 0
     for name in book.runs():
         ledger = ledger_of(name, book.events(name))
         if ledger.state in _AT_AN_END:
             continue
         if here is None or ledger.spec is None or place_of(ledger) == place_of(here):
+            count += 1
             yield ledger
         else:
+            elsewhere = elsewhere or ledger
             logger_of(journal=str(book.directory)).warning(
                 "a run of another place was left alone",
                 run=name,
@@ -224,6 +258,8 @@ def unfinished(book: Journal | JournalReader, here: Located | None) -> Iterator[
                 org=ledger.org,
                 base_url=ledger.base_url,
             )
+    if elsewhere is not None and not count:
+        refuse_another_place(elsewhere, here)
 
 
 def refuse_changed(wanted: Iterable[Spec], book: Journal) -> None:
@@ -257,15 +293,17 @@ class _Fleet:
         clock: Clock | None,
         chance: random.Random | None,
     ) -> None:
-        if parallel < 1:
-            raise UsageError(f"parallel is a number of runs, not {parallel}", hint="give 1 or more")
+        if not isinstance(parallel, int) or isinstance(parallel, bool) or parallel < 1:
+            raise UsageError(f"parallel is a number of runs, not {echo(parallel)}", hint="give 1 or more")
+        judged_callback("on_event", on_event, "run", "number", "document")
+        judged_callback("on_run", on_run, "outcome")
         self._journal = journal
         self._platform = platform
         self._parallel = parallel
         self._on_event = on_event
         self._on_run = on_run
         self._halt = halt or Halt()
-        self._lock_timeout = lock_timeout
+        self._lock_timeout = judged_seconds("lock_timeout", lock_timeout)
         self._clock = clock
         self._chance = chance
 
@@ -345,8 +383,12 @@ def _until_stopped(wanted: Iterator[tuple[str, Spec | None]], halt: Halt) -> Ite
 
 def _outcome(ledger: Ledger, place: str, seconds: float, stop: Stop | None) -> RunOutcome:
     report = report_of(ledger, place)
-    stopped = None if report.state is RunState.PROVISIONED else stop or report.stopped
-    if report.state is RunState.PROVISIONED:
+    provisioned = report.state is RunState.PROVISIONED
+    refused = stop is not None and stop.error == UsageError.__name__  # it belongs elsewhere
+    stopped = stop if refused or not provisioned else None
+    if stopped is None and not provisioned:
+        stopped = report.stopped
+    if provisioned and not refused:
         following = ""
     elif stopped is not None and stopped.hint:
         following = stopped.hint

@@ -5,6 +5,7 @@ The driver folds each event as soon as it is durable; status, explain, plan and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,6 +18,7 @@ from flowledger.errors import UsageError
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import How, Outputs
 
+_RELATIVE_START = re.compile(r"\+[0-9]+[smhd]")
 DELETE = "delete"  # the op that removes an object; what comes before it has other names
 
 
@@ -187,8 +189,9 @@ class Ledger:
                 self.boot_id, self.taken_up_at, self.stopped = event.boot_id, mono, None
                 self.sittings += 1
                 self.shares = self.shares or event.shares
-                if event.start is not None and self.spec is not None:
-                    schedule = self.spec.schedule.model_copy(update={"start": event.start})
+                start = _start_in(event.start)
+                if start is not None and self.spec is not None:
+                    schedule = self.spec.schedule.model_copy(update={"start": start})
                     self.spec = self.spec.model_copy(update={"schedule": schedule})
             case ev.IntentRecorded():
                 record = self.step(event.step)
@@ -269,6 +272,19 @@ class Ledger:
         if record.outputs is None:
             record.outputs, record.how = dict(outputs), how
             record.completed_at = (self.boot_id, mono)
+
+
+def _start_in(journaled: Any) -> str | int | None:
+    """A new start as a spec has it; None if there is none.
+
+    Earlier versions journaled what a program gave them: a float is taken as the second that it lies in, and what is
+    no start at all is left out.
+    """
+    if isinstance(journaled, float | int) and not isinstance(journaled, bool):
+        return int(journaled)
+    if isinstance(journaled, str) and journaled.isdecimal():
+        return int(journaled)
+    return journaled if isinstance(journaled, str) and _RELATIVE_START.fullmatch(journaled) else None
 
 
 def ledger_of(run: str, documents: Iterable[Any]) -> Ledger:

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from flowledger.engine.arguments import judged_callback, judged_seconds
 from flowledger.engine.audience import Audience, OnEvent
 from flowledger.engine.destroy import destroy_run, left_for_now
 from flowledger.engine.discretion import without_secrets
@@ -31,7 +32,7 @@ from flowledger.engine.events import (
 from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, RunState, ledger_of, refuse_destroyed
 from flowledger.engine.log import logger_of
-from flowledger.engine.place import place_of
+from flowledger.engine.place import Located, aim_from, refuse_another_place
 from flowledger.engine.reader import Reader
 from flowledger.engine.report import Report, report_of, stop_of
 from flowledger.engine.run import Run
@@ -44,7 +45,6 @@ from flowledger.errors import (
     JournalError,
     NotThere,
     TryLater,
-    UsageError,
 )
 from flowledger.journal import Journal
 from flowledger.journal.filesystem import OsFileSystem
@@ -100,9 +100,10 @@ class Sitting:
         self._share = share
         self._journal = journal
         self._platform = platform
+        judged_callback("on_event", on_event, "number", "document")
         self._audience = Audience(on_event)
         self._halt = halt or Halt()
-        self._lock_timeout = lock_timeout
+        self._lock_timeout = judged_seconds("lock_timeout", lock_timeout)
         self._clock = clock or (platform.clock if platform else SystemClock())
         self._chance = chance or fresh_random()
 
@@ -112,11 +113,21 @@ class Sitting:
         async with opened(self._journal, lock_timeout=self._lock_timeout) as book:
             yield book, str(book.directory)
 
+    @property
+    def clock(self) -> Clock:
+        """The clock that the call goes by."""
+        return self._clock
+
+    def here(self) -> Located | None:
+        """Where the call points: its platform, or the environment; None if that names no organisation."""
+        return self._platform or aim_from(os.environ)
+
     async def drive(
         self, book: Journal, place: str, ledger: Ledger, *, new: Spec | None = None, start: str | int | None = None
     ) -> Report:
         """Provision what is left of a run, or begin it with the spec `new`."""
         refuse_destroyed(ledger)
+        refuse_another_place(ledger, self.here(), begins=new is not None)
         if ledger.state is RunState.PROVISIONED:
             return report_of(ledger, place)
 
@@ -135,7 +146,7 @@ class Sitting:
                         shares=self._share,
                     ),
                 )
-            refuse_another_place(ledger, platform)
+            refuse_another_place(ledger, platform, begins=new is not None)
             await self._keep(book, ledger, RunTakenUp(**self._who, start=start, shares=self._share))
 
         async def drive_on(run: Run) -> None:
@@ -318,16 +329,6 @@ async def _write_stop(run: Run, error: FlowledgerError) -> None:
 def draw_nonce(chance: random.Random) -> str:
     """A run's identity: 10 characters a-z0-9 (protocol rule 12)."""
     return "".join(chance.choice(string.ascii_lowercase + string.digits) for _ in range(10))
-
-
-def refuse_another_place(ledger: Ledger, platform: Platform) -> None:
-    """Raise UsageError for a run of another org, sandbox or platform."""
-    if place_of(ledger) != place_of(platform):
-        raise UsageError(
-            f"run {ledger.run} belongs to sandbox {ledger.sandbox} of {ledger.org} at {ledger.base_url}; "
-            f"you point at sandbox {platform.sandbox} of {platform.org} at {platform.base_url}",
-            hint="set FLOWLEDGER_SANDBOX, FLOWLEDGER_ORG_ID and FLOWLEDGER_BASE_URL to where the run began",
-        )
 
 
 @cache

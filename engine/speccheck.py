@@ -354,7 +354,7 @@ def _check_schedule(spec: Spec, findings: Findings, now: float | None) -> None:
                 right = "name the column that tells new rows from old ones, like `delta: {column: Create_Time}`"
                 findings.fault(("source", "delta"), f"missing, and `frequency: {schedule.frequency}` needs it", right)
     if findings.sound(at("start")):
-        _check_start(schedule.start, at("start"), findings, now)
+        check_start(schedule.start, at("start"), findings, now)
 
 
 def _check_interval(spec: Spec, findings: Findings, path: KeyPath) -> None:
@@ -373,7 +373,8 @@ def _check_interval(spec: Spec, findings: Findings, path: KeyPath) -> None:
         findings.warn(path, f"Adobe's guides ask for 15 or more here, {interval} is less", right)
 
 
-def _check_start(start: str | int, path: KeyPath, findings: Findings, now: float | None) -> None:
+def check_start(start: str | int, path: KeyPath, findings: Findings, now: float | None) -> None:
+    """Judge a schedule's start; `now` (seconds since the epoch) makes an absolute one that has passed a fault."""
     if isinstance(start, str):
         found = re.fullmatch(r"\+([0-9]+)([smhd])", start)
         if found is None:

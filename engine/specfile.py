@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flowledger.engine.speccheck import check
+from flowledger.engine.speccheck import check, check_start
 from flowledger.engine.specfault import MAX_FAULTS, Fault, Findings, KeyPath, TooManyFaults, shown_path
 from flowledger.engine.specrefs import resolve, shown
-from flowledger.engine.specshape import shape
+from flowledger.engine.specshape import shape, shaped_start
 from flowledger.engine.spectoml import parse as parse_toml
 from flowledger.engine.specyaml import Place, Tree, parse, read_text
 from flowledger.errors import SpecError
@@ -29,6 +29,16 @@ class LoadedSpec:
     spec: Spec
     path: Path
     warnings: tuple[str, ...] = ()
+    _places: _Places | None = field(default=None, repr=False, compare=False)
+
+    def refuse_passed(self, now: float) -> None:
+        """Raise SpecError, with its place, if an absolute start has passed at `now` (seconds since the epoch).
+
+        To be asked before a run begins; for a run that has begun the start is history.
+        """
+        findings = Findings()
+        check_start(self.spec.schedule.start, ("schedule", "start"), findings, now)
+        _refuse(findings, str(self.path) if self.path.name else "the spec", self._places or _Places("", Tree(), {}))
 
 
 def load_spec(
@@ -58,7 +68,32 @@ def load_spec(
     findings.faults[told:] = later
     _refuse(findings, str(source), places)
     assert spec is not None, "without a fault there is a spec"
-    return LoadedSpec(spec=spec, path=source, warnings=tuple(map(places.line_of, findings.warnings)))
+    return LoadedSpec(spec=spec, path=source, warnings=tuple(map(places.line_of, findings.warnings)), _places=places)
+
+
+def accepted(spec: Spec | Mapping[str, Any] | LoadedSpec | Path | str, *, base_url: str) -> LoadedSpec:
+    """The spec in any form that a verb takes, complete and judged against the platform at `base_url`.
+
+    The warnings of a spec that the caller has loaded are the caller's to show: they are left out. Raises SpecError
+    with all faults, but for a start that has passed: see `LoadedSpec.refuse_passed`.
+    """
+    if isinstance(spec, LoadedSpec):
+        judge(spec.spec, base_url=base_url)
+        return replace(spec, warnings=())
+    if isinstance(spec, Spec):
+        return LoadedSpec(spec=spec, path=Path(), warnings=judge(spec, base_url=base_url))
+    if isinstance(spec, str | Path):
+        return load_spec(spec, base_url=base_url)
+    return _from_mapping(spec, folder=None, now=None, base_url=base_url)
+
+
+def start_in(value: Any, now: float, findings: Findings) -> str | int:
+    """A schedule's start in the form of the model, judged like `schedule.start`; a stand-in if there is a fault."""
+    path: KeyPath = ("schedule", "start")
+    start = shaped_start(value, path, findings)
+    if findings.sound(path):
+        check_start(start, path, findings, now)
+    return start
 
 
 def spec_from_mapping(mapping: Mapping[str, Any], *, folder: Path | None = None, now: float | None = None) -> Spec:
@@ -67,13 +102,18 @@ def spec_from_mapping(mapping: Mapping[str, Any], *, folder: Path | None = None,
     Relative paths of secret files count from `folder`, by default the working directory. Raises SpecError with all
     faults, each as `key.path: what is wrong; what would be right`.
     """
+    return _from_mapping(mapping, folder=folder, now=now, base_url="").spec
+
+
+def _from_mapping(mapping: Any, *, folder: Path | None, now: float | None, base_url: str) -> LoadedSpec:
     if not isinstance(mapping, Mapping):
         raise SpecError(f"the spec must be a mapping, not {type(mapping).__name__}", hint=_WHERE_TO_READ)
     findings = Findings()
-    spec = _judged(mapping, findings, (folder or Path()).absolute(), now=now, base_url="")
-    _refuse(findings, "the spec", _Places("", Tree(), findings.written))
+    spec = _judged(mapping, findings, (folder or Path()).absolute(), now=now, base_url=base_url)
+    places = _Places("", Tree(), findings.written)
+    _refuse(findings, "the spec", places)
     assert spec is not None, "without a fault there is a spec"
-    return spec
+    return LoadedSpec(spec=spec, path=Path(), warnings=tuple(map(places.line_of, findings.warnings)), _places=places)
 
 
 def judge(spec: Spec, *, now: float | None = None, base_url: str = "") -> tuple[str, ...]:

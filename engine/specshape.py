@@ -49,6 +49,11 @@ def shape(data: Mapping[Any, Any], findings: Findings, folder: Path) -> Spec:
     return Spec.model_validate(_Shaper(findings, folder).spec(data))
 
 
+def shaped_start(value: Any, path: KeyPath, findings: Findings) -> str | int:
+    """A schedule's start in the form of the model, from any form that a spec may have; a stand-in for a faulty one."""
+    return _Shaper(findings, Path()).start(value, path)
+
+
 class _Shaper(Values):
     def __init__(self, findings: Findings, folder: Path) -> None:
         super().__init__(findings)

@@ -19,7 +19,7 @@ from flowledger.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
     from flowledger.engine.fleet import FleetReport, RunOutcome
-    from flowledger.steps.spec import Spec
+    from flowledger.engine.specfile import LoadedSpec
 
 ParallelOption = Annotated[
     int,
@@ -71,7 +71,7 @@ def apply_files(
 
     specs = load_all(files, journal, base_url=base_url, quiet=voice.quiet)
     if local:
-        remember(state_beside(journal), specs)
+        remember(state_beside(journal), [loaded.spec for loaded in specs])
 
     def drive(**options: Any) -> Coroutine[Any, Any, FleetReport]:
         return apply_many(specs, **options)
@@ -92,7 +92,7 @@ def resume_all(*, journal: Path, local: bool, parallel: int, patience: float, as
     )  # fmt: skip
 
 
-def load_all(files: Sequence[Path], journal: Path, *, base_url: str, quiet: bool) -> list[Spec]:
+def load_all(files: Sequence[Path], journal: Path, *, base_url: str, quiet: bool) -> list[LoadedSpec]:
     """Read and judge every file. Raises one SpecError that names all faults of all files.
 
     A start in the past is a fault before a run begins, and history after it.
@@ -101,13 +101,13 @@ def load_all(files: Sequence[Path], journal: Path, *, base_url: str, quiet: bool
 
     begun = _runs_of(journal)
     named: dict[str, Path] = {}
-    specs: list[Spec] = []
+    specs: list[LoadedSpec] = []
     faults: list[str] = []
     for file in files:
         try:
             loaded = load_spec(file, base_url=base_url)
             if loaded.spec.name not in begun:
-                loaded = load_spec(file, now=time.time(), base_url=base_url)
+                loaded.refuse_passed(time.time())
         except SpecError as error:
             faults += error.faults or (error.message,)
             continue
@@ -117,7 +117,7 @@ def load_all(files: Sequence[Path], journal: Path, *, base_url: str, quiet: bool
         named.setdefault(name, file)
         for warning in () if quiet else loaded.warnings:
             warn(warning, run=name)
-        specs.append(loaded.spec)
+        specs.append(loaded)
     if faults:
         raise SpecError(
             f"{len(faults)} faults in {len(files)} specs; nothing was sent",
@@ -234,6 +234,8 @@ def next_verb(outcome: RunOutcome) -> str:
     """What to type next, without the program's name; "" if nothing is left to do."""
     if outcome.exit_code == 0:
         return ""
+    if outcome.state == "provisioned":  # in another place than this call points at: the error says what helps
+        return f"status {outcome.run}"
     if outcome.exit_code == 75:
         return f"resume {outcome.run}" if outcome.report.events else "apply again"
     return f"explain {outcome.run}"

@@ -16,6 +16,7 @@ CREDENTIALS = {
     "FLOWLEDGER_CLIENT_SECRET": "local-secret",
     "FLOWLEDGER_ORG_ID": "LOCAL@AdobeOrg",
 }
+NOWHERE = "http://127.0.0.1"  # loopback, as every emulator of `--local`, without one's port
 
 
 def local_environment(url: str, *, sandbox: str = "prod") -> dict[str, str]:
@@ -63,6 +64,13 @@ def open_emulator(state: Path | None, **choices: Any) -> Emulator:
         raise UsageError(str(error), hint="use that version of flowledger, or another folder") from error
     except (OSError, sqlite3.Error) as error:
         raise UsageError(f"an emulator cannot keep its state in {state}: {error}", hint="give another place") from error
+
+
+def unasked_platform(environ: Mapping[str, str]) -> Platform:
+    """A platform that says where `--local` points, of an emulator that is not started: no call can be sent to it."""
+    from flowledger.steps.client.config import platform_from_env, sandbox_from
+
+    return platform_from_env(local_environment(NOWHERE, sandbox=sandbox_from(environ)))
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from flowledger.cli.logs import warn
 
 if TYPE_CHECKING:
     from flowledger.engine.ledger import Ledger
+    from flowledger.engine.place import Aim
     from flowledger.engine.plan import Plan
     from flowledger.steps.spec import Spec
 
@@ -35,15 +35,16 @@ def dry_run(files: Sequence[Path], *, journal: Path, local: bool, as_json: bool,
 
     base_url = aimed_at(local=local)
     if len(files) > 1:
-        specs = load_all(files, journal, base_url=base_url, quiet=quiet)
+        specs = [loaded.spec for loaded in load_all(files, journal, base_url=base_url, quiet=quiet)]
     else:
         loaded = load_spec(files[0], base_url=base_url)
         if known_ledger(loaded.spec.name, journal) is None:
-            loaded = load_spec(files[0], now=time.time(), base_url=base_url)
+            loaded.refuse_passed(time.time())
         for warning in () if quiet else loaded.warnings:
             warn(warning, run=loaded.spec.name)
         specs = [loaded.spec]
     begun = [(spec, known_ledger(spec.name, journal)) for spec in specs]
+    refuse_elsewhere([ledger for _, ledger in begun], local=local, begins=True)
     for spec, ledger in begun:
         refuse_changed(spec, ledger)
     if local or all(_is_done(ledger) for _, ledger in begun):
@@ -93,7 +94,7 @@ async def planned(begun: Iterable[Begun], *, local: Path | None = None) -> list[
         ]
 
 
-def show_resume_plan(run: str, journal: Path, *, as_json: bool) -> int:
+def show_resume_plan(run: str, journal: Path, *, local: bool, as_json: bool) -> int:
     """`resume RUN --plan`: from the journal only, without a write and without a call."""
     from flowledger.cli.show import print_json, print_lines
     from flowledger.cli.showplan import resume_plan_lines
@@ -101,6 +102,7 @@ def show_resume_plan(run: str, journal: Path, *, as_json: bool) -> int:
     from flowledger.engine.plan import resume_plan
 
     ledger, place = read_ledger(run, journal)
+    refuse_elsewhere([ledger], local=local, begins=False)
     plan = resume_plan(ledger)
     if as_json:
         print_json({**plan.to_json(), "journal": place})
@@ -140,24 +142,26 @@ def show_resume_plans(journal: Path, *, local: bool, as_json: bool) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Aim:
-    """Where calls would go, as far as the environment says it without a secret."""
+def refuse_elsewhere(ledgers: Iterable[Ledger | None], *, local: bool, begins: bool) -> None:
+    """Raise UsageError for a run of another organisation, sandbox or platform than the command points at.
 
-    org: str
-    sandbox: str
-    base_url: str
+    Needs no credentials: where the environment names no organisation, it points nowhere.
+    """
+    from flowledger.engine.place import refuse_another_place
+
+    here = _aim(local=local)
+    for ledger in ledgers:
+        if ledger is not None:
+            refuse_another_place(ledger, here, begins=begins)
 
 
-def _aim(*, local: bool) -> _Aim | None:
+def _aim(*, local: bool) -> Aim | None:
     """Where a run would be carried on; None if the environment does not name an org."""
-    from flowledger.cli.local import local_environment
-    from flowledger.steps.client.config import places_from
+    from flowledger.cli.local import NOWHERE, local_environment
+    from flowledger.engine.place import aim_from
+    from flowledger.steps.client.config import sandbox_from
 
-    sandbox = os.environ.get("FLOWLEDGER_SANDBOX", "").strip() or "prod"
-    environ = local_environment("http://127.0.0.1", sandbox=sandbox) if local else os.environ
-    org = environ.get("FLOWLEDGER_ORG_ID", "").strip()
-    return _Aim(org=org, sandbox=sandbox, base_url=places_from(environ).platform) if org else None
+    return aim_from(local_environment(NOWHERE, sandbox=sandbox_from(os.environ)) if local else os.environ)
 
 
 def refuse_changed(spec: Spec, ledger: Ledger | None) -> None:

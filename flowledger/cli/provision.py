@@ -101,16 +101,14 @@ def apply(
     run = loaded.spec.name
     ledger = known_ledger(run, journal)
     if ledger is None:  # a start in the past is a fault before the run begins, and history after it
-        loaded = load_spec(spec, now=time.time(), base_url=aimed_at(local=local))
+        loaded.refuse_passed(time.time())
     for warning in () if voice.quiet else loaded.warnings:
         warn(warning, run=run)
     if local:
         remember(state_beside(journal), [loaded.spec])
 
     def drive(platform: Platform | None, on_event: OnEvent, halt: Halt) -> Coroutine[Any, Any, Report]:
-        return api.apply(
-            loaded.spec, journal=journal, platform=platform, on_event=on_event, halt=halt, lock_timeout=seconds
-        )
+        return api.apply(loaded, journal=journal, platform=platform, on_event=on_event, halt=halt, lock_timeout=seconds)
 
     return provision(run, ledger, drive, journal=journal, local=local, patience=seconds, as_json=as_json, voice=voice)
 
@@ -161,7 +159,7 @@ def resume(
             voice=voice,
         )  # fmt: skip
     if plan:
-        return show_resume_plan(run, journal, as_json=as_json)
+        return show_resume_plan(run, journal, local=local, as_json=as_json)
     seconds = seconds_of(lock_timeout)
     ledger, _ = api.read_ledger(run, journal)
     when = start_of(start)
@@ -220,7 +218,7 @@ def provision(
     was_done = ledger is not None and ledger.state is RunState.PROVISIONED
     try:
         report = run_async(
-            _drive(run, ledger, drive, journal=journal, local=local and not was_done, patience=patience, voice=voice)
+            _drive(run, ledger, drive, journal=journal, local=local, was_done=was_done, patience=patience, voice=voice)
         )
     except FlowledgerError as error:
         error.hint = named(error.hint, run) or f"flowledger explain {run}"
@@ -255,10 +253,11 @@ async def _drive(
     *,
     journal: Path,
     local: bool,
+    was_done: bool,
     patience: float,
     voice: Voice,
 ) -> Report:
-    from flowledger.cli.local import local_platform, state_beside
+    from flowledger.cli.local import local_platform, state_beside, unasked_platform
     from flowledger.cli.progress import progress_for
     from flowledger.cli.signals import stopping_on_signals
     from flowledger.engine.halt import Halt
@@ -268,7 +267,10 @@ async def _drive(
         progress = stack.enter_context(progress_for(ledger, run=run, quiet=voice.quiet))
         stack.enter_context(stopping_on_signals(halt, begun=lambda: progress.seen > 0, run=run))
         platform = None
-        if local:
+        if local and was_done:  # there is nothing to ask it: it only says where the command points
+            platform = unasked_platform(os.environ)
+            stack.push_async_callback(platform.close)
+        elif local:
             platform = await stack.enter_async_context(local_platform(state_beside(journal), os.environ))
         if patience > 1 and not voice.quiet:
             import asyncio
@@ -317,11 +319,7 @@ def seconds_of(text: str) -> float:
 
 
 def start_of(text: str | None) -> str | int | None:
-    """A schedule start as the spec would hold it: "+10m" or seconds since the epoch. Raises UsageError."""
-    if text is None:
-        return None
-    if text.isdecimal():
-        return int(text)
-    if text.startswith("+") and text[1:-1].isdecimal() and text[-1] in "smhd":
-        return text
-    raise UsageError(f"{text!r} is not a start", hint='write it like "+10m", or as seconds since the epoch')
+    """A schedule start as the journal holds it: "+10m" or seconds since the epoch. Raises UsageError."""
+    from flowledger.engine.arguments import judged_start
+
+    return judged_start(text, time.time())

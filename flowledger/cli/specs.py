@@ -172,7 +172,7 @@ def plan(
     Reads the journal, and (unless --offline) asks the platform for what would be shared; changes nothing anywhere.
     """
     from flowledger.cli.local import state_beside
-    from flowledger.cli.planning import planned, refuse_changed
+    from flowledger.cli.planning import planned, refuse_changed, refuse_elsewhere
     from flowledger.cli.show import print_json
     from flowledger.cli.showplan import plan_lines
     from flowledger.engine.ledger import RunState
@@ -181,6 +181,7 @@ def plan(
 
     loaded = load_spec(spec, base_url=aimed_at(local=local))
     ledger = known_ledger(loaded.spec.name, journal)
+    refuse_elsewhere([ledger], local=local, begins=True)
     refuse_changed(loaded.spec, ledger)
     for warning in () if voice.quiet else loaded.warnings:
         warn(warning, run=loaded.spec.name)

@@ -51,6 +51,16 @@ def places_from(environ: Mapping[str, str]) -> Places:
     return Places(platform=platform)
 
 
+def org_from(environ: Mapping[str, str]) -> str:
+    """The organisation that the environment names; "" if it names none."""
+    return environ.get("FLOWLEDGER_ORG_ID", "").strip()
+
+
+def sandbox_from(environ: Mapping[str, str]) -> str:
+    """The sandbox that the environment names, "prod" by default."""
+    return environ.get("FLOWLEDGER_SANDBOX", "").strip() or "prod"
+
+
 def base_url(name: str, text: str) -> str:
     """Check a base URL; `name` is the variable that holds it. Raises NotPermitted."""
     try:
@@ -73,7 +83,7 @@ def credentials_from(environ: Mapping[str, str]) -> Credentials:
     The command of FLOWLEDGER_CLIENT_SECRET_COMMAND runs when the first token is asked for, not here.
     """
     client_id = environ.get("FLOWLEDGER_CLIENT_ID", "").strip()
-    org = environ.get("FLOWLEDGER_ORG_ID", "").strip()
+    org = org_from(environ)
     missing = [name for name, value in (("FLOWLEDGER_CLIENT_ID", client_id), ("FLOWLEDGER_ORG_ID", org)) if not value]
     given = [name for name in SECRET_SOURCES if environ.get(name)]
     if not given:
@@ -126,7 +136,7 @@ def platform_from_env(
 
     places = places_from(environ)
     credentials = credentials_from(environ)
-    where = sandbox or environ.get("FLOWLEDGER_SANDBOX", "").strip() or "prod"
+    where = sandbox or sandbox_from(environ)
     _header_value("FLOWLEDGER_SANDBOX", where)
     clock = clock or SystemClock()
     port = HttpPort(

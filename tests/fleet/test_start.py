@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flowledger.errors import UsageError
 from flowledger.steps.client.inprocess import Fate, Moment
 from flowledger.steps.client.port import Request
 
@@ -57,10 +58,12 @@ def test_a_resume_of_many_half_done_runs_starts_gently(yard: Any, died: type[Bas
     assert_gentle(times, 5 * runs)
 
 
-def test_resuming_all_leaves_runs_of_another_sandbox_alone(yard: Any, died: type[BaseException]) -> None:
+def test_resuming_all_is_refused_where_all_that_is_unfinished_belongs_to_another_sandbox(
+    yard: Any, died: type[BaseException]
+) -> None:
     half_done(yard, died, 3)
-    report = yard.resume_all(sandbox="dev")
-    assert (report.exit_code, report.runs) == (0, ())
+    with pytest.raises(UsageError, match="belongs to sandbox prod"):
+        yard.resume_all(sandbox="dev")
     report = yard.resume_all()
     assert report.exit_code == 0
     assert report.runs

@@ -1,0 +1,69 @@
+"""What a program gives the verbs, judged before a journal is opened or a call is sent."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+from flowledger.engine.specfault import Findings, echo
+from flowledger.engine.specfile import start_in
+from flowledger.errors import UsageError
+
+
+def judged_start(start: Any, now: float) -> str | int | None:
+    """A schedule's new start in the form in which it is journaled: "+10m" or seconds since the epoch.
+
+    Takes what `schedule.start` of a spec takes. `now`: seconds since the epoch. Raises UsageError for anything else,
+    and for a start that has passed.
+    """
+    if start is None:
+        return None
+    findings = Findings()
+    found = start_in(start, now, findings)
+    if findings.faults:
+        fault = findings.faults[0]
+        raise UsageError(f"start: {fault.what}", hint=fault.right)
+    return found
+
+
+def judged_seconds(name: str, value: Any) -> float:
+    """A duration in seconds. Raises UsageError for what is no number, is negative, or is not finite."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0:
+        return float(value)
+    raise UsageError(f"{name} is a number of seconds, not {echo(value)}", hint=f"give it like {name}=30")
+
+
+def judged_truth(name: str, value: Any) -> bool:
+    """True or False. Raises UsageError: another value would be journaled as it is, and "no" would mean yes."""
+    if isinstance(value, bool):
+        return value
+    raise UsageError(f"{name} is True or False, not {echo(value)}", hint=f"give {name}=True or {name}=False")
+
+
+def judged_callback(name: str, callback: Callable[..., Any] | None, *takes: str) -> None:
+    """See that a callback can be called with these arguments. Raises UsageError before anything is done.
+
+    A coroutine function is refused too: nothing would await it.
+    """
+    if callback is None:
+        return
+    those = ", ".join(takes)
+    if not callable(callback):
+        raise UsageError(f"{name} is a function of ({those}), not {echo(callback)}", hint=f"give a function ({those})")
+    if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(getattr(callback, "__call__", None)):  # noqa: B004 - an object whose __call__ is async
+        raise UsageError(
+            f"{name} is called and not awaited: it cannot be async", hint=f"give a plain function ({those})"
+        )
+    try:
+        signature = inspect.signature(callback)
+    except (TypeError, ValueError):  # a builtin that does not say what it takes
+        return
+    try:
+        signature.bind(*takes)
+    except TypeError:
+        raise UsageError(
+            f"{name} is called with ({those}), and this function takes {signature}",
+            hint=f"give a function ({those})",
+        ) from None
