@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from flowledger.emulator import registry_problem as problem
 from flowledger.emulator.registry_compose import TENANT_KINDS, look_up_in
 from flowledger.emulator.registry_problem import refuse_registry
-from flowledger.emulator.resolve import MergeConflict, RefUnknown, paths_of, references, resolve
+from flowledger.emulator.resolve import MergeConflict, RefUnknown, fields_of, has_path, references, resolve, type_of
 from flowledger.emulator.world import Call
 
 Json = dict[str, Any]
 
 UNION = "union"
 TAGS = "meta:immutableTags"
+LEAST: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems")  # a larger one takes fewer values
+MOST: Final = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
 
 
 def check_title(title: str, call: Call, *, itself: str = "") -> None:
@@ -51,33 +53,56 @@ def check_unused(kind: str, id: str, call: Call) -> None:
 
 
 def check_additive(changed: Json, call: Call) -> None:
-    """Schemas that a dataset uses only grow (§2.6): no field of theirs may go or change its type."""
+    """Schemas of a dataset or of a union only grow (§2.6): no field goes, changes its type or takes fewer values."""
     world = call.world
     used = {found["schemaRef"]["id"] for found in world.store.all("dataSets", call.sandbox)}
     look_up = look_up_in(world, call.sandbox)
     for schema in world.store.all("schemas", call.sandbox):
         is_near = changed["$id"] in (schema["$id"], *schema["meta:extends"])
-        if schema["$id"] not in used or not (is_near or changed["meta:resourceType"] == "datatypes"):
+        is_used = schema["$id"] in used or UNION in schema.get(TAGS, ())
+        if not is_used or not (is_near or changed["meta:resourceType"] == "datatypes"):
             continue
         new_schema = changed if schema["$id"] == changed["$id"] else schema
         try:
-            before = paths_of(resolve(schema, look_up))
+            before = fields_of(resolve(schema, look_up))
         except (RefUnknown, MergeConflict):
             continue  # only after lax deletes: something it was made of is gone, and nothing more can be lost
         try:
-            after = paths_of(resolve(new_schema, lambda id: changed if id == changed["$id"] else look_up(id)))
+            after = fields_of(resolve(new_schema, lambda id: changed if id == changed["$id"] else look_up(id)))
         except MergeConflict as conflict:
             refuse_registry(world, problem.MERGE, f"Schema {schema['$id']}: incompatible types at {conflict}")
         except RefUnknown as unknown:
             refuse_registry(world, problem.INVALID, f"Schema {schema['$id']}: $ref {unknown} leads back to itself")
-        lost = [path for path, kind in before.items() if after.get(path) != kind]
-        if lost:
-            text = f"Schema {schema['$id']} is used by a dataset and may only grow, but {lost[0]} goes or changes"
-            refuse_registry(world, problem.BREAKING, text)
+        for path, field in before.items():
+            if path not in after or type_of(after[path]) != type_of(field):
+                text = f"Schema {schema['$id']} is in use and may only grow, but {path} goes or changes"
+                refuse_registry(world, problem.BREAKING, text)
+            if (key := _narrowed(field, after[path])) is not None:
+                text = f"Schema {schema['$id']} is in use and may only grow, but {key} of {path} takes fewer values"
+                refuse_registry(world, problem.BREAKING, text)
+
+
+def _narrowed(before: Json, after: Json) -> str | None:
+    """The key by which a field takes fewer values than before; None if it takes them all."""
+    for key in (*LEAST, *MOST, "pattern", "enum"):
+        old, new = before.get(key), after.get(key)
+        if new is None or new == old:
+            continue
+        if old is None or key == "pattern":
+            return key
+        if key == "enum":
+            is_wider = isinstance(old, list) and isinstance(new, list) and all(value in new for value in old)
+        elif isinstance(old, int | float) and isinstance(new, int | float):
+            is_wider = new <= old if key in LEAST else new >= old
+        else:
+            is_wider = False
+        if not is_wider:
+            return key
+    return None
 
 
 def check_union(kind: str, resource: Json, call: Call, *, previous: Json | None = None) -> None:
-    """The `union` tag needs a primary identity, is for schemas only, and never goes again."""
+    """The `union` tag needs a primary identity or an identityMap, is for schemas only, and never goes again."""
     had = UNION in (previous or {}).get(TAGS, ())
     has = UNION in resource.get(TAGS, ())
     if had and not has:
@@ -91,5 +116,7 @@ def check_union(kind: str, resource: Json, call: Call, *, previous: Json | None 
         is_primary = found["@type"] == "xdm:descriptorIdentity" and found.get("xdm:isPrimary") is True
         if is_primary and found["xdm:sourceSchema"] in family:
             return
-    text = f"Schema {resource['$id']} has no primary identity, which the union tag needs"
+    if has_path(resolve(resource, look_up_in(call.world, call.sandbox)), "identityMap"):
+        return
+    text = f"Schema {resource['$id']} has neither a primary identity nor an identityMap; the union tag needs one"
     refuse_registry(call.world, problem.UNION_IDENTITY, text)

@@ -53,7 +53,17 @@ def without_text(resource: Json) -> Json:
 
 def paths_of(resolved: Json) -> dict[str, str]:
     """Dotted path -> XDM type of every field of a resolved resource, objects and arrays included."""
-    return dict(_paths(resolved.get("properties", {}), ""))
+    return {path: type_of(field) for path, field in fields_of(resolved).items()}
+
+
+def fields_of(resolved: Json) -> dict[str, Json]:
+    """Dotted path -> every field of a resolved resource, objects and arrays included."""
+    return dict(_fields(resolved.get("properties", {}), ""))
+
+
+def type_of(field: Json) -> str:
+    """The XDM type of a resolved field."""
+    return str(field.get("meta:xdmType") or field.get("type") or "object")
 
 
 def leaves_of(resolved: Json) -> Json:
@@ -163,7 +173,7 @@ def _merge(into: Json, more: Json, path: str) -> None:
         if name not in into:
             into[name] = field
             continue
-        ours, theirs = _type_of(into[name]), _type_of(field)
+        ours, theirs = type_of(into[name]), type_of(field)
         if ours != theirs:
             raise MergeConflict(f"{here}: {ours} and {theirs}")
         if ours == "object":
@@ -172,15 +182,11 @@ def _merge(into: Json, more: Json, path: str) -> None:
             into[name] = {**into[name], "properties": both}
 
 
-def _type_of(field: Json) -> str:
-    return str(field.get("meta:xdmType") or field.get("type") or "object")
-
-
-def _paths(properties: Json, prefix: str) -> Iterator[tuple[str, str]]:
+def _fields(properties: Json, prefix: str) -> Iterator[tuple[str, Json]]:
     for name, field in properties.items():
-        yield f"{prefix}{name}", _type_of(field)
+        yield f"{prefix}{name}", field
         inside = field.get("items", field) if field.get("type") == "array" else field
-        yield from _paths(inside.get("properties", {}), f"{prefix}{name}.")
+        yield from _fields(inside.get("properties", {}), f"{prefix}{name}.")
 
 
 def _leaves(properties: Json, prefix: str) -> Iterator[tuple[str, Json]]:

@@ -1,4 +1,4 @@
-"""Adobe's own XDM resources, as far as the tutorial needs them (platform-api.md §7.1), in stored form.
+"""Adobe's own XDM resources, as far as the tutorial and events need them (platform-api.md §7.1), in stored form.
 
 Paths are in compatibility form: no `xdm:` prefix, and the standard's `@id` appears as `_id`.
 """
@@ -16,6 +16,7 @@ TIME_SERIES: Final = f"{NS}data/time-series"
 AUDITABLE: Final = f"{NS}common/auditable"
 PROFILE: Final = f"{NS}context/profile"
 EXPERIENCE_EVENT: Final = f"{NS}context/experienceevent"
+IDENTITY_MAP: Final = f"{NS}context/identitymap"
 PERSON_DETAILS: Final = f"{NS}context/profile-person-details"
 PERSONAL_DETAILS: Final = f"{NS}context/profile-personal-details"
 BEHAVIOURS: Final = frozenset({ADHOC, RECORD, TIME_SERIES})
@@ -128,7 +129,30 @@ def global_resources() -> dict[str, dict[str, Json]]:
             mobilePhone=_phone(),
             faxPhone=_phone(),
         ),
-        _profile(),
+        _resource(
+            "fieldgroups",
+            IDENTITY_MAP,
+            "IdentityMap",
+            "Identities of a person by namespace.",
+            extends=(PROFILE, EXPERIENCE_EVENT),
+            identityMap=_identities(),
+        ),
+        _class(
+            PROFILE,
+            "XDM Individual Profile",
+            "A singular representation of a person.",
+            parents=(RECORD, AUDITABLE),
+            personID=text(),
+        ),
+        _class(
+            EXPERIENCE_EVENT,
+            "XDM ExperienceEvent",
+            "What happened, to whom and when.",
+            parents=(TIME_SERIES, IDENTITY_MAP),
+            required=("_id", "timestamp"),
+            eventMergeId=text(),
+            eventType=text(),
+        ),
     ]
     kinds: dict[str, dict[str, Json]] = {
         kind: {} for kind in ("behaviors", "classes", "fieldgroups", "schemas", "datatypes", "unions")
@@ -148,17 +172,19 @@ def _by_id() -> dict[str, Json]:
     return {id: resource for found in global_resources().values() for id, resource in found.items()}
 
 
-def _profile() -> tuple[str, Json]:
-    kind, profile = _resource(
-        "classes", PROFILE, "XDM Individual Profile", "A singular representation of a person.", personID=text()
-    )
-    profile["allOf"] = [
-        {"$ref": RECORD, "type": "object", "meta:xdmType": "object"},
-        {"$ref": AUDITABLE, "type": "object", "meta:xdmType": "object"},
-        *profile["allOf"],
+def _class(
+    id: str, title: str, description: str, *, parents: tuple[str, ...], required: tuple[str, ...] = (), **fields: Json
+) -> tuple[str, Json]:
+    """A class: its own fields and those of `parents`, the first of which is its behaviour."""
+    kind, made = _resource("classes", id, title, description, (), **fields)
+    made["allOf"] = [
+        *({"$ref": parent, "type": "object", "meta:xdmType": "object"} for parent in parents),
+        *made["allOf"],
     ]
-    profile["meta:extends"] = [RECORD, AUDITABLE]
-    return kind, profile
+    made["meta:extends"] = list(parents)
+    if required:
+        made["required"] = list(required)
+    return kind, made
 
 
 def _resource(
@@ -195,6 +221,12 @@ def _address() -> Json:
 
 def _phone() -> Json:
     return nest(primary=truth(), number=text(), extension=text(), status=text(), statusReason=text(), validity=text())
+
+
+def _identities() -> Json:
+    item = nest(id=text(), authenticatedState=text(), primary=truth())
+    values = {"type": "array", "meta:xdmType": "array", "items": item}
+    return {"type": "object", "meta:xdmType": "map", "additionalProperties": values}
 
 
 def _titled(fields: dict[str, Json]) -> dict[str, Json]:

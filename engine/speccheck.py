@@ -7,6 +7,7 @@ platform knows, the columns of the table and the fields of foreign field groups,
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -275,6 +276,22 @@ def _check_mappings(spec: Spec, findings: Findings) -> None:
         taken[mapping.to] = mapping.source
         if resolvable:
             _check_destination(mapping.to, to_at, reachable, findings)
+    if spec.mappings and resolvable and findings.sound(*((*path, at, "to") for at in range(len(spec.mappings)))):
+        _check_required(spec, path, taken, findings)
+
+
+def _check_required(spec: Spec, path: KeyPath, taken: Iterable[str], findings: Findings) -> None:
+    """Rows without a field that the class requires are rejected, all of them: a mapping must lead to each."""
+    class_ = RESOURCES.get(spec.target.class_)
+    missing = [field for field in class_.required if field not in taken] if class_ is not None else []
+    if class_ is not None and missing:
+        one = missing[0]
+        example = "the time of the event" if one == "timestamp" else "the column that identifies the row"
+        findings.fault(
+            path,
+            f"{class_.title} requires {' and '.join(missing)}, and no mapping leads there",
+            f"map {example}, like `- {{source: {'Create_Time' if one == 'timestamp' else 'Product_Id'}, to: {one}}}`",
+        )
 
 
 class _Reachable:

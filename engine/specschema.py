@@ -52,7 +52,7 @@ _SAID: Final[dict[str, tuple[str, tuple[Any, ...]]]] = {
     "source.delta.date_format": ("The pattern of its values, in Java's letters.", ("yyyy-MM-dd HH:mm:ss",)),
     "source.delta.timezone": ("UTC; the platform takes no other.", ()),
     "target": ("Where rows go: class, field groups and own fields make the target schema.", ()),
-    "target.class": ("$id of the XDM class; `profile` stands for the default.", ()),
+    "target.class": ("$id of the XDM class; `profile` stands for the default, `experienceevent` for events.", ()),
     "target.field_groups": ("$ids of field groups, or the last part of those that flowledger knows.", ()),
     "target.fields": (
         "Own fields, nested or dotted, without the tenant prefix.",

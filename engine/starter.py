@@ -253,7 +253,9 @@ class _Starter:
             if to not in known:
                 top, _, rest = to.partition(".")
                 own.setdefault(top, []).append(f"{rest or to}: {self.table.columns[column]}")
-        text = "target:\n" + _line(f"  class: {PROFILE}", "the default: XDM Individual Profile")
+        text = "target:\n" + _line(
+            f"  class: {PROFILE}", "the default: XDM Individual Profile; for events: experienceevent"
+        )
         text += _line("  field_groups:", "ids, or the last part of those that flowledger knows")
         text += _line(f"    - {_GROUPS[0]}", "person.name.firstName, ...")
         text += _line(f"    - {_GROUPS[1]}", "personalEmail.address, mobilePhone.number, ...")

@@ -17,6 +17,7 @@ ResourceKind = Literal["behavior", "class", "field group", "shared"]
 
 NAMESPACE: Final = "https://ns.adobe.com/"
 PROFILE: Final = NAMESPACE + "xdm/context/profile"
+EXPERIENCE_EVENT: Final = NAMESPACE + "xdm/context/experienceevent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Resource:
     fields: Mapping[str, FieldType]
     extends: tuple[str, ...] = ()
     extends_classes: tuple[str, ...] = ()  # field groups: the classes they are meant for
+    required: tuple[str, ...] = ()  # fields that every row must have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,14 @@ RESOURCES: Final[Mapping[str, Resource]] = MappingProxyType(
                 extends=(NAMESPACE + "xdm/data/record", NAMESPACE + "xdm/common/auditable"),
             ),
             Resource(
+                id=EXPERIENCE_EVENT,
+                title="XDM ExperienceEvent",
+                kind="class",
+                fields=_texts("eventMergeId eventType"),  # and identityMap, a map that no mapping of a column can fill
+                extends=(NAMESPACE + "xdm/data/time-series",),
+                required=("_id", "timestamp"),
+            ),
+            Resource(
                 id=NAMESPACE + "xdm/context/profile-person-details",
                 title="Demographic Details",
                 kind="field group",
@@ -108,7 +118,7 @@ RESOURCES: Final[Mapping[str, Resource]] = MappingProxyType(
                 id=NAMESPACE + "xdm/context/profile-personal-details",
                 title="Personal Contact Details",
                 kind="field group",
-                extends_classes=(PROFILE, NAMESPACE + "xdm/context/experienceevent"),
+                extends_classes=(PROFILE, EXPERIENCE_EVENT),
                 fields={
                     **_below(
                         "homeAddress",

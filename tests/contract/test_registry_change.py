@@ -217,6 +217,51 @@ def test_a_field_group_under_a_used_schema_only_grows_too(prod: Caller) -> None:
     assert change(prod, "PUT", "fieldgroups", group, more).status == 200
 
 
+AGE = {"type": "integer", "minimum": 0, "maximum": 100}
+KIND = {"type": "string", "enum": ["a", "b"], "maxLength": 5}
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"age": AGE | {"minimum": -1, "maximum": 200}}, 200),
+        ({"age": {"type": "integer"}}, 200),
+        ({"age": AGE | {"minimum": 1}}, 400),
+        ({"age": AGE | {"maximum": 99}}, 400),
+        ({"age": AGE | {"exclusiveMinimum": 0}}, 400),
+        ({"kind": KIND | {"enum": ["b", "a", "c"]}}, 200),
+        ({"kind": KIND | {"enum": ["a"]}}, 400),
+        ({"kind": KIND | {"maxLength": 4}}, 400),
+        ({"kind": KIND | {"pattern": "^a"}}, 400),
+        ({"kind": KIND | {"minLength": 1}}, 400),
+        ({"kind": KIND | {"title": "Another", "meta:status": "deprecated"}}, 200),
+    ],
+)
+@pytest.mark.parametrize("use", ["dataset", "union"])
+def test_a_field_in_use_takes_no_fewer_values_than_before(
+    prod: Caller, use: str, fields: dict[str, Any], status: int
+) -> None:
+    def definitions(**own: Any) -> Any:
+        properties = {"_localtenant": {"type": "object", "properties": {"age": AGE, "kind": KIND} | own}}
+        return {"definitions": {"own": {"properties": properties}}, "meta:intendedToExtend": [PROFILE]}
+
+    identities = "https://ns.adobe.com/xdm/context/identitymap"
+    group = make(prod, "fieldgroups", "#/definitions/own", title="g", **definitions())
+    schema = make(prod, "schemas", PROFILE, group["$id"], identities, title="s")
+    body = {"title": "g", "type": "object", "allOf": group["allOf"], **definitions(**fields)}
+    if use == "dataset":
+        make_dataset(prod, schema)
+    else:
+        tag = [{"op": "add", "path": "/meta:immutableTags", "value": ["union"]}]
+        assert change(prod, "PATCH", "schemas", schema, tag).status == 200
+
+    reply = change(prod, "PUT", "fieldgroups", group, body)
+
+    assert reply.status == status, reply.response
+    if status == 400:
+        assert reply.json["report"]["registryRequestId"]
+
+
 def test_the_union_tag_needs_a_primary_identity_and_is_for_good(prod: Caller) -> None:
     schema = make(prod, "schemas", PROFILE, title="s")
     tag = [{"op": "add", "path": "/meta:immutableTags", "value": ["union"]}]

@@ -18,10 +18,12 @@ from tests.bench import EXAMPLE
 def test_the_bundled_resources_are_those_of_the_registry(id_: str) -> None:
     live = global_resource(id_)
     assert live is not None
-    theirs = {path: kind for path, kind in paths_of(resolve(live, global_resource)).items() if kind != "object"}
+    resolved = resolve(live, global_resource)
+    theirs = {path: kind for path, kind in paths_of(resolved).items() if kind not in ("object", "map")}
     ours = {path: {"integer": "int"}.get(kind, kind) for path, kind in offered(id_, ()).leaves.items()}
 
     assert ours == theirs
+    assert list(RESOURCES[id_].required) == resolved.get("required", [])
 
 
 @pytest.mark.parametrize("kind", SOURCES)

@@ -230,6 +230,72 @@ def test_an_id_of_adobes_that_is_nearly_a_known_one_is_a_warning(changed: Change
     assert f"did you mean {PROFILE}-person-details?" in one(judge(spec))
 
 
+# -- events
+
+EVENT = "https://ns.adobe.com/xdm/context/experienceevent"
+EVENT_MAPPINGS = {"Id": "_id", "At": "timestamp", "Kind": "eventType"}
+
+
+@pytest.mark.parametrize("written", ["experienceevent", "_xdm.context.experienceevent", EVENT])
+def test_a_spec_of_events_names_their_class(changed: Changed, written: str) -> None:
+    spec = spec_from_mapping(changed({"target.class": written, "target.field_groups": [], "mappings": EVENT_MAPPINGS}))
+
+    assert spec.target.class_ == EVENT
+    assert undecided_paths(spec) == ()
+
+
+@pytest.mark.parametrize("written", ["profile", "_xdm.context.profile", PROFILE])
+def test_the_class_profile_written_out_is_the_default(changed: Changed, written: str) -> None:
+    assert spec_from_mapping(changed({"target.class": written})) == spec_from_mapping(changed({}))
+
+
+@pytest.mark.parametrize(
+    ("left_out", "says"),
+    [
+        (["timestamp"], "requires timestamp, and no mapping leads there"),
+        (["_id"], "requires _id, and no mapping leads there"),
+        (["_id", "timestamp"], "requires _id and timestamp, and no mapping leads there"),
+    ],
+)
+def test_mappings_of_events_lead_to_id_and_timestamp(faults_of: Faults, left_out: list[str], says: str) -> None:
+    mappings = {column: to for column, to in EVENT_MAPPINGS.items() if to not in left_out}
+    events = {"target.class": "experienceevent", "target.field_groups": [], "mappings": mappings}
+
+    fault = one(faults_of(events))
+
+    assert fault.startswith("mappings: XDM ExperienceEvent " + says)
+    assert f"to: {left_out[0]}" in fault
+
+
+def test_a_wrong_destination_of_an_event_is_one_fault(faults_of: Faults) -> None:
+    mappings = {"Id": "_id", "At": "timestmp"}
+    events = {"target.class": "experienceevent", "target.field_groups": [], "mappings": mappings}
+
+    assert "did you mean timestamp?" in one(faults_of(events))
+
+
+def test_profiles_require_no_field(faults_of: Faults) -> None:
+    assert faults_of({"mappings": {"Name": "product.name"}}) == ()
+
+
+@pytest.mark.parametrize("field", ["personID", "person.name.firstName"])
+def test_an_event_has_no_fields_of_profiles(faults_of: Faults, field: str) -> None:
+    mappings = {**EVENT_MAPPINGS, "Name": field}
+    events = {"target.class": "experienceevent", "target.field_groups": [], "mappings": mappings}
+
+    assert f"{field} is no field of the class" in one(faults_of(events))
+
+
+def test_a_field_group_for_profiles_alone_is_warned_of_with_events(changed: Changed) -> None:
+    groups = ["profile-person-details", "profile-personal-details"]
+    made = changed({"target.class": "experienceevent", "target.field_groups": groups, "mappings": EVENT_MAPPINGS})
+
+    warning = one(judge(spec_from_mapping(made)))
+
+    assert warning.startswith("target.field_groups[0]: Demographic Details is meant for")
+    assert f"not for the class {EVENT}" in warning
+
+
 # -- mappings
 
 

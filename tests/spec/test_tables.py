@@ -9,7 +9,7 @@ import pytest
 
 from flowledger.steps.sources import SOURCES, source_kind
 from flowledger.steps.spec import FieldType
-from flowledger.steps.xdm_paths import RESOURCES, offered, short_forms
+from flowledger.steps.xdm_paths import EXPERIENCE_EVENT, RESOURCES, offered, short_forms
 
 PROFILE = "https://ns.adobe.com/xdm/context/profile"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -77,5 +77,10 @@ def test_what_is_not_bundled_is_foreign_once() -> None:
 
 
 def test_short_forms_are_the_last_part_and_the_alternate_id() -> None:
-    assert short_forms("class") == {"profile": PROFILE, "_xdm.context.profile": PROFILE}
+    assert short_forms("class") == {
+        "profile": PROFILE,
+        "_xdm.context.profile": PROFILE,
+        "experienceevent": EXPERIENCE_EVENT,
+        "_xdm.context.experienceevent": EXPERIENCE_EVENT,
+    }
     assert short_forms("field group")["profile-person-details"] == PROFILE + "-person-details"
