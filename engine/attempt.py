@@ -14,7 +14,7 @@ from flowledger.engine.run import Run
 from flowledger.errors import TryLater, Unreachable
 from flowledger.steps.answers import usable_id
 from flowledger.steps.client.judge import Verdict, fault_of, judge, not_served, refusal, retry_after, title_holder
-from flowledger.steps.client.port import Answer, Reach
+from flowledger.steps.client.port import Answer, Reach, reach_of
 from flowledger.steps.client.redact import Redactor
 from flowledger.steps.step import Outputs, Step, UnusableAnswer
 
@@ -120,29 +120,40 @@ async def _intend_and_send(run: Run, step: Step, ctx: StepContext) -> tuple[Answ
     request = step.request(ctx)
     deadline = run.clock.monotonic() + run.spec.settle.send_within
     request = request.sent_within(deadline=deadline, timeout=run.spec.retry.timeout)
-    await run.keep(
-        IntentRecorded(
-            step=step.name,
-            attempt=number,
-            marker=ctx.marker(step),
-            call=call_doc(request, redactor),
-            send_deadline=deadline,
-            facts=dict(ctx.facts),
-        )
-    )
+    sending = False
     try:
-        answer = await run.platform.send(request)
-    except asyncio.CancelledError:
         await run.keep(
-            OutcomeRecorded(
+            IntentRecorded(
                 step=step.name,
                 attempt=number,
-                outcome="in_doubt",
-                answer={"reach": str(Reach.SENT), "trouble": "abandoned: the run was stopped during the call"},
+                marker=ctx.marker(step),
+                call=call_doc(request, redactor),
+                send_deadline=deadline,
+                facts=dict(ctx.facts),
             )
         )
+        sending = True
+        answer = await run.platform.send(request)
+    except (Exception, asyncio.CancelledError) as error:
+        attempts = run.ledger.step(step.name).attempts
+        if attempts and attempts[-1].number == number:  # the intent is durable: say what is known of its call
+            outcome, given_up = abandoned(error, sending=sending)
+            await run.record(OutcomeRecorded(step=step.name, attempt=number, outcome=outcome, answer=given_up))
         raise
     return answer, number
+
+
+def abandoned(error: BaseException, *, sending: bool) -> tuple[Outcome, dict[str, str]]:
+    """The outcome and the answer of a call that was given up because of `error`, for the journal.
+
+    `sending`: the call had been handed to the platform's port. If not, or if the port knows that no byte of it left, it
+    is certain that nothing was sent (protocol rule 5): no settle window has to be sat out for it.
+    """
+    reach = reach_of(error) if sending else Reach.NOT_SENT
+    why = "the run was stopped" if isinstance(error, asyncio.CancelledError) else type(error).__name__
+    if reach is Reach.NOT_SENT:
+        return "not_done", {"reach": str(reach), "trouble": f"abandoned before it was sent: {why}"}
+    return "in_doubt", {"reach": str(reach), "trouble": f"abandoned: {why} during the call"}
 
 
 def _outcome(step: Step, answer: Answer, redactor: Redactor) -> tuple[Outcome, Outputs | None, str]:

@@ -1,10 +1,22 @@
-"""Take secrets out of an error, and out of what caused it, before anybody can print, log or journal it."""
+"""Make errors fit to be printed and journaled: without secrets, and in our own words where they are not ours."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from flowledger.errors import InternalError
 from flowledger.steps.client.redact import Redactor
+
+
+def internal_error(error: Exception, run: str, step: str = "") -> InternalError:
+    """The error that ends a run, and no other, because of one that flowledger did not expect; to be raised from it."""
+    said = str(error)
+    return InternalError(
+        f"internal error: {type(error).__name__}{': ' if said else ''}{said}",
+        run=run,
+        step=step,
+        hint=f"report it with what flowledger history {run} shows; what was journaled is safe: flowledger resume {run}",
+    )
 
 
 def without_secrets(error: BaseException, redactor: Redactor) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from flowledger.engine.attempt import attempt
 from flowledger.engine.context import StepContext
+from flowledger.engine.discretion import internal_error
 from flowledger.engine.events import DriftSeen, RunProvisioned, StepSettled
 from flowledger.engine.lane import Lane
 from flowledger.engine.reconcile import AFTER_THE_END, last_look, shown_by
@@ -46,10 +47,15 @@ class Driver:
             return
         ctx, share = StepContext(self.run, step), self.run.share
         key = step.shared_as(self.run.spec) if share is not None else None
-        if share is None or key is None:
-            await self._take(step, ctx)
-        else:
-            await share.take(self.run, step, ctx, key, partial(self._take, step, ctx))
+        try:
+            if share is None or key is None:
+                await self._take(step, ctx)
+            else:
+                await share.take(self.run, step, ctx, key, partial(self._take, step, ctx))
+        except FlowledgerError:
+            raise
+        except Exception as error:
+            raise internal_error(error, self.run.ledger.run, step.name) from error
 
     async def _take(self, step: Step, ctx: StepContext) -> None:
         if not self.run.ledger.step(step.name).unanswered:

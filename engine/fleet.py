@@ -15,6 +15,7 @@ from flowledger.engine import api
 from flowledger.engine.api import DEFAULT_JOURNAL, SpecLike
 from flowledger.engine.arguments import judged_callback, judged_seconds, judged_truth
 from flowledger.engine.blocking import blocking
+from flowledger.engine.discretion import internal_error, without_secrets
 from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, RunState, ledger_of
 from flowledger.engine.log import logger_of
@@ -358,6 +359,13 @@ class _Fleet:
                     log.warning("a run ended unfinished", run=name, error=type(error).__name__, reason=error.message)
                     if isinstance(error, JournalPoisoned):
                         halt.request("the journal cannot be written")
+                except Exception as error:
+                    if sitting.is_the_callers(error):
+                        raise
+                    unexpected = internal_error(error, name)
+                    without_secrets(unexpected, platform.redactor)
+                    stop = stop_of(unexpected)
+                    log.error("a run ended by a fault in flowledger", run=name, reason=unexpected.message)
                 end(_outcome(ledger, place, clock.monotonic() - at, stop))
 
         try:

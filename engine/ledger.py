@@ -13,6 +13,7 @@ from typing import Any
 
 from flowledger.engine import events as ev
 from flowledger.engine.events import RunStopped
+from flowledger.engine.evidence import unpacked
 from flowledger.engine.table import TABLES, Table, table_for
 from flowledger.errors import UsageError
 from flowledger.steps.spec import Spec
@@ -196,7 +197,7 @@ class Ledger:
             case ev.IntentRecorded():
                 record = self.step(event.step)
                 record.needs_last_look = record.needs_last_look or bool(record.unanswered)
-                record.facts = dict(event.facts)
+                record.facts = unpacked(event.facts)
                 record.attempts.append(
                     Attempt(number=event.attempt, event=number, boot_id=self.boot_id, send_deadline=event.send_deadline)
                 )
@@ -270,7 +271,7 @@ class Ledger:
     def _complete(self, record: StepRecord, outputs: Outputs, how: How, mono: float) -> None:
         # Protocol rule 8: the journaled id stays. Later hits never change it.
         if record.outputs is None:
-            record.outputs, record.how = dict(outputs), how
+            record.outputs, record.how = unpacked(outputs), how
             record.completed_at = (self.boot_id, mono)
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from flowledger.engine.audience import Audience
 from flowledger.engine.borrowers import take_in
 from flowledger.engine.events import Event, TokenFetched, WaitStarted
-from flowledger.engine.evidence import answer_doc
+from flowledger.engine.evidence import answer_doc, append_event, largest_place
 from flowledger.engine.ledger import Ledger
 from flowledger.engine.log import logger_of
 from flowledger.engine.retry import back_off
 from flowledger.engine.table import Table
 from flowledger.engine.together import unless
-from flowledger.errors import InDoubt, Interrupted, NotServed, TryLater, Unreachable
+from flowledger.errors import InDoubt, Interrupted, NotServed, StepError, TryLater, Unreachable, UsageError
 from flowledger.journal import Journal
 from flowledger.steps.client.clock import Clock
 from flowledger.steps.client.limiter import held
@@ -78,8 +78,18 @@ class Run:
     async def keep(self, event: Event) -> None:
         """Append an event and return once it is durable and folded, also when this task is cancelled meanwhile.
 
-        Raises JournalPoisoned or DiskFull: then the run must end, because what is on disk is unknown.
+        Raises JournalPoisoned or DiskFull, of this or an earlier append: then the run must end. Raises StepError for an
+        event that is too large for the journal: nothing of it was written, and only its step ends.
         """
+        try:
+            await self.record(event)
+        except asyncio.CancelledError:
+            self._raise_append_error()
+            raise
+        self._raise_append_error()
+
+    async def record(self, event: Event) -> None:
+        """As `keep`, but an earlier append that failed is not raised: what is known is written if it can be."""
         task = self._append(event)
         cancelled: asyncio.CancelledError | None = None
         while not task.done():
@@ -91,7 +101,11 @@ class Run:
                 cancelled = error
             except Exception:  # noqa: BLE001 - looked at below, where it is raised
                 break
-        self._raise_append_error()
+        failure = task.exception()
+        if isinstance(failure, StepError):
+            raise failure
+        if failure is not None:
+            self._raise_append_error()
         if cancelled is not None:
             raise cancelled
 
@@ -124,7 +138,16 @@ class Run:
         return task
 
     async def _append_and_fold(self, doc: dict[str, Any]) -> None:
-        number = await self.journal.append(self.ledger.run, doc)
+        try:
+            number, doc = await append_event(self.journal, self.ledger.run, doc)
+        except UsageError as error:
+            place = largest_place(doc)
+            raise StepError(
+                f"{doc['kind']}: {place} cannot be journaled: {error.message}",
+                run=self.ledger.run,
+                step=str(doc.get("step") or ""),
+                hint=f"less of it must come from the platform; flowledger history {self.ledger.run} shows what came",
+            ) from error
         self.ledger.fold(number, doc)
         take_in(self.journal, self.ledger.run, doc)
         self._audience.tell(number, doc)
@@ -137,7 +160,9 @@ class Run:
     def _appended(self, task: asyncio.Task[None]) -> None:
         self._appending.discard(task)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is not None and self._append_error is None:
+        if isinstance(error, StepError):  # certainly nothing was written; `record` raises it
+            self.log.warning("an event could not be journaled", reason=error.message)
+        elif error is not None and self._append_error is None:
             self._append_error = error
 
     def _raise_append_error(self) -> None:

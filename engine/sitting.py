@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from flowledger.engine.arguments import judged_callback, judged_seconds
 from flowledger.engine.audience import Audience, OnEvent
 from flowledger.engine.destroy import destroy_run, left_for_now
-from flowledger.engine.discretion import without_secrets
+from flowledger.engine.discretion import internal_error, without_secrets
 from flowledger.engine.driftcheck import DriftReport, check_drift
 from flowledger.engine.driver import Driver
 from flowledger.engine.events import (
@@ -29,6 +29,7 @@ from flowledger.engine.events import (
     RunStopped,
     RunTakenUp,
 )
+from flowledger.engine.evidence import append_event
 from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, RunState, ledger_of, refuse_destroyed
 from flowledger.engine.log import logger_of
@@ -41,6 +42,7 @@ from flowledger.engine.watch import OnFlowRun, Until, WatchReport, flow_of, watc
 from flowledger.errors import (
     FlowledgerError,
     InDoubt,
+    InternalError,
     Interrupted,
     JournalError,
     NotThere,
@@ -198,7 +200,17 @@ class Sitting:
                 for event in events:
                     if now.flow_runs.get(event.id) != event:  # another watch may have seen it first
                         doc = event.doc(at=self._clock.wall(), mono=self._clock.monotonic())
-                        await book.append(ledger.run, platform.redactor.without_long_secrets(doc))
+                        await append_event(book, ledger.run, platform.redactor.without_long_secrets(doc))
+
+        raised: list[Exception] = []  # by the caller's own `on_run`
+
+        def tell(event: FlowRunSeen) -> None:
+            try:
+                if on_run is not None:
+                    on_run(event)
+            except Exception as error:
+                raised.append(error)
+                raise
 
         try:
             refuse_another_place(ledger, platform)
@@ -206,15 +218,24 @@ class Sitting:
             reader = Reader(platform, retry=retry, clock=self._clock, chance=self._chance, halt=self._halt)
             with reader:
                 return await watch_flow(
-                    ledger, reader, platform.redactor, keep, until=until, every=every, on_run=on_run, place=place
+                    ledger, reader, platform.redactor, keep, until=until, every=every, on_run=tell, place=place
                 )
         except FlowledgerError as error:
             error.hint = error.hint.replace("flowledger resume", "flowledger watch")
             without_secrets(error, platform.redactor)
             raise
+        except Exception as error:
+            without_secrets(error, platform.redactor)
+            if error in raised:
+                raise
+            raise self._unexpected(error, ledger, platform, "watch") from error
         finally:
             if self._platform is None:
                 await platform.close()
+
+    def is_the_callers(self, error: Exception) -> bool:
+        """Whether `on_event` raised it: then it is for the caller, and not a fault in flowledger."""
+        return error is self._audience.error
 
     @property
     def _who(self) -> dict[str, Any]:
@@ -251,10 +272,19 @@ class Sitting:
             raise
         except Exception as error:
             without_secrets(error, platform.redactor)
-            raise
+            if self.is_the_callers(error):
+                raise
+            raise self._unexpected(error, ledger, platform, verb) from error
         finally:
             if self._platform is None:
                 await platform.close()
+
+    def _unexpected(self, error: Exception, ledger: Ledger, platform: Platform, verb: str) -> InternalError:
+        """An error of the tree for one that is not, without secrets, which says what to type next."""
+        ours = internal_error(error, ledger.run)
+        ours.hint = ours.hint.replace("flowledger resume", f"flowledger {verb}")
+        without_secrets(ours, platform.redactor)
+        return ours
 
     async def _work(
         self,
@@ -279,14 +309,17 @@ class Sitting:
         try:
             result = await work(run)
             await run.flush()
-        except FlowledgerError as error:
-            error.hint = error.hint.replace("flowledger resume", f"flowledger {verb}")
+        except Exception as error:
+            ended = error if isinstance(error, FlowledgerError) else self._unexpected(error, ledger, platform, verb)
+            ended.hint = ended.hint.replace("flowledger resume", f"flowledger {verb}")
             without_secrets(error, platform.redactor)
             if ends:
-                await _write_stop(run, error)
+                await _write_stop(run, ended)
             if self._audience.error is not None:
                 raise self._audience.error from error
-            raise
+            if ended is error:
+                raise
+            raise ended from error
         except asyncio.CancelledError:
             if ends:
                 await _write_stop(run, Interrupted("the task was cancelled", hint=f"flowledger {verb} {ledger.run}"))
@@ -320,7 +353,7 @@ async def _write_stop(run: Run, error: FlowledgerError) -> None:
         **asdict(stop_of(error)),
     )
     try:
-        await run.keep(stop)
+        await run.record(stop)
     except FlowledgerError as second:
         # The error that stopped the run is the one to report; that the journal failed too is said beside it.
         run.log.error("the journal could not be written at the end", reason=str(second))

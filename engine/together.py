@@ -25,11 +25,14 @@ async def all_of(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """Do all works at the same time and return their results in order.
 
     When one raises, the others are cancelled and have ended before its error is raised, as it is (a bare gather would
-    leave them running).
+    leave them running). What others raised beside it stands in its notes.
     """
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work) for work in works]
     except BaseExceptionGroup as several:
-        raise several.exceptions[0] from None
+        first, *others = several.exceptions
+        for other in others:
+            first.add_note(f"at the same time: {type(other).__name__}: {other}")
+        raise first from None
     return [task.result() for task in tasks]

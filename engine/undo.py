@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
+from flowledger.engine.attempt import abandoned
 from flowledger.engine.borrowers import borrowers
 from flowledger.engine.context import StepContext
 from flowledger.engine.events import DeleteAnswered, DeleteIntended, ObjectGone, ObjectLeft, Outcome
@@ -241,22 +242,25 @@ async def _send_once(run: Run, doomed: Doomed, request: Request, op: str) -> Ans
         deadline = run.clock.monotonic() + run.spec.settle.send_within
         timed = request.sent_within(deadline=deadline, timeout=run.spec.retry.timeout)
         asked = DeleteAnswered(step=step, id=doomed.id, op=op, attempt=number, outcome="in_doubt", answer={})
-        await run.keep(
-            DeleteIntended(
-                step=step,
-                id=doomed.id,
-                op=op,
-                attempt=number,
-                why=doomed.why,
-                call=call_doc(timed, redactor),
-                send_deadline=deadline,
-            )
-        )
+        sending = False
         try:
+            await run.keep(
+                DeleteIntended(
+                    step=step,
+                    id=doomed.id,
+                    op=op,
+                    attempt=number,
+                    why=doomed.why,
+                    call=call_doc(timed, redactor),
+                    send_deadline=deadline,
+                )
+            )
+            sending = True
             answer = await run.platform.send(timed)
-        except asyncio.CancelledError:
-            abandoned = {"reach": str(Reach.SENT), "trouble": "abandoned: the run was stopped during the call"}
-            await run.keep(replace(asked, answer=abandoned))
+        except (Exception, asyncio.CancelledError) as error:
+            if len(run.ledger.removal(step, doomed.id).of(op)) == number:  # the intent is durable
+                came, given_up = abandoned(error, sending=sending)
+                await run.record(replace(asked, outcome=came, answer=given_up))
             raise
     fault, outcome = fault_of(answer), _OUTCOMES[judge(answer)]
     done = outcome == "done"

@@ -6,6 +6,7 @@ FlowledgerError                 exit code
 ├── NotPermitted        4       credentials missing, wrong or without the right: fix them, then resume
 ├── NotThere            5       something the spec names does not exist on the platform, or no such run
 ├── StepError           1       one platform call went wrong for good
+│   ├── InternalError   1       a fault in flowledger itself: report it; the journal is safe to resume
 │   └── Rejected        7       the platform said no, or a title is somebody else's: repeating cannot help
 │       └── Conflict    7       an object with our marker or title disagrees with what this run needs
 ├── Drifted             8       what was provisioned is gone or was edited
@@ -97,6 +98,13 @@ class StepError(FlowledgerError):
         where = "/".join(part for part in (self.run, self.step) if part)
         asked = f" (request id {self.request_id})" if self.request_id else ""
         return f"{where}: {self.message}{asked}" if where else f"{self.message}{asked}"
+
+
+class InternalError(StepError):
+    """An error that flowledger did not expect: a fault in flowledger. `__cause__` is that error.
+
+    It ends one run only. What was journaled is safe to resume.
+    """
 
 
 class RowsMissing(StepError):

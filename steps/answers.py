@@ -13,6 +13,8 @@ from flowledger.steps.step import UnusableAnswer
 
 # UUIDs, hexadecimal ids and `$id` URLs (platform-api.md §2-§5). Whatever would need an escape in a URL other than the
 # slash, steps up a path or cannot be printed is no id: it comes from something that is broken, or that means harm.
+_NO_COUNT: Final = 2**63
+_LONGEST_TEXT: Final = 1000  # characters
 _ID: Final = re.compile(r"[A-Za-z0-9._~:@/=+-]{1,1000}")
 
 
@@ -38,6 +40,15 @@ def text_or_none(live: Json, key: str) -> str | None:
     """A text from a JSON object, or None if there is none."""
     value = live.get(key) if isinstance(live, dict) else None
     return value if isinstance(value, str) else None
+
+
+def short_text(live: Json, key: str) -> str:
+    """A text from a JSON object that a step keeps, like an etag or a version; "" if there is none.
+
+    A text of more than 1000 characters is none of these: kept in a journal it would only be in the way.
+    """
+    text = text_or_none(live, key) or ""
+    return text if len(text) <= _LONGEST_TEXT else ""
 
 
 def sole_item(body: Json) -> dict[str, Json] | None:
@@ -119,11 +130,12 @@ def number_of(value: Json) -> float:
 
 
 def count_of(value: Json) -> int | None:
-    """A whole number from 0 on, also as a text; None for anything else, like the -1 of a failed run (§11)."""
+    """A whole number from 0 on that fits into 64 bits, also as a text; None for anything else, like the -1 of a failed
+    run (§11)."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         number = int(float(value))
     except (ValueError, OverflowError):
         return None
-    return number if number >= 0 else None
+    return number if 0 <= number < _NO_COUNT else None

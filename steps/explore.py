@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable
 
 from flowledger.errors import NotPermitted, Rejected, SpecError, StepError
-from flowledger.steps.answers import dig, text_or_none
+from flowledger.steps.answers import dig, short_text, text_or_none
 from flowledger.steps.base_connection import CreateBaseConnection
 from flowledger.steps.client.paths import flow_service
 from flowledger.steps.client.port import Answer, Json, Request
@@ -68,7 +68,7 @@ class Explore(Step):
             await self._require_credentials(ctx, connection, tested)
             self._require_table(ctx, await root)
             columns = self._columns(ctx, await described)
-            format = text_or_none((await described).json, "format") or "flat"
+            format = short_text((await described).json, "format") or "flat"
         _require_columns(ctx.spec, columns)
         return Settled(outputs={"id": table, "format": format, "columns": columns})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from flowledger.errors import Rejected
-from flowledger.steps.answers import needed_text, number_of, read_by_id, sole_item, text_or_none
+from flowledger.steps.answers import needed_text, number_of, read_by_id, short_text, sole_item, text_or_none
 from flowledger.steps.client.paging import list_flow
 from flowledger.steps.client.paths import flow_service
 from flowledger.steps.client.port import Answer, Json, Request
@@ -53,7 +53,7 @@ class FlowObject(Step):
         return self.outputs(answer.json)
 
     def outputs(self, live: Json) -> Outputs:
-        return {"id": live["id"], "etag": text_or_none(live, "etag") or ""}
+        return {"id": live["id"], "etag": short_text(live, "etag")}
 
     async def find(self, ctx: Context) -> list[Hit]:
         """Look by name; if that shows nothing, by references, since the name may have been edited."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import orjson
+import json
 
 from flowledger.errors import NotThere, StepError
-from flowledger.steps.answers import dig, text_or_none
+from flowledger.steps.answers import dig, short_text, text_or_none
 from flowledger.steps.client.port import Json
 from flowledger.steps.flow import CreateFlow
 from flowledger.steps.flow_object import fetched
@@ -15,6 +15,7 @@ from flowledger.steps.step import Call, Context, Settled, Step
 FINAL = frozenset({"enabled", "disabled", "draft"})  # platform-api.md §10; every other state is on its way
 FIRST_WAIT = 0.2  # seconds, doubled at each look
 LONGEST_WAIT = 10.0  # seconds
+SAID = 2000  # characters of the platform's reason that an error shows
 
 
 class AwaitFlow(Step):
@@ -42,13 +43,13 @@ class AwaitFlow(Step):
             if state == "failed" or operation == "failed":
                 raise self._failed(ctx, id, live)
             if state in FINAL and operation in ("", "completed", "success"):
-                return Settled(outputs={"id": id, "state": state, "etag": text_or_none(live, "etag") or ""})
+                return Settled(outputs={"id": id, "state": state, "etag": short_text(live, "etag")})
             await ctx.wait(wait, f"dataflow {id} is {state or 'without a state'}, operation {operation or 'unknown'}")
             wait = min(2 * wait, LONGEST_WAIT)
 
     def _failed(self, ctx: Context, id: str, live: Json) -> StepError:
         errors = dig(live, "lastOperation", "status", "errors")
-        said = orjson.dumps(errors).decode() if errors else "the platform gives no reason"
+        said = json.dumps(errors, ensure_ascii=False)[:SAID] if errors else "the platform gives no reason"
         return StepError(
             f"the platform could not set up dataflow {id}: {said}",
             run=ctx.run,

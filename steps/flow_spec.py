@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowledger.errors import NotThere, Rejected, SpecError
-from flowledger.steps.answers import dig, text_or_none
+from flowledger.steps.answers import dig, short_text, text_or_none
 from flowledger.steps.client.paths import flow_service
 from flowledger.steps.client.port import Json, Request
 from flowledger.steps.schedule import Cadence, cadence_of
@@ -46,7 +46,7 @@ class FindFlowSpec(Step):
             outputs={
                 "id": live["id"],
                 "name": FLOW_SPEC_NAME,
-                "version": text_or_none(live, "version") or "1.0",
+                "version": short_text(live, "version") or "1.0",
                 "draft_mode": dig(live, "attributes", "isDraftModeSupported") is True,
             }
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from flowledger.steps.answers import dig, needed_text, number_of, read_by_id, text_or_none
+from flowledger.steps.answers import dig, needed_text, number_of, read_by_id, short_text, text_or_none
 from flowledger.steps.client.paging import list_registry
 from flowledger.steps.client.paths import registry
 from flowledger.steps.client.port import Answer, Json, Request
@@ -50,8 +50,8 @@ class RegistryResource(Step):
     def outputs(self, live: Json) -> Outputs:
         return {
             "id": live["$id"],
-            "alt_id": text_or_none(live, "meta:altId") or "",
-            "version": text_or_none(live, "version") or "1.0",
+            "alt_id": short_text(live, "meta:altId"),
+            "version": short_text(live, "version") or "1.0",
         }
 
     async def find(self, ctx: Context) -> list[Hit]:

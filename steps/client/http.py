@@ -32,7 +32,7 @@ from flowledger.steps.client import body as bodies
 from flowledger.steps.client import strictjson
 from flowledger.steps.client.clock import Clock
 from flowledger.steps.client.paths import is_loopback
-from flowledger.steps.client.port import Answer, Host, Reach, Request
+from flowledger.steps.client.port import Answer, Host, Reach, Request, sent_nothing
 
 CONNECT_TIMEOUT: Final = 10.0  # seconds for one TCP and TLS handshake
 UNACKNOWLEDGED: Final = 10.0  # U of the protocol: seconds that sent bytes may wait in our kernel
@@ -210,7 +210,11 @@ class HttpPort:
         began = self._clock.monotonic()
         if self._closed:
             return Answer(reach=Reach.NOT_SENT, trouble="the port is closed")
-        url, headers, data = self._wire(request)
+        try:
+            url, headers, data = self._wire(request)
+        except Exception as error:
+            sent_nothing(error)
+            raise
         if not url.isascii() or not url.isprintable() or " " in url:
             return Answer(reach=Reach.NOT_SENT, trouble="the path is not percent-encoded")
         call = _Call(request=request, clock=self._clock, holders=self._holders, began=began)
@@ -219,8 +223,10 @@ class HttpPort:
         try:
             async with asyncio.timeout(request.timeout):
                 return await self._exchange(call, URL(url, encoded=True), headers, data)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             call.give_up()
+            if self._broken_off(call, "").reach is Reach.NOT_SENT:
+                sent_nothing(error)
             raise
         except TimeoutError as error:
             call.give_up()

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from flowledger.steps.client import strictjson
 from flowledger.steps.client.clock import Clock
-from flowledger.steps.client.port import Answer, Reach, Request
+from flowledger.steps.client.port import Answer, Reach, Request, sent_nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +98,15 @@ class InProcessPort:
         fate = self._fate(request) if self._fate else Fate.ANSWERED
         if self._closed or fate is Fate.REFUSED:
             return Answer(reach=Reach.NOT_SENT, trouble="the port is closed" if self._closed else "connection refused")
-        core_request = _to_core(request)
-        await self._pass(Moment.CONNECTED, request)
-        if request.send_deadline is not None and self._clock.monotonic() > request.send_deadline:
-            return Answer(reach=Reach.NOT_SENT, trouble="the send deadline had passed", deadline_missed=True)
-        await self._pass(Moment.CHECKED, request)
+        try:
+            core_request = _to_core(request)
+            await self._pass(Moment.CONNECTED, request)
+            if request.send_deadline is not None and self._clock.monotonic() > request.send_deadline:
+                return Answer(reach=Reach.NOT_SENT, trouble="the send deadline had passed", deadline_missed=True)
+            await self._pass(Moment.CHECKED, request)
+        except BaseException as error:
+            sent_nothing(error)
+            raise
         await self._pass(Moment.HANDED_OVER, request)
         if fate is Fate.LOST:
             return await self._silent(began, "connection reset")

@@ -88,11 +88,28 @@ class Answer:
         )
 
 
+def sent_nothing(error: BaseException) -> None:
+    """Note on an error that ends a call that no byte of it was handed to the kernel: for `reach_of`."""
+    setattr(error, _REACH, Reach.NOT_SENT)
+
+
+def reach_of(error: BaseException) -> Reach:
+    """How far the call got that this error has ended: NOT_SENT if its port is certain of it, else SENT."""
+    reach = getattr(error, _REACH, Reach.SENT)
+    return reach if isinstance(reach, Reach) else Reach.SENT
+
+
+_REACH = "flowledger_reach"
+
+
 class Port(Protocol):
     """Sends one call and answers with what came of it. Raises nothing but cancellation."""
 
     async def send(self, request: Request) -> Answer:
-        """Send `request` once; never repeat it, never follow a redirect."""
+        """Send `request` once; never repeat it, never follow a redirect.
+
+        What ends it from outside, a cancellation, is marked by `sent_nothing` where that is certain.
+        """
         ...
 
     async def close(self) -> None:

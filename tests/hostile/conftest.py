@@ -22,7 +22,7 @@ from flowledger.emulator.wire import Request, Response
 from flowledger.engine import api
 from flowledger.engine.report import Report
 from flowledger.engine.specfile import load_spec
-from flowledger.errors import FlowledgerError
+from flowledger.errors import FlowledgerError, InternalError
 from flowledger.steps.client.config import platform_from_env
 from tests.bench import EXAMPLE, MADE_ONCE
 from tests.program import credentials
@@ -139,6 +139,8 @@ class Story:
         self.error = None
         try:
             return await api.apply(spec, journal=self.journal, platform=client)
+        except InternalError:
+            raise
         except FlowledgerError as error:
             self.error = error
             return None

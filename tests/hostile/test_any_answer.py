@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from flowledger.emulator.wire import Request, Response
-from flowledger.errors import FlowledgerError
+from flowledger.errors import FlowledgerError, InternalError
 from flowledger.steps.client.strictjson import encode
 from tests.bench import MADE_ONCE, Bench, example
 
@@ -101,6 +101,8 @@ def faults_of_our_own(style: str, verb: str, chosen: list[tuple[str, Place, Any]
         said = f"{twist[0]} {'.'.join(map(str, twist[1]))} = {str(twist[2])[:20]}"
         try:
             getattr(bench, verb)()
+        except InternalError as error:
+            found.append(f"{said}: {error}")
         except FlowledgerError as error:
             if not error.message:
                 found.append(f"{said}: an error without words")

@@ -78,8 +78,8 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 file="engine/attempt.py",
-                old="    await run.keep(\n        IntentRecorded(",
-                new="    run.note(\n        IntentRecorded(",
+                old="        await run.keep(\n            IntentRecorded(",
+                new="        run.note(\n            IntentRecorded(",
             ),
         ),
         tests=(f"{DURABLE}::test_nothing_is_sent_before_its_intent_is_on_the_medium", f"{SLICE}[create_dataset]"),
@@ -221,9 +221,9 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 file="engine/attempt.py",
-                old="    await run.keep(\n        IntentRecorded(",
-                new="    async def under_the_old(event: object) -> None: ...\n\n"
-                "    await (under_the_old if number > 1 else run.keep)(\n        IntentRecorded(",
+                old="        await run.keep(\n            IntentRecorded(",
+                new="        async def under_the_old(event: object) -> None: ...\n\n"
+                "        await (under_the_old if number > 1 else run.keep)(\n            IntentRecorded(",
             ),
         ),
         tests=(f"{NO_DEATH}[create_dataset]",),
@@ -384,8 +384,8 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 file="engine/undo.py",
-                old="        await run.keep(\n            DeleteIntended(",
-                new="        (\n            DeleteIntended(",
+                old="            await run.keep(\n                DeleteIntended(",
+                new="            (\n                DeleteIntended(",
             ),
         ),
         tests=(f"{DESTROYED}[create_base_connection]",),
