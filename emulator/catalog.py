@@ -10,7 +10,7 @@ import orjson
 
 from flowledger.emulator import datasets
 from flowledger.emulator.catalog_query import bad
-from flowledger.emulator.datasets import BASE, KIND, SOURCES
+from flowledger.emulator.datasets import BASE, BATCHES, FILES, KIND, SOURCES
 from flowledger.emulator.depth import too_deep
 from flowledger.emulator.problem import service_problem
 from flowledger.emulator.routing import Match, Router
@@ -59,7 +59,11 @@ Kept = dict[tuple[str, str], Json]
 def _kept(call: Call) -> Kept:
     """Everything that a write of a batch could touch, by kind and id."""
     store = call.world.store
-    return {(kind, found["id"]): found for kind in (KIND, SOURCES) for found in store.all(kind, call.sandbox)}
+    return {
+        (kind, found["id"]): found
+        for kind in (KIND, SOURCES, BATCHES, FILES)
+        for found in store.all(kind, call.sandbox)
+    }
 
 
 def _restore(call: Call, before: Kept) -> None:

@@ -98,6 +98,7 @@ def _document(emulator: Emulator) -> dict[str, Any]:
 
 
 def _health(emulator: Emulator) -> dict[str, Any]:
+    left = emulator.world.sweep.problems if emulator.world.sweep is not None else {}
     return {
         "status": "ok",
         "pid": os.getpid(),
@@ -106,6 +107,7 @@ def _health(emulator: Emulator) -> dict[str, Any]:
         "late_commits_waiting": len(emulator.late),
         "sandboxes": list(emulator.options.sandboxes),
         **(emulator.plane.health(emulator.now_ms()) if emulator.plane is not None else {}),
+        **({"not_removed": dict(left)} if left else {}),
     }
 
 

@@ -31,7 +31,7 @@ from flowledger.emulator.flow_specs import catalogue_of
 from flowledger.emulator.late import LateCommit, LateCommits
 from flowledger.emulator.loopback import may_call
 from flowledger.emulator.options import Options
-from flowledger.emulator.plane import Plane, lake_in
+from flowledger.emulator.plane import Plane, open_lake_of
 from flowledger.emulator.problem import gateway_error, with_chain, with_integer_code
 from flowledger.emulator.routing import Match, Router
 from flowledger.emulator.spoil import spoiled
@@ -96,8 +96,11 @@ class Emulator:
         self.plane: Plane | None = None
         self._take_up()
         self._store.when_undone = self._take_up
-        self.world.lake = lake_in(state)
-        self.plane = None if sources is None else Plane(self.world, self._time, sources=sources, state=state)
+        if sources is None:
+            open_lake_of(self.world, state)
+        else:
+            self.plane = Plane(self.world, self._time, sources=sources, state=state)
+        self._sweep()
 
     def handle(self, request: Request) -> Response:
         """Answer one call, after every late commit and every run that is due has taken effect.
@@ -113,9 +116,10 @@ class Emulator:
             self._run_due()
             with self._store.transaction():
                 self._settle_late()
-                if request.raw_path.startswith(control.BASE):
-                    return control.answer(self, request)
-                return self._serve(request)
+                in_control = request.raw_path.startswith(control.BASE)
+                response = control.answer(self, request) if in_control else self._serve(request)
+            self._sweep()
+            return response
         except sqlite3.Error as problem:
             self._strike_from_log(logged)
             return self.not_kept(request, problem)
@@ -201,6 +205,11 @@ class Emulator:
             with self._store.transaction():
                 self._settle_late(due_ms)
         self.plane.execution.run_due(now_ms)
+
+    def _sweep(self) -> None:
+        """Remove the files of what is deleted, now that the deletion is kept."""
+        if self.world.sweep is not None:
+            self.world.sweep.run()
 
     def _not_from_here(self, request: Request) -> Response:
         text = (
@@ -336,6 +345,7 @@ class Emulator:
         self._run_due()
         with self._store.transaction():
             self._settle_late()
+        self._sweep()
 
     def _note(
         self, request: Request, response: Response, fault: Fault | None, *, late: bool = False, sandbox: str = ""

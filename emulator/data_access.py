@@ -88,14 +88,20 @@ def preview_data_set(call: Call) -> Response:
         except ImportError:
             text = "a preview needs pyarrow: pip install 'flowledger[data]'"
             refuse(service_problem(500, "EXPORT-500", "Not readable", text))
-        rows = first_rows(_folder(call, data_set["id"], latest), PREVIEW_ROWS)
+        try:
+            rows = first_rows(_folder(call, data_set["id"], latest), PREVIEW_ROWS)
+        except (OSError, ValueError) as problem:  # a file that is damaged, or was removed by hand
+            refuse(service_problem(500, "EXPORT-500", "Not readable", f"batch {latest}: {problem}"))
     return json_response(200, {"data": rows})
 
 
 def _diagnostics(call: Call, batch: Json, folder: str, name: str | None, here: str, prefix: str) -> Response:
     """The files of a folder of the batch's diagnostics, or the bytes of one."""
     place = _folder(call, batch["relatedObjects"][0]["id"], batch["id"]) / DIAGNOSTICS / folder
-    files = {path.name: path for path in sorted(place.iterdir()) if path.is_file()} if place.is_dir() else {}
+    try:
+        files = {path.name: path for path in sorted(place.iterdir()) if path.is_file()} if place.is_dir() else {}
+    except OSError as problem:
+        refuse(service_problem(500, "EXPORT-500", "Not readable", f"{place.name}: {problem.strerror}"))
     if not files or (name is not None and name not in files):
         _absent(f"{name or folder} of batch {batch['id']}")
     if name is not None:

@@ -134,7 +134,7 @@ def replace_data_set(call: Call) -> Response:
 
 
 def delete_data_set(call: Call) -> Response:
-    """DELETE /dataSets/{id}: 200 with the reference, or with `[]` when there is none."""
+    """DELETE /dataSets/{id}: 200 with the reference, or with `[]` when there is none. Its data goes with it (§3.3)."""
     data_set = call.world.store.get(KIND, call.sandbox, call.params["id"])
     if data_set is None:
         if call.world.options.absent_delete_404:
@@ -143,7 +143,21 @@ def delete_data_set(call: Call) -> Response:
     if data_set.get("classification", {}).get("managedBy") == "SYSTEM":
         bad(f"The dataset {data_set['id']} is managed by the system, and cannot be deleted")
     call.world.store.delete(KIND, call.sandbox, data_set["id"])
+    _delete_data(call, data_set["id"])
     return json_response(200, [_name_of(call, data_set)])
+
+
+def _delete_data(call: Call, data_set: str) -> None:
+    """Delete what Catalog knows of the dataset's data; the files follow once this is kept."""
+    store, sandbox = call.world.store, call.sandbox
+    for file in store.all(FILES, sandbox):
+        if file["dataSetId"] == data_set:
+            store.delete(FILES, sandbox, file["id"])
+    for batch in store.all(BATCHES, sandbox):
+        if batch["relatedObjects"][0]["id"] == data_set:
+            store.delete(BATCHES, sandbox, batch["id"])
+    if call.world.sweep is not None:
+        call.world.sweep.want(data_set)
 
 
 def list_data_sources(call: Call) -> Response:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from flowledger.emulator.connection_rules import data_set_of
+from flowledger.emulator.delta_columns import check_delta_column
 from flowledger.emulator.flow_bodies import whole_number
 from flowledger.emulator.flow_fault import fault
 from flowledger.emulator.flow_specs import CRM_TO_AEP
@@ -113,11 +114,17 @@ def _check_delta_column(flow: dict[str, Any], frequency: str, *, always: bool) -
     if wanted and not has_delta:
         flows = "A" if always else "A periodic"
         fault(400, "CONNECTOR-1367", f"{flows} flow needs a delta column in its Copy transformation")
+    check_delta_column(delta_of(flow))
+
+
+def delta_of(flow: dict[str, Any]) -> Any:
+    """The `deltaColumn` of the flow's Copy transformation, None when there is none; a draft may hold anything there."""
+    return _params_of(flow, "Copy").get("deltaColumn")
 
 
 def delta_column_of(flow: dict[str, Any]) -> str:
     """The name of the delta column in the flow's Copy transformation, "" when there is none."""
-    delta = _params_of(flow, "Copy").get("deltaColumn")
+    delta = delta_of(flow)
     name = delta.get("name") if isinstance(delta, dict) else None
     return str(name) if name else ""
 

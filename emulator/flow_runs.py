@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowledger.emulator.delta_columns import check_delta_column
 from flowledger.emulator.flow_bodies import whole_number
 from flowledger.emulator.flow_fault import fault
 from flowledger.emulator.flow_listing import ORDERS_OF_RUNS, Condition, conditions_of, matching, page_of
@@ -18,6 +19,7 @@ from flowledger.emulator.wire import Response, json_response
 from flowledger.emulator.world import Call, Route
 
 MILLISECONDS_FROM = 10**11  # a number of that size counts milliseconds, a smaller one seconds (U13)
+LARGEST_MOMENT = 10**15  # more than any date has, in either unit
 WINDOW = ("windowStartTime", "windowEndTime")
 
 
@@ -122,7 +124,7 @@ def _window_asked_for(call: Call, flow: dict[str, Any], params: Any) -> Window:
         fault(400, "CONNECTOR-1384", "params is empty")
     moments = {name: whole_number(params.get(name)) for name in ("startTime", *WINDOW)}
     for name, moment in moments.items():
-        if moment is None:
+        if moment is None or abs(moment) > LARGEST_MOMENT:
             fault(400, "CONNECTOR-1304", f"Missing mandatory parameter: params.{name}, a whole number")
     unit = call.world.options.run_window_unit
     start_ms, end_ms = (_milliseconds(moments[name] or 0, unit) for name in WINDOW)
@@ -134,6 +136,7 @@ def _window_asked_for(call: Call, flow: dict[str, Any], params: Any) -> Window:
         fault(400, "CONNECTOR-1383", "params.deltaColumn is missing, or has no name")
     if delta_column_of(flow) not in ("", column):
         fault(400, "CONNECTOR-1382", f"The delta column of the flow is {delta_column_of(flow)}, not {column}")
+    check_delta_column(delta)
     return Window(start_ms=start_ms, end_ms=end_ms, type="one-time")
 
 

@@ -19,11 +19,21 @@ class DataPlaneMissing(Exception):
     """What executing flows needs is not installed; the text says what to install."""
 
 
-def lake_in(state: Path | None) -> Lake | None:
-    """The lake of an earlier start with sources, to be read without any; None when nothing ever landed there."""
+def open_lake_of(world: World, state: Path | None) -> None:
+    """Take up the lake of an earlier start with sources, if anything ever landed: it is read and swept without any."""
     from flowledger.emulator.data.landing import LAKE, Lake
 
-    return Lake(state) if state is not None and (state / LAKE).is_dir() else None
+    if state is not None and (state / LAKE).is_dir():
+        use_lake(world, Lake(state))
+
+
+def use_lake(world: World, lake: Lake) -> None:
+    """Have batches be read from this lake; what it holds and Catalog does not know is removed at the next sweep."""
+    from flowledger.emulator.data.sweep import Sweep
+
+    world.lake = lake
+    world.sweep = Sweep(world, lake)
+    world.sweep.want_everything()
 
 
 class Plane:
@@ -50,17 +60,18 @@ class Plane:
         self._own = None if state is not None else Path(tempfile.mkdtemp(prefix="flowledger-lake-"))
         self._world = world
         world.sources = SourceFolder(sources)
-        world.lake = Lake(state if state is not None else self._own_folder())
+        lake = Lake(state if state is not None else self._own_folder())
+        use_lake(world, lake)
         unpublished = world.options.unpublished_functions
         mapper_of = partial(Mapper, now_ms=world.now_ms, unpublished=unpublished)
-        self.execution = Execution(world, time, source=world.sources, mapper_of=mapper_of, lake=world.lake)
+        self.execution = Execution(world, time, source=world.sources, mapper_of=mapper_of, lake=lake)
 
     def health(self, now_ms: int) -> dict[str, Any]:
         """How many runs were executed since this start, and whether any is due or under way."""
         return {"runs_executed": self.execution.executed, "runs_waiting": self.execution.is_busy(now_ms)}
 
     def forget(self) -> None:
-        """Forget what was executed: the batches' files go, as the emulator's objects have."""
+        """Forget what was executed: the batches' files go at the next sweep, as the emulator's objects have."""
         self.execution.recover()
 
     def close(self) -> None:

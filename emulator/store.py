@@ -126,6 +126,17 @@ class Store:
             self.when_changed(kind, sandbox, id)
             return True
 
+    def drop(self, kind: str, sandbox: str, id: str) -> None:
+        """Remove the object for good, if it is there: no list shows it any more, however far behind it runs."""
+        with self.transaction():
+            kept = self._kept.get((kind, sandbox), {}).pop(id, None)
+            if kept is None:
+                return
+            self._undoing.append(lambda: self._put_back(kind, sandbox, kept))
+            where = (kind, sandbox, kept.place)
+            self._execute("DELETE FROM objects WHERE kind = ? AND sandbox = ? AND place = ?", where)
+            self.when_changed(kind, sandbox, id)
+
     def all(self, kind: str, sandbox: str) -> list[dict[str, Any]]:
         """Every object of the kind, oldest first. Shared with the store: to be read, never changed in place."""
         return [kept.body for kept in self._kept.get((kind, sandbox), {}).values()]
@@ -236,6 +247,9 @@ class Store:
         graves.pop()
         graves.extendleft(reversed(pruned))
         kept.gone_ms = None
+        self._put_back(kind, sandbox, kept)
+
+    def _put_back(self, kind: str, sandbox: str, kept: Kept) -> None:
         objects = self._kept[kind, sandbox]
         objects[kept.id] = kept
         self._kept[kind, sandbox] = dict(sorted(objects.items(), key=lambda item: item[1].place))

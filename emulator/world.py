@@ -15,6 +15,7 @@ from flowledger.emulator.wire import Request, Response
 
 if TYPE_CHECKING:
     from flowledger.emulator.data.landing import Lake
+    from flowledger.emulator.data.sweep import Sweep
     from flowledger.emulator.data.tables import SourceFolder
 
 DRAWN = "drawn"  # the note of how many ids may have been drawn
@@ -56,6 +57,7 @@ class World:
         self.bucket = TokenBucket()
         self.sources: SourceFolder | None = None  # the tables of the user's own, with `--sources`
         self.lake: Lake | None = None  # where batches land, with `--sources`
+        self.sweep: Sweep | None = None  # what removes files from the lake
         self._time = time
         self._seed = seed
         self._lag_ms = lag_ms

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from flowledger.emulator.data.agenda import CURSORS, EXECUTIONS, FLOWS, Agenda, Due, cursor_of
@@ -17,7 +18,9 @@ from flowledger.emulator.data.collect import Collected, MapperOf, Source, Work, 
 from flowledger.emulator.data.due import schedule_of, window_at
 from flowledger.emulator.data.landing import Lake
 from flowledger.emulator.data.source_rows import SourceUnreadable
-from flowledger.emulator.flow_rules import connections_of, delta_column_of
+from flowledger.emulator.datasets import KIND as DATA_SETS
+from flowledger.emulator.delta_columns import delta_problem
+from flowledger.emulator.flow_rules import connections_of, delta_column_of, delta_of
 from flowledger.emulator.paths import resolved_schema, schema_of
 from flowledger.emulator.row_filters import FilterInvalid, RowFilter, filter_of
 from flowledger.emulator.run_records import KIND as RUNS
@@ -36,6 +39,7 @@ Json = dict[str, Any]
 
 OPEN: Final = "openWindows"  # windows of a schedule whose run failed, and that nothing has collected since
 MADE_GOOD: Final = "runsMadeGood"  # by the id of a run on demand that failed: one that it was triggered again as landed
+NO_DATA_SET: Final = "the data set of the flow is not there any more"
 INTERRUPTED: Final = "inProgress"
 
 log = logging.getLogger(__name__)
@@ -49,7 +53,7 @@ class Execution:
     """Runs the flows of one emulator over the tables of a source."""
 
     def __init__(self, world: World, time: PlatformTime, *, source: Source, mapper_of: MapperOf, lake: Lake) -> None:
-        """Takes up what an emulator that died has left: see `recover`."""
+        """Takes up what an emulator that died has left: see `recover`. Raises sqlite3.Error."""
         self.lake = lake
         self.inline = True  # False: a server calls begin_next, work_on and settle
         self.executed = 0  # runs settled since this start
@@ -59,16 +63,24 @@ class Execution:
         self._mapper_of = mapper_of
         self._agenda = Agenda(world)
         world.store.when_changed = self._agenda.changed
+        self._begun_again: set[str] = set()  # runs that an emulator which died had begun
+        self._drop_lost()
         self.recover()
 
+    def _drop_lost(self) -> None:
+        """Forget runs that were begun and have no record any more."""
+        store = self._world.store
+        with store.transaction():
+            for sandbox in self._world.options.sandboxes:
+                for begun in store.all(EXECUTIONS, sandbox):
+                    if store.peek(RUNS, sandbox, begun["id"]) is None:
+                        store.drop(EXECUTIONS, sandbox, begun["id"])
+
     def recover(self) -> None:
-        """Remove what no batch of a data set knows of, and note every run that was begun: it is executed again."""
-        store, sandboxes = self._world.store, self._world.options.sandboxes
+        """Note every run that was begun: it is executed again. What no batch of a data set knows of goes."""
         self._agenda.release_all()
-        for data_set, batch in list(self.lake.batches()):
-            known = ((store.peek("batches", one, batch), store.peek("dataSets", one, data_set)) for one in sandboxes)
-            if not any(its_batch and its_data_set for its_batch, its_data_set in known):
-                self.lake.remove_batch(data_set, batch)
+        if self._world.sweep is not None:
+            self._world.sweep.want_everything()
 
     def look_anew(self) -> None:
         """Note that anything in the store may have changed."""
@@ -136,6 +148,19 @@ class Execution:
             self._settle_as_failed(work, f"what the run landed could not be kept: {reason_of(problem)}", took_ms)
         self._agenda.release(work.sandbox, work.run)
         self.executed += 1
+        self._sweep_after(work)
+
+    def _sweep_after(self, work: Work) -> None:
+        """Remove what a run wrote for a data set that is gone, or what its first attempt left."""
+        sweep = self._world.sweep
+        if sweep is None:
+            return
+        if work.run in self._begun_again:
+            self._begun_again.discard(work.run)
+            sweep.want_everything()
+        elif work.data_set and self._world.store.peek(DATA_SETS, work.sandbox, work.data_set) is None:
+            sweep.want(work.data_set)
+        sweep.run()
 
     def _settle_as_failed(self, work: Work, failure: str, took_ms: int) -> None:
         done = Collected(failure=failure)
@@ -147,10 +172,12 @@ class Execution:
             log.exception("run %s stays without an outcome", work.run)
             with self._world.store.transaction():
                 self._move_cursor(work, done)
-                self._world.store.delete(EXECUTIONS, work.sandbox, work.run)
+                self._world.store.drop(EXECUTIONS, work.sandbox, work.run)
 
     def _settle(self, work: Work, done: Collected, took_ms: int) -> None:
         store = self._world.store
+        if done.landed is not None and store.peek(DATA_SETS, work.sandbox, work.data_set) is None:
+            done = replace(done, failure=NO_DATA_SET, landed=None, output_records=0)
         with store.transaction(), self._time.as_of(work.moment_ms + took_ms):
             batch = make_visible(self._world, work, done)
             failed = bool(done.failure)
@@ -171,7 +198,7 @@ class Execution:
             finish(self._world, work.sandbox, work.run, outcome)
             self._move_cursor(work, done)
             self._note_window(work, done)
-            store.delete(EXECUTIONS, work.sandbox, work.run)
+            store.drop(EXECUTIONS, work.sandbox, work.run)
 
     def _move_cursor(self, work: Work, done: Collected) -> None:
         begun = self._world.store.peek(EXECUTIONS, work.sandbox, work.run)
@@ -214,6 +241,8 @@ class Execution:
                 "scheduled": scheduled,
             }
             store.put(EXECUTIONS, due.sandbox, record["id"], begun)
+        else:
+            self._begun_again.add(record["id"])
         finish(world, due.sandbox, record["id"], RunOutcome(status=INTERRUPTED, started_ms=due.moment_ms))
         return self._work_of(due.sandbox, record, begun)
 
@@ -288,7 +317,7 @@ class Execution:
         target = self._connection(sandbox, flow, "target")
         data_set = store.peek("dataSets", sandbox, str(target.get("params", {}).get("dataSetId")))
         if data_set is None:
-            raise Impossible("the data set of the flow is not there any more")
+            raise Impossible(NO_DATA_SET)
         params = source.get("params") or {}
         table = params.get("tableName") or params.get("path")
         if not isinstance(table, str) or not table:
@@ -341,6 +370,9 @@ def _window_key(flow: str, start_ms: int | None, end_ms: int | None) -> str:
 def _delta_of(record: Mapping[str, Any], flow: Json) -> str:
     named = ((record.get("params") or {}).get("deltaColumn") or {}).get("name")
     found = str(named or delta_column_of(flow))
+    problem = delta_problem(delta_of(flow))
+    if problem:  # the flow of an older state: no flow is made with it now
+        raise Impossible(problem)
     if not found:
         raise Impossible("the run has a window, and neither it nor the flow names a delta column")
     return found

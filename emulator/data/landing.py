@@ -71,23 +71,35 @@ class Lake:
         return self.folder / data_set / batch
 
     def open_batch(self, data_set: str, batch: str) -> BatchWriter:
-        """Begin to write a batch: whatever an unfinished attempt left of it is removed."""
+        """Begin to write a batch: what an unfinished attempt left of it is removed. The first row makes its folder."""
         folder = self.batch_folder(data_set, batch)
         self.disk.remove(folder)
-        self.disk.make_folder(folder)
         return BatchWriter(folder, self.disk)
 
     def remove_batch(self, data_set: str, batch: str) -> None:
         """Remove what is there of a batch."""
         self.disk.remove(self.batch_folder(data_set, batch))
 
+    def remove_data_set(self, data_set: str) -> None:
+        """Remove what is there of a data set."""
+        self.disk.remove(self.folder / data_set)
+
+    def data_sets(self) -> list[str]:
+        """Every data set that has a folder, in order of name. Raises OSError."""
+        return _folders_in(self.folder)
+
+    def batches_of(self, data_set: str) -> list[str]:
+        """Every batch of a data set that has a folder, finished or not, in order of name. Raises OSError."""
+        return _folders_in(self.folder / data_set)
+
     def batches(self) -> Iterator[tuple[str, str]]:
-        """Data set and id of every batch that has a folder, finished or not, in order of path."""
-        if not self.folder.is_dir():
-            return
-        for data_set in sorted(self.folder.iterdir()):
-            if data_set.is_dir():
-                yield from ((data_set.name, batch.name) for batch in sorted(data_set.iterdir()) if batch.is_dir())
+        """Data set and id of every batch that has a folder, finished or not, in order of path. Raises OSError."""
+        for data_set in self.data_sets():
+            yield from ((data_set, batch) for batch in self.batches_of(data_set))
+
+
+def _folders_in(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
 
 
 class BatchWriter:
@@ -100,12 +112,14 @@ class BatchWriter:
         self._parquet: Any = None
         self._notes: dict[str, IO[bytes]] = {}
         self._rows = 0
+        self._is_there = False
 
     def write(self, table: Any) -> None:
         """Append a table of pyarrow to the batch's Parquet file; all have one schema."""
         import pyarrow.parquet as pq
 
         if self._parquet is None:
+            self._make_folder()
             self._file = self._disk.open(self._folder / f"{WRITING}{PART}")
             self._parquet = pq.ParquetWriter(self._file, table.schema, compression="snappy")
         self._parquet.write_table(table)
@@ -115,6 +129,7 @@ class BatchWriter:
         """Append a line to a file of the batch's diagnostics."""
         file = self._notes.get(name)
         if file is None:
+            self._make_folder()
             path = self._folder / DIAGNOSTICS / name
             self._disk.make_folder(path.parent)
             file = self._notes[name] = self._disk.open(path)
@@ -147,6 +162,11 @@ class BatchWriter:
             self._disk.sync_folder(folder)
         return Landed(rows=self._rows, parts=parts, diagnostics=sizes)
 
+    def _make_folder(self) -> None:
+        if not self._is_there:
+            self._disk.make_folder(self._folder)
+            self._is_there = True
+
     def abandon(self) -> None:
         """Give up: files are closed, and what was written goes."""
         try:
@@ -154,4 +174,5 @@ class BatchWriter:
                 if file is not None:
                     file.close()
         finally:
-            self._disk.remove(self._folder)
+            if self._is_there:
+                self._disk.remove(self._folder)

@@ -68,10 +68,10 @@ class Ingestion:
         assert reply.status in (200, 201), reply.response
         return reply.json
 
-    def provision(self, *mappings: tuple[str, str]) -> None:
+    def provision(self, *mappings: tuple[str, str], title: str = "People") -> None:
         """Everything but the flow."""
         groups = [f"{PROFILE}-person-details", f"{PROFILE}-personal-details"]
-        schema = {"title": "People", "type": "object", "allOf": [{"$ref": ref} for ref in (PROFILE, *groups)]}
+        schema = {"title": title, "type": "object", "allOf": [{"$ref": ref} for ref in (PROFILE, *groups)]}
         self.schema = str(self.make(f"{REGISTRY}/tenant/schemas", schema)["$id"])
         body = {"name": "rows", "schemaRef": {"id": self.schema, "contentType": MEDIA_TYPE}}
         made = self.make(f"{CATALOG}/dataSets", body, (("requestDataSource", "true"),))
@@ -109,10 +109,10 @@ class Ingestion:
     def flow(self, *, frequency: str = "minute", start: int = START + 15 * MINUTE, **more: Any) -> str:
         """A flow; periodic ones every 15 minutes unless told otherwise. `start` in seconds since the epoch."""
         schedule = {"startTime": start, "frequency": frequency}
-        options = more.pop("options", None)
+        options, delta = more.pop("options", None), {"name": "Create_Time", **more.pop("delta", {})}
         if frequency != "once":
             schedule |= {"interval": 15 if frequency == "minute" else 1, **more}
-        copy = [] if frequency == "once" else [{"name": "Copy", "params": {"deltaColumn": {"name": "Create_Time"}}}]
+        copy = [] if frequency == "once" else [{"name": "Copy", "params": {"deltaColumn": delta}}]
         body = {
             "name": f"flow {self.emulator.count('flows')}",
             "flowSpec": {"id": CRM_TO_AEP, "version": "1.0"},
