@@ -10,7 +10,7 @@ from typing import Any
 
 from flowledger.emulator.flow_bodies import kind_of, require
 from flowledger.emulator.flow_fault import fault
-from flowledger.emulator.flow_specs import SINK
+from flowledger.emulator.flow_specs import DATA_LAKE_SOURCE, SINK
 from flowledger.emulator.row_filters import FilterInvalid, filter_of
 from flowledger.emulator.source_kinds import SourceKind
 from flowledger.emulator.world import Call, World
@@ -50,7 +50,7 @@ def check_connection(call: Call, body: dict[str, Any], spec: dict[str, Any]) -> 
 def check_credentials(call: Call, spec: dict[str, Any]) -> None:
     """With the option, a base connection whose test would fail is not made (§4.4: not documented)."""
     options = call.world.options
-    if options.connection_create_tested and not options.connection_test_result and spec["id"] != SINK:
+    if options.connection_create_tested and not options.connection_test_result and kind_of(call, spec) is not None:
         fault(400, "FLOW-1100", f"{spec['name']} refused the credentials")
 
 
@@ -58,7 +58,8 @@ def check_source_connection(call: Call, body: dict[str, Any], spec: dict[str, An
     """A source connection: a table in the form of 2020 or of now, a file, a resource, or a stream (§4.5, §14)."""
     kind = kind_of(call, spec)
     if kind is None:
-        fault(400, "FLOW-1413", "The data lake cannot be a source here")
+        _check_own_source(call, body, spec)
+        return
     require(body, "name", "data")
     data, params = body["data"], body.get("params")
     formats = _formats(kind)
@@ -79,6 +80,23 @@ def check_source_connection(call: Call, body: dict[str, Any], spec: dict[str, An
         _check_columns(params["columns"])
     if isinstance(params, dict) and "filters" in params:
         check_filters(kind, params["filters"])
+
+
+def _check_own_source(call: Call, body: dict[str, Any], spec: dict[str, Any]) -> None:
+    """A source that is part of the platform: datasets of the data lake, or the Profile store."""
+    if spec["id"] == SINK:
+        fault(400, "FLOW-1413", f"The data lake is a source as {DATA_LAKE_SOURCE}, not as {SINK}, which is a target")
+    require(body, "name", "data")
+    if body.get("baseConnectionId") is not None:
+        check_base_exists(call, body)
+    if spec["id"] != DATA_LAKE_SOURCE:
+        return
+    params = body.get("params")
+    listed = params.get("datasets") if isinstance(params, dict) else None
+    if not isinstance(listed, list) or not listed or not all(isinstance(one, dict) for one in listed):
+        fault(400, "CONNECTOR-1304", "Missing mandatory parameter: params.datasets, a list of objects with dataSetId")
+    for one in listed:
+        data_set_of(call.world, call.sandbox, one.get("dataSetId"))
 
 
 def _check_columns(columns: Any) -> None:

@@ -35,27 +35,38 @@ def wants_draft(call: Call, spec: dict[str, Any]) -> bool:
     return True
 
 
-def connection_spec_of(call: Call, body: dict[str, Any]) -> dict[str, Any]:
-    """The connection spec that the body names. Raises Refused."""
-    return _spec_of(body.get("connectionSpec"), catalogue_of(call.world.options).connection_specs, "connectionSpec")
+def connection_spec_of(call: Call, body: dict[str, Any], *, version_required: bool = True) -> dict[str, Any]:
+    """The connection spec that the body names. Raises Refused.
+
+    The reference asks connections and source connections for its version. In a target connection it may be absent
+    (`version_required=False`): the latest is meant, and written into the body.
+    """
+    specs = catalogue_of(call.world.options).connection_specs
+    return _spec_of(body, "connectionSpec", specs, version_required=version_required)
 
 
 def flow_spec_of(call: Call, body: dict[str, Any]) -> dict[str, Any]:
-    """The flow spec that the body names. Raises Refused."""
-    return _spec_of(body.get("flowSpec"), catalogue_of(call.world.options).flow_specs, "flowSpec")
+    """The flow spec that the body names. Raises Refused. Without a version the latest is meant, and written into it."""
+    return _spec_of(body, "flowSpec", catalogue_of(call.world.options).flow_specs, version_required=False)
 
 
 def kind_of(call: Call, spec: dict[str, Any]) -> SourceKind | None:
-    """The source kind of a connection spec; None for the data lake, which is a target only."""
+    """The source kind of a connection spec; None for the platform's own: data lake and Profile store."""
     return catalogue_of(call.world.options).kinds.get(spec["id"])
 
 
-def _spec_of(named: Any, specs: Mapping[str, dict[str, Any]], field: str) -> dict[str, Any]:
+def _spec_of(
+    body: dict[str, Any], field: str, specs: Mapping[str, dict[str, Any]], *, version_required: bool
+) -> dict[str, Any]:
+    named = body.get(field)
     spec_id = named.get("id") if isinstance(named, dict) else None
     found = specs.get(spec_id) if isinstance(spec_id, str) else None
     if found is None:
         fault(400, "FLOW-1413", f"Please provide a valid spec id: {field}.id is {spec_id!r}")
     version = named.get("version") if isinstance(named, dict) else None
+    if version is None and not version_required:
+        body[field] = {**named, "version": found["version"]}
+        return found
     if version is None:
         fault(400, "CONNECTOR-1304", f"Missing mandatory parameter: {field}.version")
     if version != found["version"]:

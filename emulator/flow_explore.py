@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flowledger.emulator.data.tables import SourceFolder
 
 FILE_TYPES = ("delimited", "json", "parquet")
+COMPRESSION_TYPES = ("bzip2", "gzip", "deflate", "zipdeflate", "targzip", "tar")
 ROWS_LOOKED_AT = 1000  # a filter is asked of that many rows of the source
 
 
@@ -102,9 +103,8 @@ def _columns(call: Call, kind: SourceKind, object_type: str) -> dict[str, Any]:
     path = _object(call)
     if object_type == "file":
         path = path.strip("/")
-        file_type = call.request.first("fileType")
-        if file_type is not None and file_type.lower() not in FILE_TYPES:
-            fault(400, "CONNECTOR-1327", f"fileType {file_type!r} is not supported")
+        _check_spelled(call, "fileType", FILE_TYPES)
+        _check_spelled(call, "compressionType", COMPRESSION_TYPES)
     columns = _known_columns(call, kind, path, object_type)
     with_xdm = not call.world.options.columns_without_xdm
     answer: dict[str, Any] = {
@@ -115,6 +115,14 @@ def _columns(call: Call, kind: SourceKind, object_type: str) -> dict[str, Any]:
     if _wants_preview(call):
         answer["data"] = rows
     return answer
+
+
+def _check_spelled(call: Call, name: str, known: tuple[str, ...]) -> None:
+    """A parameter that guides begin with a small letter, and the reference with a capital. Raises Refused with 1327."""
+    for spelled in (name, name[0].upper() + name[1:]):
+        said = call.request.first(spelled)
+        if said is not None and said.lower() not in known:
+            fault(400, "CONNECTOR-1327", f"{spelled} {said!r} is not supported; known are {', '.join(known)}")
 
 
 def _rows(call: Call, kind: SourceKind, path: str, object_type: str) -> list[dict[str, Any]]:

@@ -49,6 +49,7 @@ ALIASES = {  # short for a path, as documents use them
     ("flows", "isSourceFlow"): "inheritedAttributes.properties.isSourceFlow",
     ("flowSpecs", "isSourceFlow"): "attributes.isSourceFlow",
 }
+PARAMETERS = frozenset({"property", "limit", "continuationToken", "orderby", "count"})
 ORDERS = frozenset({"id", "name", "state", "createdAt", "updatedAt"})
 ORDERS_OF_RUNS = ORDERS | {"metrics.durationSummary.startedAtUTC", "metrics.durationSummary.completedAtUTC"}
 
@@ -83,8 +84,14 @@ class Condition:
         return any(number >= wanted for number in numbers)
 
 
-def conditions_of(request: Request, collection: str, options: Options) -> list[Condition]:
-    """The filters of a list call; several mean all of them. Raises Refused with the documented codes."""
+def conditions_of(
+    request: Request, collection: str, options: Options, known: frozenset[str] = PARAMETERS
+) -> list[Condition]:
+    """The filters of a list call; several mean all of them. Raises Refused with the documented codes.
+
+    `known` are the query parameters that the list has: others are refused.
+    """
+    check_parameters(request, options, known)
     conditions = [_condition(text, collection) for text in request.every("property")]
     if options.documented_filters_only:
         for condition in conditions:
@@ -106,32 +113,41 @@ class Page:
     next_token: str | None
     count: int | None
 
-    def answer(self, collection: str) -> Response:
+    def answer(self, path: str) -> Response:
         """The list answer: `_links` is empty on the last page, `count` is there only when asked for."""
         links = {}
         if self.next_token is not None:
-            links = {"next": {"href": f"/{collection}?continuationToken={self.next_token}"}}
+            links = {"next": {"href": f"/{path}?continuationToken={self.next_token}"}}
         body: dict[str, Any] = {"items": self.items, "_links": links}
         if self.count is not None:
             body["count"] = self.count
         return json_response(200, body)
 
 
+def check_parameters(request: Request, options: Options, known: frozenset[str] = PARAMETERS) -> None:
+    """Refuse a query parameter that a list does not have (1451), unless the option passes over such."""
+    unknown = sorted({name for name, _ in request.query} - known)
+    if unknown and not options.unknown_queries_ignored:
+        text = f"Invalid params {', '.join(unknown)}; this list has {', '.join(sorted(known))}"
+        refuse(flow_problem(400, "FLOW-1451-400", "Invalid parameter", text))
+
+
 def page_of(
-    items: list[dict[str, Any]], request: Request, *, size: int, maximum: int, orders: frozenset[str] = ORDERS
+    items: list[dict[str, Any]], request: Request, options: Options, *, orders: frozenset[str] = ORDERS
 ) -> Page:
     """Order, cut and count what the filters left. Raises Refused with the documented codes."""
     counted = _asks_for_count(request)
-    limit = _limit(request, size, maximum)
-    items = ordered(items, request.first("orderby"), orders)
-    start = _start(items, request.first("continuationToken"))
+    limit = _limit(request, options.page_size, options.page_maximum)
+    return cut(ordered(items, request.first("orderby"), orders), request, options, limit=limit, counted=counted)
+
+
+def cut(items: list[dict[str, Any]], request: Request, options: Options, *, limit: int, counted: bool) -> Page:
+    """The page of so many items that the call's continuationToken asks for; without one, the first."""
+    start = _start(items, request.first("continuationToken"), padded=options.tokens_with_equals)
     shown = items[start : start + limit]
     more = start + limit < len(items)
-    return Page(
-        items=shown,
-        next_token=_token(shown[-1]["id"], start + limit) if more and shown else None,
-        count=len(items) if counted else None,
-    )
+    token = _token(shown[-1]["id"], start + limit, padded=options.tokens_with_equals) if more and shown else None
+    return Page(items=shown, next_token=token, count=len(items) if counted else None)
 
 
 def _condition(text: str, collection: str) -> Condition:
@@ -250,22 +266,26 @@ def _sort_key(value: Any) -> tuple[bool, float, str]:
     return (is_number, float(value) if is_number else 0.0, "" if value is None or is_number else str(value))
 
 
-def _token(last_id: str, position: int) -> str:
-    """Opaque, and always with a `=` in it, as the platform's may have."""
+def _token(last_id: str, position: int, *, padded: bool) -> str:
+    """Opaque. `padded`: always with a `=` in it, as base64 may have; else never, since clients cut it off there."""
     text = f"{position}/{last_id}"
     text += "." * (1 if len(text) % 3 == 0 else 0)
-    return urlsafe_b64encode(text.encode()).decode()
+    token = urlsafe_b64encode(text.encode()).decode()
+    return token if padded else token.rstrip("=")
 
 
-def _start(items: list[dict[str, Any]], token: str | None) -> int:
-    """After the last item of the page before; if that is gone, where it was."""
-    if token is None:
+def _start(items: list[dict[str, Any]], token: str | None, *, padded: bool) -> int:
+    """After the last item of the page before; if that is gone, where it was. An empty token is none."""
+    if not token:
         return 0
     try:
-        position, _, last_id = urlsafe_b64decode(token.encode()).decode().partition("/")
+        whole = token if padded else token + "=" * (-len(token) % 4)
+        position, _, last_id = urlsafe_b64decode(whole.encode()).decode().partition("/")
         start = int(position)
     except ValueError:
         refuse(flow_problem(400, "FLOW-1452-400", "Invalid value", "The continuationToken cannot be read"))
     last_id = last_id.rstrip(".")
+    if 0 < start <= len(items) and items[start - 1].get("id") == last_id:
+        return start  # nothing has moved
     places = (place + 1 for place, item in enumerate(items) if item.get("id") == last_id)
-    return next(places, start)
+    return next(places, max(start, 0))

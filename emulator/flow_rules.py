@@ -67,9 +67,17 @@ def check_references(call: Call, flow: dict[str, Any], spec: dict[str, Any]) -> 
 
 
 def check_schedule(
-    world: World, flow: dict[str, Any], spec: dict[str, Any], *, start_may_be_past: bool = False
+    world: World,
+    flow: dict[str, Any],
+    spec: dict[str, Any],
+    *,
+    start_may_be_past: bool = False,
+    delta_may_be_there: bool = False,
 ) -> None:
-    """Schedule and delta column (§4.7, §11), as far as the flow spec knows them. Strings of digits are U26."""
+    """Schedule and delta column (§4.7, §11), as far as the flow spec knows them. Strings of digits are U26.
+
+    `delta_may_be_there`: a flow that runs once has a delta column since its first run on demand.
+    """
     if "scheduleSpec" not in spec:
         return  # a stream has no schedule
     schedule = flow.get("scheduleParams")
@@ -84,6 +92,12 @@ def check_schedule(
         fault(400, "CONNECTOR-1317", "startTime must be a whole number of seconds since the epoch")
     if start * 1000 < world.callers_now_ms() and not start_may_be_past:
         fault(400, "CONNECTOR-1360", f"startTime {start} has passed")
+    end = schedule.get("endTime")
+    if end is not None:
+        moment = whole_number(end, strings=options.numeric_strings)
+        if moment is None or moment <= start:
+            text = f"endTime must be a whole number of seconds after startTime {start}, not {end!r}"
+            fault(400, "CONNECTOR-1312", text)
     if frequency == "once":
         if "interval" in schedule:
             fault(400, "CONNECTOR-1361", "interval cannot be given when the frequency is once")
@@ -99,7 +113,7 @@ def check_schedule(
         if options.interval_of_prose and interval < SMALLEST_OF_PROSE:
             fault(400, "CONNECTOR-1363", f"interval must be at least {SMALLEST_OF_PROSE} for every frequency")
     if spec["id"] == CRM_TO_AEP:
-        _check_delta_column(flow, frequency, always=options.delta_always)
+        _check_delta_column(flow, frequency, always=options.delta_always, may_be_there=delta_may_be_there)
 
 
 def _is_truth(value: Any, *, strings: bool) -> bool:
@@ -107,9 +121,9 @@ def _is_truth(value: Any, *, strings: bool) -> bool:
     return isinstance(value, bool) or (strings and value in ("true", "false"))
 
 
-def _check_delta_column(flow: dict[str, Any], frequency: str, *, always: bool) -> None:
+def _check_delta_column(flow: dict[str, Any], frequency: str, *, always: bool, may_be_there: bool) -> None:
     has_delta, wanted = bool(delta_column_of(flow)), always or frequency != "once"
-    if has_delta and not wanted:
+    if has_delta and not wanted and not may_be_there:
         fault(400, "CONNECTOR-1369", "A delta column cannot be given when the frequency is once")
     if wanted and not has_delta:
         flows = "A" if always else "A periodic"

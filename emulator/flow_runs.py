@@ -12,9 +12,19 @@ from flowledger.emulator.flow_bodies import whole_number
 from flowledger.emulator.flow_fault import fault
 from flowledger.emulator.flow_listing import ORDERS_OF_RUNS, Condition, conditions_of, matching, page_of
 from flowledger.emulator.flow_rules import delta_column_of
-from flowledger.emulator.flow_state import presented, read
+from flowledger.emulator.flow_state import presented, read, stored
+from flowledger.emulator.flow_update import saved
 from flowledger.emulator.gateway import FLOW_SERVICE
-from flowledger.emulator.run_records import FAILED, KIND, Window, note_triggered_again, schedule, status_of, window_of
+from flowledger.emulator.run_records import (
+    FAILED,
+    KIND,
+    Window,
+    has_read_nothing,
+    note_triggered_again,
+    schedule,
+    status_of,
+    window_of,
+)
 from flowledger.emulator.wire import Response, json_response
 from flowledger.emulator.world import Call, Route
 
@@ -50,19 +60,28 @@ def create_run(call: Call) -> Response:
     flow = _flow_to_run(call, body.get("flowId"))
     params = body.get("params")
     window = _window_asked_for(call, flow, params)
+    _keep_delta_column(call, flow["id"], params)
     record = schedule(call.world, call.sandbox, flow, window=window, client_id=call.client_id, params=params)
     answer = record if call.world.options.run_create_answers_whole else _reference(record)
+    if call.world.options.run_create_answers_items:
+        answer = {"items": [answer]}
     return json_response(201, answer, {"location": f"{FLOW_SERVICE}{KIND}/{record['id']}"})
 
 
 def act_on_run(call: Call) -> Response:
-    """POST /runs/{id}/action?op=re_trigger: a failed run's window, once more, as a new run."""
+    """POST /runs/{id}/action?op=re-trigger: the window of a run that failed or read nothing, once more, as a new run.
+
+    The guide writes `re-trigger`, the reference `RE_TRIGGER`.
+    """
     record = _found(call)
-    operation = (call.request.first("op") or "").lower()
-    if operation != "re_trigger":
+    operation = call.request.first("op") or ""
+    if operation.lower().replace("_", "-") != "re-trigger":
         fault(400, "FLOW-1409", f"The operation {operation!r} is not supported")
-    if status_of(record) not in FAILED:
-        fault(400, "CONNECTOR-1387", f"The run {record['id']} has not failed: it is {status_of(record)}")
+    if status_of(record) not in FAILED and not has_read_nothing(record):
+        text = (
+            f"The run {record['id']} is {status_of(record)} with records: only a failed or an empty one can be repeated"
+        )
+        fault(400, "CONNECTOR-1387", text)
     flow = call.world.store.peek("flows", call.sandbox, record["flowId"])
     if flow is None or presented("flows", flow, call.world.now_ms())["state"] != "enabled":
         fault(400, "CONNECTOR-1388", f"The flow {record['flowId']} of the run is not enabled")
@@ -75,15 +94,28 @@ def act_on_run(call: Call) -> Response:
         params=record.get("params"),
     )
     note_triggered_again(call.world, call.sandbox, again["id"], record["id"])
-    return json_response(200, _reference(again))
+    return json_response(200, again if call.world.options.retrigger_answers_whole else _reference(again))
+
+
+def _keep_delta_column(call: Call, flow_id: str, params: dict[str, Any]) -> None:
+    """The first run's delta column becomes the flow's own, in its Copy transformation: later runs may leave it out."""
+    flow = stored(call, "flows", flow_id)
+    if delta_column_of(flow):
+        return
+    copy = {"name": "Copy", "params": {"deltaColumn": params["deltaColumn"]}}
+    others = [part for part in flow.get("transformations") or [] if part.get("name") != "Copy"]
+    flow["transformations"] = [copy, *others]
+    saved(call, "flows", flow)
 
 
 def _listed(call: Call, conditions: list[Condition]) -> Response:
     options = call.world.options
     runs = matching(call.world.listed(KIND, call.sandbox), conditions)
+    if options.labelled_flows_hidden:
+        runs = [run for run in runs if not _is_hidden(call, run)]
     if options.newest_first:
         runs.reverse()
-    page = page_of(runs, call.request, size=options.page_size, maximum=options.page_maximum, orders=ORDERS_OF_RUNS)
+    page = page_of(runs, call.request, options, orders=ORDERS_OF_RUNS)
     page.items[:] = [_spelled(call, run) for run in page.items]
     return page.answer(KIND)
 
@@ -96,9 +128,15 @@ def _spelled(call: Call, record: dict[str, Any]) -> dict[str, Any]:
     return {spelling.get(name, name): value for name, value in record.items()}
 
 
+def _is_hidden(call: Call, run: dict[str, Any]) -> bool:
+    """Whether the run is one of a flow with labels, which the option hides with its runs."""
+    flow = call.world.store.peek("flows", call.sandbox, run["flowId"]) or {}
+    return call.world.options.labelled_flows_hidden and bool(flow.get("labels"))
+
+
 def _found(call: Call) -> dict[str, Any]:
     found = call.world.store.peek(KIND, call.sandbox, call.params["id"])
-    if found is None:
+    if found is None or _is_hidden(call, found):
         fault(404, "FLOW-1439", f"The requested runs resource {call.params['id']} is not found.")
     return found
 
@@ -130,11 +168,12 @@ def _window_asked_for(call: Call, flow: dict[str, Any], params: Any) -> Window:
     start_ms, end_ms = (_milliseconds(moments[name] or 0, unit) for name in WINDOW)
     if end_ms < start_ms or (end_ms == start_ms and not call.world.options.delta_end_inclusive):
         fault(400, "CONNECTOR-1381", "windowEndTime must be after windowStartTime")
-    delta = params.get("deltaColumn")
-    column = delta.get("name") if isinstance(delta, dict) else None
+    delta, known = params.get("deltaColumn"), delta_column_of(flow)
+    column = delta.get("name") if isinstance(delta, dict) else known if delta is None else None
     if not isinstance(column, str) or not column:
-        fault(400, "CONNECTOR-1383", "params.deltaColumn is missing, or has no name")
-    if delta_column_of(flow) not in ("", column):
+        text = "params.deltaColumn is missing or has no name, and no earlier run has given the flow one"
+        fault(400, "CONNECTOR-1383", text)
+    if known not in ("", column):
         fault(400, "CONNECTOR-1382", f"The delta column of the flow is {delta_column_of(flow)}, not {column}")
     check_delta_column(delta)
     return Window(start_ms=start_ms, end_ms=end_ms, type="one-time")

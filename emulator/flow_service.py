@@ -25,7 +25,9 @@ from flowledger.emulator.flow_state import (
     KINDS,
     SERVER_FIELDS,
     begin,
+    check_allowed,
     inherited,
+    keep_pair,
     presented,
     read,
     shown,
@@ -65,7 +67,7 @@ def create_source_connection(call: Call) -> Response:
 def create_target_connection(call: Call) -> Response:
     """POST /targetConnections."""
     body = body_of(call)
-    draft = wants_draft(call, connection_spec_of(call, body))
+    draft = wants_draft(call, connection_spec_of(call, body, version_required=False))
     if not draft:
         check_target_connection(call, body)
     return _created(call, "targetConnections", body, draft=draft)
@@ -98,6 +100,8 @@ def _created(call: Call, kind: str, body: dict[str, Any], *, draft: bool) -> Res
     }
     if not draft:
         begin(call, kind, made, "create")
+        if kind == "flows":
+            keep_pair(call, made)
         if kind == "flows" and world.options.flow_finalized_by_caller:
             made["state"] = FINALIZING
     world.store.put(kind, call.sandbox, key, made)
@@ -129,20 +133,27 @@ def read_object(kind: str) -> Handler:
 
 
 def list_objects(kind: str) -> Handler:
-    """GET /{kind}."""
+    """GET /{kind}. Only what the page shows is put together, unless a filter or the order asks for what is derived."""
 
     def handler(call: Call) -> Response:
         options, now_ms = call.world.options, call.world.now_ms()
-        conditions = conditions_of(call.request, kind, call.world.options)
+        conditions = conditions_of(call.request, kind, options)
         stored_alike = [condition for condition in conditions if condition.path[0] not in DERIVED]
-        kept = matching(call.world.listed(kind, call.sandbox), stored_alike)  # before the costlier presentation
-        items = [presented(kind, obj, now_ms) for obj in kept]
+        derived = [condition for condition in conditions if condition.path[0] in DERIVED]
+        items = matching(call.world.listed(kind, call.sandbox), stored_alike)
+        if kind == "flows" and options.labelled_flows_hidden:
+            items = [item for item in items if not item.get("labels")]
         if options.newest_first:
             items.reverse()
-        if any(condition.path[0] == "inheritedAttributes" for condition in conditions):
-            items = [inherited(call, kind, item) for item in items]
-        page = page_of(matching(items, conditions), call.request, size=options.page_size, maximum=options.page_maximum)
-        page.items[:] = [inherited(call, kind, item) for item in page.items]
+        at_once = bool(derived) or "state" in (call.request.first("orderby") or "")
+        if at_once:
+            items = [presented(kind, obj, now_ms) for obj in items]
+            if any(condition.path[0] == "inheritedAttributes" for condition in derived):
+                items = [inherited(call, kind, item) for item in items]
+            items = matching(items, derived)
+        page = page_of(items, call.request, options)
+        shown = page.items if at_once else [presented(kind, obj, now_ms) for obj in page.items]
+        page.items[:] = [inherited(call, kind, item) for item in shown]
         return page.answer(kind)
 
     return handler
@@ -152,12 +163,13 @@ def delete_object(kind: str) -> Handler:
     """DELETE /{kind}/{id}: 204, or the reference that is in the way (§10)."""
 
     def handler(call: Call) -> Response:
-        item = read(call, kind, call.params["id"])
+        kept = stored(call, kind, call.params["id"])
+        check_allowed(call, kind, kept)
+        item = presented(kind, kept, call.world.now_ms())
         _check_deletable(call, kind, item)
         if kind == "flows" and call.world.options.flow_delete_ms:
-            flow = stored(call, kind, item["id"])
-            begin(call, kind, flow, "delete")
-            call.world.store.put(kind, call.sandbox, flow["id"], flow)
+            begin(call, kind, kept, "delete")
+            call.world.store.put(kind, call.sandbox, kept["id"], kept)
             return Response(status=204)
         call.world.store.delete(kind, call.sandbox, item["id"])
         return Response(status=204)
@@ -187,6 +199,9 @@ def _check_deletable(call: Call, kind: str, item: dict[str, Any]) -> None:
             fault(400, "FLOW-1418", f"The base connection {key} is used by flows: {', '.join(users)}")
 
 
+PROPERTY_ONLY = frozenset({"property"})
+
+
 def _specs(call: Call, kind: str) -> Mapping[str, dict[str, Any]]:
     catalogue = catalogue_of(call.world.options)
     return catalogue.connection_specs if kind == "connectionSpecs" else catalogue.flow_specs
@@ -197,7 +212,7 @@ def list_specs(kind: str) -> Handler:
 
     def handler(call: Call) -> Response:
         specs = _specs(call, kind).values()
-        found = matching(specs, conditions_of(call.request, kind, call.world.options))
+        found = matching(specs, conditions_of(call.request, kind, call.world.options, PROPERTY_ONLY))
         if kind == "flowSpecs" and len(found) == 1 and call.world.options.bare_flow_spec:
             return json_response(200, found[0])
         return json_response(200, {"items": found})

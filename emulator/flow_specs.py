@@ -21,6 +21,8 @@ from flowledger.emulator.source_kinds import (
 
 PROVIDER = "0ed90a81-07f4-4586-8190-b40eccef1c5a"
 SINK = "c604ff05-7f1a-43c0-8e18-33bf874cb11c"
+DATA_LAKE_SOURCE = "23598e46-f560-407b-88d5-ea6207e49db0"  # datasets that are exported
+PROFILE_STORE = "8a9c3494-9708-43d7-ae3f-cda01e5030e1"
 PAYPAL = "221c7626-58f6-4eec-8ee2-042b0226f03b"
 CRM_TO_AEP = "14518937-270c-4525-bdec-c2ba7cce3860"
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"
@@ -110,7 +112,7 @@ RUN: dict[str, Any] = {
         "windowEndTime": {"type": "integer", "description": "End time of the window, in epoch time."},
         "deltaColumn": COPY["properties"]["deltaColumn"],
     },
-    "required": ["startTime", "windowStartTime", "windowEndTime", "deltaColumn"],
+    "required": ["startTime", "windowStartTime", "windowEndTime"],
 }
 
 
@@ -144,7 +146,12 @@ def _catalogue(*, drafts: bool, extra: bytes) -> SpecCatalogue:
         if kind.flow_spec is not None and kind.flow_spec not in named:
             raise SourceKindInvalid(f"{kind.label}: there is no flow spec {kind.flow_spec!r}")
     specs = {kind.id: _connection_spec(kind, drafts) for kind in kinds.values()}
-    return SpecCatalogue(kinds, {**specs, SINK: _sink_spec(drafts)}, flow_specs)
+    specs[SINK] = _sink_spec(drafts)
+    specs[PROFILE_STORE] = _own_source(PROFILE_STORE, "activation-ups", {}, drafts)
+    specs[DATA_LAKE_SOURCE] = _own_source(
+        DATA_LAKE_SOURCE, "activation-datalake", {"datasets": {"type": "array", "items": {"type": "object"}}}, drafts
+    )
+    return SpecCatalogue(kinds, specs, flow_specs)
 
 
 def _flow_specs(kinds: Iterable[SourceKind], drafts: bool) -> list[dict[str, Any]]:
@@ -255,7 +262,7 @@ def _auth_param(param: AuthParam) -> dict[str, Any]:
 def _sink_spec(drafts: bool) -> dict[str, Any]:
     return {
         "id": SINK,
-        "name": "Data Lake",
+        "name": "datalake",  # what a client in use looks it up by; the guides name it by its id only
         "providerId": PROVIDER,
         "version": "1.0",
         "type": "generic",
@@ -271,6 +278,29 @@ def _sink_spec(drafts: bool) -> dict[str, Any]:
             },
         },
         "attributes": {"isTarget": True, **_drafts(drafts)},
+        "permissionsInfo": _permissions(),
+    }
+
+
+def _own_source(key: str, name: str, params: dict[str, Any], drafts: bool) -> dict[str, Any]:
+    """A source that is part of the platform: it has no credentials, and no flow spec here takes it."""
+    return {
+        "id": key,
+        "name": name,
+        "providerId": PROVIDER,
+        "version": "1.0",
+        "type": "generic",
+        "authSpec": [],
+        "sourceSpec": {
+            "attributes": {"uiAttributes": {"isSource": True}},
+            "spec": {"$schema": DRAFT_07, "type": "object", "properties": params},
+        },
+        "exploreSpec": {
+            "name": "Resource",
+            "type": "Resource",
+            "requestSpec": {"$schema": DRAFT_07, "type": "object", "properties": {}},
+        },
+        "attributes": dict(_drafts(drafts)),
         "permissionsInfo": _permissions(),
     }
 

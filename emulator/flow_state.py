@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from flowledger.emulator.flow_fault import fault
 from flowledger.emulator.flow_rules import connections_of
@@ -20,6 +20,7 @@ SERVER_FIELDS = frozenset(  # what callers cannot set
 )
 DERIVED = frozenset({"state", "etag", "version", "lastOperation", "inheritedAttributes"})  # not shown as they are kept
 OPERATION = "_operation"  # kept beside the object's fields, never shown
+PAIR = "_pair"  # the params of source and target connection as they were when the flow was made (§4.2); never shown
 BEFORE = "_before"  # the flow as it was before an update that is not finalized yet; never shown
 FINALIZING = "enabled-finalizing"  # a state that lasts until the caller finalizes (§10)
 UNTIL_THEN = {
@@ -73,7 +74,7 @@ def presented(kind: str, obj: dict[str, Any], now_ms: int) -> dict[str, Any]:
     operation = obj.get(OPERATION)
     if operation is None:
         return dict(obj)
-    item = {name: value for name, value in obj.items() if name not in (OPERATION, BEFORE)}
+    item = {name: value for name, value in obj.items() if name not in (OPERATION, BEFORE, PAIR)}
     running = now_ms < operation["until"]
     finalizing = not running and obj["state"] == FINALIZING
     failed = not running and bool(operation["fails"])
@@ -95,6 +96,16 @@ def presented(kind: str, obj: dict[str, Any], now_ms: int) -> dict[str, Any]:
     return item
 
 
+def keep_pair(call: Call, flow: dict[str, Any]) -> None:
+    """Note on the flow how its connections look now: what is changed in them later, its runs do not pick up (§4.2)."""
+    store, pair = call.world.store, {}
+    for side in ("source", "target"):
+        ids = connections_of(flow, side)
+        connection = store.peek(f"{side}Connections", call.sandbox, ids[0]) if ids else None
+        pair[side] = (connection or {}).get("params")
+    flow[PAIR] = pair
+
+
 def sweep(world: World, sandbox: str) -> None:
     """Remove the flows whose deletion has taken its time."""
     now_ms = world.now_ms()
@@ -111,8 +122,14 @@ def is_transient(obj: dict[str, Any], now_ms: int) -> bool:
 
 
 def read(call: Call, kind: str, key: str) -> dict[str, Any]:
-    """The object as it is shown now, to be read. Raises Refused with 404 when this sandbox has none of that id."""
-    return presented(kind, _found(call, kind, key, call.world.store.peek), call.world.now_ms())
+    """The object as it is shown now, to be read. Raises Refused with 404 when this sandbox has none of that id.
+
+    404 too for a flow with labels, where those hide it (option `labelled_flows_hidden`).
+    """
+    found = _found(call, kind, key, call.world.store.peek)
+    if kind == "flows" and found.get("labels") and call.world.options.labelled_flows_hidden:
+        _absent(kind, key)
+    return presented(kind, found, call.world.now_ms())
 
 
 def stored(call: Call, kind: str, key: str) -> dict[str, Any]:
@@ -120,13 +137,23 @@ def stored(call: Call, kind: str, key: str) -> dict[str, Any]:
     return _found(call, kind, key, call.world.store.get)
 
 
+def check_allowed(call: Call, kind: str, obj: dict[str, Any]) -> None:
+    """With the option, a flow with labels may not be changed or deleted by its callers, who lack them (§4.2)."""
+    if kind == "flows" and obj.get("labels") and call.world.options.labelled_flows_hidden:
+        fault(403, "FLOW-2120", f"The permission to change the flow {obj['id']} is missing: it has labels")
+
+
 def _found(
     call: Call, kind: str, key: str, look_up: Callable[[str, str, str], dict[str, Any] | None]
 ) -> dict[str, Any]:
     found = look_up(kind, call.sandbox, key)
     if found is None:
-        fault(404, "FLOW-1439", f"The requested {kind} resource {key} is not found.")
+        _absent(kind, key)
     return found
+
+
+def _absent(kind: str, key: str) -> NoReturn:
+    fault(404, "FLOW-1439", f"The requested {kind} resource {key} is not found.")
 
 
 def inherited(call: Call, kind: str, item: dict[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,19 @@ from flowledger.emulator.connection_rules import (
 )
 from flowledger.emulator.flow_bodies import connection_spec_of, flow_spec_of
 from flowledger.emulator.flow_fault import fault
-from flowledger.emulator.flow_rules import check_flow_shape, check_references, check_schedule
-from flowledger.emulator.flow_state import BEFORE, FINALIZING, SERVER_FIELDS, begin, is_transient, presented, stored
+from flowledger.emulator.flow_rules import check_flow_shape, check_references, check_schedule, delta_column_of
+from flowledger.emulator.flow_state import (
+    BEFORE,
+    FINALIZING,
+    SERVER_FIELDS,
+    begin,
+    check_allowed,
+    inherited,
+    is_transient,
+    presented,
+    read,
+    stored,
+)
 from flowledger.emulator.identity import user_of
 from flowledger.emulator.jsonpatch import DOCUMENTED, PatchFault, apply_patch, op_of, tokens_of
 from flowledger.emulator.wire import Response, json_response
@@ -28,6 +39,7 @@ def update(kind: str) -> Handler:
 
     def handler(call: Call) -> Response:
         obj = stored(call, kind, call.params["id"])
+        check_allowed(call, kind, obj)
         check_etag(call, obj, required=True)
         _check_updatable(call, kind, obj)
         changed = _patched(call.body, kind, obj)
@@ -40,7 +52,10 @@ def update(kind: str) -> Handler:
         begin(call, kind, changed, "update")
         if kind == "flows" and changed["state"] == "enabled" and call.world.options.flow_finalized_by_caller:
             changed.update({"state": FINALIZING, BEFORE: obj})
-        return saved(call, kind, changed)
+        answer = saved(call, kind, changed)
+        if kind in ("sourceConnections", "targetConnections") and call.world.options.connection_patch_listed:
+            return json_response(200, {"items": [inherited(call, kind, read(call, kind, changed["id"]))]})
+        return answer
 
     return handler
 
@@ -55,8 +70,11 @@ def _check_updatable(call: Call, kind: str, obj: dict[str, Any]) -> None:
 
 
 def check_etag(call: Call, obj: dict[str, Any], *, required: bool) -> None:
-    """If-Match: the etag of now, in its quotes. Raises Refused with 1403 or 1404."""
-    given = call.request.headers.get("if-match")
+    """If-Match: the etag of now, in its quotes. Raises Refused with 1403 or 1404.
+
+    A collection of requests of Adobe's sends it in the query, which counts when there is no such header.
+    """
+    given = call.request.headers.get("if-match", call.request.first("if-match"))
     if given is None:
         if required:
             fault(400, "FLOW-1403", "Header is missing: If-Match")
@@ -113,12 +131,13 @@ def _check_changed(call: Call, kind: str, before: dict[str, Any], after: dict[st
         fault(400, "CONNECTOR-1403", "The frequency cannot be changed to once")
     if new.get("backfill") != old.get("backfill"):
         fault(400, "CONNECTOR-1404", "backfill cannot be changed")
-    check_schedule(call.world, after, spec, start_may_be_past=not start_changed)
+    kept_delta = new.get("frequency") == "once" and bool(delta_column_of(before))
+    check_schedule(call.world, after, spec, start_may_be_past=not start_changed, delta_may_be_there=kept_delta)
 
 
 def check_whole(call: Call, kind: str, obj: dict[str, Any]) -> None:
     """A connection of any kind has everything that one which is no draft must have. Raises Refused."""
-    spec = connection_spec_of(call, obj)
+    spec = connection_spec_of(call, obj, version_required=kind != "targetConnections")
     match kind:
         case "connections":
             check_connection(call, obj, spec)

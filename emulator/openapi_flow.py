@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from flowledger.emulator.flow_explore import COMPRESSION_TYPES
 from flowledger.emulator.flow_listing import FIELDS, ORDERS
 from flowledger.emulator.flow_search import MOST, SEARCHED
-from flowledger.emulator.flow_specs import SINK, catalogue_of
+from flowledger.emulator.flow_specs import DATA_LAKE_SOURCE, PROFILE_STORE, SINK, catalogue_of
 from flowledger.emulator.flow_state import KINDS
 from flowledger.emulator.gateway import FLOW_SERVICE
 from flowledger.emulator.openapi_flow_shapes import SHAPES
@@ -35,6 +36,9 @@ ABSENT: Final = ("There is none of this id in the sandbox, or no such sandbox.",
 NO_SANDBOX: Final = ("There is no such sandbox, or no such base connection.", ["FlowFault"])
 MEDIA: Final = ("The content type is not application/json (U27).", ["FlowFault"])
 CHANGED: Final = ("It has another etag.", ["FlowFault"])
+FILES: Final = ["delimited", "Delimited", "json", "JSON", "parquet"]
+OWN_SPECS: Final = [SINK, PROFILE_STORE, DATA_LAKE_SOURCE]
+COMPRESSIONS: Final = [*COMPRESSION_TYPES, *map(str.upper, COMPRESSION_TYPES)]
 VALUE: Final = '("[^"]+"|[^",\\s]+)'
 OPERATIONS_OF_FLOWS: Final = ("enable", "disable", "publish", "finalize", "finalize_update")
 SUB_OPERATIONS: Final = ("apply", "rollback", "progress")
@@ -101,7 +105,7 @@ def _body_of(kind: str, options: Options) -> Json:
                         said,
                         shape(
                             "connectionSpec",
-                            {"connectionSpec": shape("id version", {"id": {"const": SINK}, **version})},
+                            {"connectionSpec": shape("id version", {"id": {"enum": OWN_SPECS}, **version})},
                         ),
                     ],
                     "not": {"required": ["auth"]},
@@ -109,10 +113,10 @@ def _body_of(kind: str, options: Options) -> Json:
             ]
         }
     if kind == "flows":
-        spec = shape("id version", {"id": {"enum": sorted(catalogue.flow_specs)}, **version})
+        spec = shape("id", {"id": {"enum": sorted(catalogue.flow_specs)}, **version})
         return {"allOf": [ref("FlowBody"), shape("flowSpec", {"flowSpec": spec})]}
     ids = sources if kind == "sourceConnections" else [*sources, SINK]
-    spec = shape("id version", {"id": {"enum": ids}, **version})
+    spec = shape("id version" if kind == "sourceConnections" else "id", {"id": {"enum": ids}, **version})
     name = "SourceConnectionBody" if kind == "sourceConnections" else "TargetConnectionBody"
     return {"allOf": [ref(name), shape("connectionSpec", {"connectionSpec": spec})]}
 
@@ -174,7 +178,9 @@ def _objects(kind: str, sent: Json, common: list[Json]) -> Operations:
         "200": answer("Its new etag.", ref("FlowName")),
         **refusals({400: BAD, 404: ABSENT, 412: CHANGED, 415: MEDIA}),
     }
-    if_match = header("If-Match", ETAG, required=True, says="The etag of now, its double quotes included.")
+    if_match = header(
+        "If-Match", ETAG, required=True, says="The etag of now, its double quotes included; or `if-match` in the query."
+    )
     return {
         ("POST", base): {
             "summary": f"Create one of {kind}",
@@ -204,6 +210,7 @@ def _objects(kind: str, sent: Json, common: list[Json]) -> Operations:
         ("POST", f"{base}/{{id}}/action"): {
             "summary": f"Change the state of one of {kind}",
             "parameters": [path(), *acts, header("If-Match", ETAG), *common],
+            "requestBody": body(ref("ActionBody"), required=False),
             "responses": changed,
         },
     }
@@ -217,7 +224,7 @@ def _search(kind: str, common: list[Json]) -> Json:
     }
     return {
         "summary": f"Search among {kind}; the syntax of a query is not documented, so that one is refused",
-        "parameters": common,
+        "parameters": [query("continuationToken", TEXT, says="From `_links.next.href` of the page before."), *common],
         "requestBody": body(ref("SearchBody")),
         "responses": {
             "200": answer("Those found.", shape("items _links", answered, additionalProperties=False)),
@@ -241,7 +248,11 @@ def _explore(common: list[Json]) -> Operations:
                 path(),
                 query("objectType", {"type": "string", "enum": [*types, *map(str.upper, types)]}, required=True),
                 query("object", TEXT, says="The path of a table, folder or file."),
-                query("fileType", {"type": "string", "enum": ["delimited", "json", "parquet"]}),
+                *(query(name, {"type": "string", "enum": FILES}) for name in ("fileType", "FileType")),
+                *(
+                    query(name, {"type": "string", "enum": COMPRESSIONS})
+                    for name in ("compressionType", "CompressionType")
+                ),
                 query("preview", {"type": "string", "enum": ["true", "false"]}),
                 query("filters", TEXT, says="Base64 of a condition on rows."),
                 query("sourceParams", TEXT, says="Base64 of JSON with resourcePath."),
@@ -254,7 +265,7 @@ def _explore(common: list[Json]) -> Operations:
 
 def _runs(common: list[Json]) -> Operations:
     base = f"{FLOW_SERVICE}runs"
-    act = query("op", {"type": "string", "enum": ["re_trigger", "RE_TRIGGER"]}, required=True)
+    act = query("op", {"type": "string", "enum": ["re-trigger", "re_trigger", "RE_TRIGGER"]}, required=True)
     return {
         ("GET", base): _list("runs", common),
         ("GET", f"{FLOW_SERVICE}flows/{{id}}/runs"): _list("runs", common, path(), absent=ABSENT),
@@ -269,7 +280,7 @@ def _runs(common: list[Json]) -> Operations:
             },
         },
         ("POST", f"{base}/{{id}}/action"): {
-            "summary": "Run a failed run's window once more",
+            "summary": "Run the window of a run that failed or read nothing once more",
             "parameters": [path(), act, *common],
             "responses": {
                 "200": answer("The new run's id and etag.", ref("FlowName")),

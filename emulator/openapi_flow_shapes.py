@@ -108,6 +108,7 @@ SHAPES: Final[dict[str, Json]] = {
                 "startTime": NUMBER,
                 "frequency": {"enum": [one for one in FREQUENCIES if one != "once"]},
                 "interval": NUMBER,
+                "endTime": {"anyOf": [NUMBER, {"type": "null"}], "description": "Seconds, after startTime (2020)."},
                 "backfill": {"enum": [True, False, "true", "false"]},
             },
         ),
@@ -122,7 +123,7 @@ SHAPES: Final[dict[str, Json]] = {
     "FlowName": shape("id etag", {"id": UUID, "etag": ETAG}, additionalProperties=False),
     "FlowLinks": shape(
         "",
-        {"next": shape("href", {"href": {"type": "string", "pattern": "^/[A-Za-z]+\\?continuationToken="}})},
+        {"next": shape("href", {"href": {"type": "string", "pattern": "^/[A-Za-z]+(/search)?\\?continuationToken="}})},
         additionalProperties=False,
     ),
     "Connection": _stamped(
@@ -151,7 +152,7 @@ SHAPES: Final[dict[str, Json]] = {
                 {
                     "started": WHOLE,
                     "updated": WHOLE,
-                    "percentCompleted": {"type": "integer", "minimum": 0, "maximum": 100},
+                    "percentCompleted": {"type": "number", "minimum": 0, "maximum": 100},
                     "status": shape(
                         "value errors",
                         {"value": {"enum": ["inProgress", "completed", "failed"]}, "errors": array(ANY_OBJECT)},
@@ -181,7 +182,7 @@ SHAPES: Final[dict[str, Json]] = {
         {
             "flowId": FILLED,
             "params": shape(
-                "startTime windowStartTime windowEndTime deltaColumn",
+                "startTime windowStartTime windowEndTime",
                 {
                     "startTime": NUMBER,
                     "windowStartTime": NUMBER,
@@ -190,6 +191,14 @@ SHAPES: Final[dict[str, Json]] = {
                 },
             ),
         },
+    ),
+    "ActionBody": shape(
+        "",
+        {
+            "percentCompleted": {"type": "number", "minimum": 0, "maximum": 100},
+            "status": {"type": ["object", "string", "null"], "properties": {"value": TEXT_OR_NULL}},
+        },
+        description="For finalize and finalize_update.",
     ),
     "SearchBody": shape(
         "",
@@ -203,7 +212,7 @@ SHAPES: Final[dict[str, Json]] = {
                 ]
             },
             "count": TRUTH,
-            "projectionFields": {"type": ["array", "null"], "items": TEXT},
+            "projectionFields": {"type": ["array", "string", "null"], "items": TEXT},
         },
         additionalProperties=False,
     ),

@@ -63,6 +63,7 @@ class Options:
     unique_flow_names: bool = False  # U23: Flow Service refuses a second object of one name, naming the first
     page_size: int = 20  # U8: Flow Service's default page
     page_maximum: int = 100  # U8
+    tokens_with_equals: bool = False  # §4.1: continuation tokens hold a `=`, at which a client in use cuts them
     newest_first: bool = False  # Flow Service lists begin with the newest object (the order is not documented)
 
     flow_ready_ms: int = 0  # a new flow is `pending` that long before it is `enabled`
@@ -87,10 +88,14 @@ class Options:
     interval_of_prose: bool = False  # §11: 15 is the least for every frequency, as the guides' prose says
     delta_always: bool = False  # §11: as the flow spec's schema has it, `once` needs a delta column too
     flow_content_type_status: int = 415  # U27: 415 of the sources catalogue, 400 of the guide, or 0: not checked
+    labelled_flows_hidden: bool = False  # §4.2: a flow with labels is 404 to be read, 403 to be changed or deleted
+    connection_patch_listed: bool = False  # §4.2: a PATCH of a source or target connection answers it in `items`
     old_error_bodies: bool = False  # §8.2: Flow Service says no in the shape of 2020
     flow_finalized_by_caller: bool = False  # §10: a changed flow rests in `enabled-finalizing` until it is finalized
     runs_refuse_user_tokens: bool = False  # §4.8: POST /runs answers 1427
-    run_create_answers_whole: bool = False  # §4.8: POST /runs answers the whole run, as the guide shows it
+    run_create_answers_whole: bool = False  # §4.8: POST /runs answers the whole run, as the guide showed it
+    run_create_answers_items: bool = False  # §4.8: POST /runs answers `{"items": [{"id", "etag"}]}`, as in the guide
+    retrigger_answers_whole: bool = False  # §4.8: a run triggered again is answered whole, as the reference has it
     run_reference_spelling: bool = False  # §4.1: runs say `eTag` and `activites`, as the reference spells them
     runs_link_nested: bool = False  # §4.7: a flow's `runs` is "/flows/{id}/runs", not "/runs?property=flowId=={id}"
     flow_create_without_etag: bool = False  # T16: POST /flows answers the id only, as in 2020

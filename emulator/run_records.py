@@ -22,6 +22,7 @@ STATUSES = frozenset(  # seen in runs, or in the reference's list
     }
 )
 UNDER_WAY = frozenset({"scheduled", "queued", "inProgress", "in_progress"})
+SUCCEEDED = frozenset({"success", "completed"})
 FAILED = frozenset({"failed", "partial_failure"})
 TRIGGERED_AGAIN = "runsTriggeredAgain"  # by the new run's id: which run failed first
 AS_IS = -1  # what a failed run may show for bytes and files
@@ -150,6 +151,17 @@ def first_of(world: World, sandbox: str, run: str) -> str:
     """The run that failed first, of one that was triggered again, if need be many times; any other run itself."""
     noted = world.store.peek(TRIGGERED_AGAIN, sandbox, run)
     return run if noted is None else str(noted["of"])
+
+
+def records_of(record: Mapping[str, Any] | None) -> int:
+    """How many rows a run has read; 0 for one that is not there or not over."""
+    counts = (record or {}).get("metrics", {}).get("recordSummary") or {}
+    return int(counts.get("inputRecordCount", 0))
+
+
+def has_read_nothing(record: Mapping[str, Any] | None) -> bool:
+    """Whether a run succeeded with zero records: it may be triggered again, as a failed one may (§4.8)."""
+    return record is not None and status_of(record) in SUCCEEDED and records_of(record) == 0
 
 
 def window_of(record: Mapping[str, Any]) -> Window:

@@ -385,9 +385,6 @@ def _check_interval(spec: Spec, findings: Findings, path: KeyPath) -> None:
         findings.fault(path, f"{interval} is too short for `frequency: {frequency}`", f"write {least} or more")
     elif interval > 2**31 - 1:
         findings.fault(path, f"{interval} is too long", "write a number below 2147483648")
-    elif interval < SHORTEST_MINUTES:
-        right = "the flow spec's schema allows it; if the platform refuses it, write 15 or more, or another frequency"
-        findings.warn(path, f"Adobe's guides ask for 15 or more here, {interval} is less", right)
 
 
 def check_start(start: str | int, path: KeyPath, findings: Findings, now: float | None) -> None:

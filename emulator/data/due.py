@@ -25,6 +25,7 @@ class Schedule:
     start_ms: int
     period_ms: int | None  # None: once
     backfill: bool
+    end_ms: int | None = None  # no run is later than this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,13 @@ def schedule_of(flow: Mapping[str, Any]) -> Schedule | None:
         return None
     backfill = params.get("backfill")
     wanted = backfill.lower() != "false" if isinstance(backfill, str) else backfill is not False
-    return Schedule(start_ms=start * 1000, period_ms=PERIODS_MS[frequency] * interval, backfill=wanted)
+    end = whole_number(params.get("endTime"), strings=True)
+    return Schedule(
+        start_ms=start * 1000,
+        period_ms=PERIODS_MS[frequency] * interval,
+        backfill=wanted,
+        end_ms=None if end is None else end * 1000,
+    )
 
 
 def next_due(schedule: Schedule, cursor: Cursor | None, *, active_ms: int = 0) -> int | None:
@@ -66,7 +73,8 @@ def next_due(schedule: Schedule, cursor: Cursor | None, *, active_ms: int = 0) -
     first = schedule.start_ms if schedule.backfill else schedule.start_ms + schedule.period_ms
     after = max(first, active_ms) if cursor is None else max(first, active_ms, cursor.ran_ms + 1)
     steps = -(-(after - schedule.start_ms) // schedule.period_ms)
-    return schedule.start_ms + steps * schedule.period_ms
+    moment = schedule.start_ms + steps * schedule.period_ms
+    return None if schedule.end_ms is not None and moment > schedule.end_ms else moment
 
 
 def window_at(schedule: Schedule, cursor: Cursor | None, due_ms: int, *, end_inclusive: bool = False) -> Window:

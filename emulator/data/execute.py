@@ -21,15 +21,19 @@ from flowledger.emulator.data.source_rows import SourceUnreadable
 from flowledger.emulator.datasets import KIND as DATA_SETS
 from flowledger.emulator.delta_columns import delta_problem
 from flowledger.emulator.flow_rules import connections_of, delta_column_of, delta_of
+from flowledger.emulator.flow_state import PAIR
 from flowledger.emulator.paths import resolved_schema, schema_of
 from flowledger.emulator.row_filters import FilterInvalid, RowFilter, filter_of
 from flowledger.emulator.run_records import KIND as RUNS
 from flowledger.emulator.run_records import (
+    TRIGGERED_AGAIN,
     RunOutcome,
     Window,
     finish,
     first_of,
+    has_read_nothing,
     is_triggered_again,
+    records_of,
     schedule,
     window_of,
 )
@@ -295,6 +299,11 @@ class Execution:
             kept = store.peek(CURSORS, sandbox, record["flowId"]) or {}
             return {"told_to_row": kept.get("told_to_row", 0)}
         first = first_of(world, sandbox, record["id"])
+        if has_read_nothing(store.peek(RUNS, sandbox, first)):  # its window lands once, as that of a failed run does
+            again = [one["id"] for one in store.all(TRIGGERED_AGAIN, sandbox) if one["of"] == first]
+            landed = any(records_of(store.peek(RUNS, sandbox, run)) for run in again)
+            told = (store.peek(CURSORS, sandbox, record["flowId"]) or {}).get("told_to_row", 0)
+            return {"collected": landed, "told_to_row": told, "tells_to_row": told}
         if record.get("params") is not None:  # each run on demand takes its own window, but the failed one's lands once
             failed = store.peek(OPEN, sandbox, first)
             collected = store.peek(MADE_GOOD, sandbox, first) is not None
@@ -315,7 +324,7 @@ class Execution:
             raise Impossible(f"the flow {record['flowId']} is not there any more")
         source = self._connection(sandbox, flow, "source")
         target = self._connection(sandbox, flow, "target")
-        data_set = store.peek("dataSets", sandbox, str(target.get("params", {}).get("dataSetId")))
+        data_set = store.peek("dataSets", sandbox, str((target.get("params") or {}).get("dataSetId")))
         if data_set is None:
             raise Impossible(NO_DATA_SET)
         params = source.get("params") or {}
@@ -346,7 +355,8 @@ class Execution:
         found = self._world.store.peek(f"{side}Connections", sandbox, ids[0]) if ids else None
         if found is None:
             raise Impossible(f"the {side} connection of the flow is not there any more")
-        return found
+        kept = flow.get(PAIR) or {}  # as it was when the flow was made: later changes are not picked up (§4.2)
+        return {**found, "params": kept[side]} if side in kept else found
 
     def _mapping_set(self, sandbox: str, flow: Json) -> Json:
         store = self._world.store

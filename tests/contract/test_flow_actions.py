@@ -164,12 +164,43 @@ def test_an_update_is_applied_or_rolled_back(finalizing: tuple[Caller, str], sub
     assert len({before["etag"], during["etag"], after["etag"]}) == 3
 
 
-@pytest.mark.parametrize(("op", "sub_op", "code"), [("finalize", "", 1409), ("finalize", "sheep", 1409)])
+@pytest.mark.parametrize(
+    ("op", "sub_op", "code"),
+    [
+        ("finalize", "", 1435),
+        ("finalize", "sheep", 1435),
+        ("finalize", "apply,progress", 1406),
+        ("disable", "apply", 1436),
+    ],
+)
 def test_finalizing_says_how(finalizing: tuple[Caller, str], op: str, sub_op: str, code: int) -> None:
     caller, path = finalizing
 
     assert action(caller, path, op, sub_op).code == f"FLOW-{code}-400"
     assert action(caller, path, "finalize_update", "apply").code == "FLOW-1422-400"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "percent"),
+    [
+        ({}, 200, 50),
+        ({"percentCompleted": 70}, 200, 70),
+        ({"percentCompleted": 12.5, "status": {"value": "IN_PROGRESS"}}, 200, 12.5),
+        ({"status": {"value": "started"}}, "FLOW-1437-400", 0),
+        ({"status": {"value": "FAILED"}}, "FLOW-1407-400", 0),
+        ({"status": {"value": "COMPLETED"}, "percentCompleted": 99}, "FLOW-1408-400", 0),
+        ({"percentCompleted": 101}, "CONNECTOR-1000-400", 0),
+    ],
+)
+def test_progress_is_as_far_as_the_caller_says(
+    finalizing: tuple[Caller, str], body: Any, status: Any, percent: float
+) -> None:
+    caller, path = finalizing
+
+    reply = caller.send("POST", f"{path}/action", body, query=[("op", "finalize"), ("subOp", "progress")])
+
+    assert (reply.status if reply.status == 200 else reply.code) == status
+    assert item_at(caller, path)["lastOperation"]["percentCompleted"] == percent
 
 
 @pytest.mark.parametrize("op", ["finalize", "finalize_update"])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -19,20 +20,23 @@ PassOf = Callable[[Caller], Any]
 DOCUMENTED_CODES = re.findall(
     r"[\d-]+",
     """
-    1100-400 1101-404 1102-500 1103-503 1104-504 1400-500 1401-400 1403-400 1404-412 1405-400 1409-400 1410-400
-    1412-400 1413-400 1414-400 1415-400 1416-400 1417-400 1418-400 1419-400 1420-400 1421-400 1422-400 1425-400
-    1427-400 1430-400 1432-400 1433-400 1434-400 1439-404 1440-400 1443-400 1446-400 1447-400 1448-400 1449-400
-    1452-400 1453-400 1455-400 1457-400 1458-400 2000-401 2001-401 2002-401 2100-404 2101-404 2103-404 2105-400
+    1100-400 1101-404 1102-500 1103-503 1104-504 1400-500 1401-400 1402-400 1403-400 1404-412 1405-400 1406-400
+    1407-400 1408-400 1409-400 1410-400 1412-400 1413-400 1414-400 1415-400 1416-400 1417-400 1418-400 1419-400
+    1420-400 1421-400 1422-400 1425-400 1427-400 1430-400 1432-400 1433-400 1434-400 1435-400 1436-400 1437-400
+    1439-404 1440-400 1443-400 1444-400 1445-400 1446-400 1447-400 1448-400 1449-400 1450-400 1451-400 1452-400
+    1453-400 1455-400 1456-400 1457-400 1458-400 2000-401 2001-401 2002-401 2100-404 2101-404 2103-404 2105-400
     2110-400 2118-403 2120-403 2121-403 2200-500 2250-500
     """,
 )
 SOURCES_CODES = re.findall(
     r"[\d-]+",
     """
-    1000-400 1001-401 1002-403 1003-404 1004-415 1005-500 1006-408 1011-503 1012-504 1013-412 1304-400 1307-400
-    1317-400 1320-400 1321-400 1322-400 1324-400 1325-400 1327-400 1328-400 1329-400 1330-400 1337-400 1338-400
-    1353-400 1358-400 1359-400 1360-400 1361-400 1362-400 1363-400 1364-400 1366-400 1367-400 1368-400 1369-400
-    1370-400 1381-400 1382-400 1383-400 1384-400 1386-400 1387-400 1388-400 1397-400 1403-400 1404-400
+    1000-400 1001-401 1002-403 1003-404 1004-415 1005-500 1006-408 1011-503 1012-504 1013-412 1300-400 1301-400
+    1302-400 1304-400 1307-400 1312-400 1333-400 1365-400 1380-400 1385-400 1398-400 1401-400 1600-400 1601-500
+    1602-404 1603-503 1604-504 1605-401 1606-403 1607-412 1317-400 1320-400 1321-400 1322-400 1324-400 1325-400
+    1327-400 1328-400 1329-400 1330-400 1337-400 1338-400 1353-400 1358-400 1359-400 1360-400 1361-400 1362-400
+    1363-400 1364-400 1366-400 1367-400 1368-400 1369-400 1370-400 1381-400 1382-400 1383-400 1384-400 1386-400
+    1387-400 1388-400 1397-400 1403-400 1404-400
     """,
 )
 
@@ -262,16 +266,33 @@ def test_a_search_orders_limits_counts_and_projects(flows: Caller) -> None:
 
     reply = flows.send("POST", f"{FLOW}/flows/search", asked)
 
-    assert reply.json == {
-        "items": [{"name": "c", "state": "enabled"}, {"name": "b", "state": "enabled"}],
-        "_links": {},
-        "count": 3,
-    }
+    assert reply.json["items"] == [{"name": "c", "state": "enabled"}, {"name": "b", "state": "enabled"}]
+    assert reply.json["count"] == 3
+    as_text = {"projectionFields": "name, state", "orderby": "name", "limit": 1}
+    assert flows.send("POST", f"{FLOW}/flows/search", as_text).items == [{"name": "a", "state": "enabled"}]
     everything = flows.send("POST", f"{FLOW}/flows/search", {})
     assert everything.items == flows.send("GET", f"{FLOW}/flows").items
     assert "count" not in everything.json
     assert len(flows.send("POST", f"{FLOW}/connections/search", {"queryString": ""}).items) == 1
     assert len(flows.send("POST", f"{FLOW}/flowSpecs/search", {"limit": 1000}).items) == 3
+
+
+@pytest.mark.parametrize("kind", ["connections", "flows", "flowSpecs"])
+def test_a_search_is_read_page_by_page_to_its_last_object(flows: Caller, a_pass: Any, kind: str) -> None:
+    for name in "xy":
+        a_pass.make(f"{FLOW}/connections", a_pass.sink_body(name))
+    path, asked = f"{FLOW}/{kind}/search", {"limit": 2, "orderby": "-name"}
+    expected = flows.send("POST", path, {"limit": 1000, "orderby": "-name"}).items
+
+    first = flows.send("POST", path, asked)
+    href = urlsplit(first.json["_links"]["next"]["href"])
+    second = flows.send("POST", path, asked, query=parse_qsl(href.query))
+
+    assert href.path == f"/{kind}/search"
+    assert [*first.items, *second.items] == expected
+    assert second.json["_links"] == {}
+    wrong = [("continuationToken", "???")], [("limit", "2")]
+    assert [flows.send("POST", path, asked, query=query).code for query in wrong] == ["FLOW-1452-400", "FLOW-1451-400"]
 
 
 @pytest.mark.parametrize(
@@ -287,7 +308,8 @@ def test_a_search_orders_limits_counts_and_projects(flows: Caller) -> None:
         ({"orderby": 7}, "FLOW-1452-400"),
         ({"orderby": ""}, "FLOW-1432-400"),
         ({"orderby": "colour"}, "FLOW-1433-400"),
-        ({"projectionFields": "name"}, "FLOW-1452-400"),
+        ({"projectionFields": 7}, "FLOW-1452-400"),
+        ({"groupByProperty": "name"}, "FLOW-1452-400"),
         ({"projectionFields": [7]}, "FLOW-1452-400"),
         ({"colour": "red"}, "FLOW-1452-400"),
     ],

@@ -101,7 +101,6 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("version a number", put("flowSpec", {"id": CRM_TO_AEP, "version": 1.0}), "FLOW-1413-400"),
     ("no flow spec", drop("flowSpec"), "FLOW-1413-400"),
     ("unknown flow spec", put("flowSpec", {"id": "00000000-82c7-4dce-8a9b-5ccfce2b9876"}), "FLOW-1413-400"),
-    ("flow spec without version", put("flowSpec", {"id": CRM_TO_AEP}), "CONNECTOR-1304-400"),
     ("flow spec of files", put("flowSpec", {"id": FILES_TO_AEP, "version": "1.0"}), "FLOW-1413-400"),
     ("no sources", drop("sourceConnectionIds"), "CONNECTOR-1338-400"),
     ("empty sources", put("sourceConnectionIds", []), "CONNECTOR-1338-400"),

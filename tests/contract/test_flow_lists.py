@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import jsonschema
 import pytest
 
+from flowledger.emulator import flow_service
 from flowledger.emulator.caller import FLOW, Caller
 from flowledger.emulator.core import Emulator
 from flowledger.emulator.options import Options
@@ -147,14 +148,57 @@ def pages(caller: Caller, *query: tuple[str, str]) -> list[list[str]]:
             return found
         assert href.startswith("/connections?continuationToken=")
         (token,) = parse_qs(urlsplit(href).query, strict_parsing=True)["continuationToken"]
-        assert "=" in token
+        assert ("=" in token) == caller.emulator.options.tokens_with_equals
 
 
-def test_pages_follow_each_other_by_a_token_with_an_equals_sign(five: Caller) -> None:
+@pytest.mark.parametrize("with_equals", [False, True])
+def test_pages_follow_each_other_by_a_token_without_an_equals_sign_or_with_one(five: Caller, with_equals: bool) -> None:
+    five.emulator.options.tokens_with_equals = with_equals
     assert pages(five, ("limit", "2")) == [["e", "d"], ["c", "b"], ["a"]]
     assert pages(five, ("limit", "2"), ("orderby", "name")) == [["a", "b"], ["c", "d"], ["e"]]
     assert pages(five, ("limit", "2"), ("property", "name!=d")) == [["e", "c"], ["b", "a"]]
     assert pages(five, ("limit", "5")) == [["e", "d", "c", "b", "a"]]
+
+
+def test_a_token_that_is_cut_at_its_equals_sign_is_refused(five: Caller) -> None:
+    """A client in use cuts there: whoever has a token with one must not lose pages to it unnoticed."""
+    five.emulator.options.tokens_with_equals = True
+    href = five.send("GET", PATH, query=[("limit", "2")]).json["_links"]["next"]["href"]
+
+    assert five.send("GET", PATH, query=[("continuationToken", href.split("=")[1])]).code == "FLOW-1452-400"
+
+
+@pytest.mark.parametrize("kind", ["connections", "sourceConnections", "targetConnections", "flows", "runs"])
+@pytest.mark.parametrize("name", ["name", "orderBy", "start", "properties"])
+def test_a_query_parameter_that_a_list_does_not_have_is_refused(prod: Caller, kind: str, name: str) -> None:
+    assert prod.send("GET", f"{FLOW}/{kind}", query=[(name, "x")]).code == "FLOW-1451-400"
+
+
+@pytest.mark.parametrize("kind", ["connectionSpecs", "flowSpecs"])
+@pytest.mark.parametrize("name", ["limit", "name", "continuationToken"])
+def test_a_list_of_specs_takes_conditions_only(prod: Caller, kind: str, name: str) -> None:
+    assert prod.send("GET", f"{FLOW}/{kind}", query=[(name, "1")]).code == "FLOW-1451-400"
+
+
+def test_an_option_has_lists_pass_over_parameters_that_they_do_not_have(five: Caller) -> None:
+    five.emulator.options.unknown_queries_ignored = True
+
+    assert names(five.send("GET", PATH, query=[("orderBy", "name"), ("limit", "1")]).items) == ["e"]
+
+
+@pytest.mark.parametrize("query", [[], [("property", "name!=n00")], [("orderby", "-name")], [("count", "true")]])
+def test_a_page_puts_together_only_what_it_shows(
+    prod: Caller, a_pass: Any, monkeypatch: pytest.MonkeyPatch, query: list[tuple[str, str]]
+) -> None:
+    for number in range(60):
+        a_pass.make(PATH, a_pass.sink_body(f"n{number:02d}"))
+    shown = []
+    real = flow_service.presented
+    monkeypatch.setattr(flow_service, "presented", lambda *about: shown.append(about) or real(*about))
+
+    assert len(prod.send("GET", PATH, query=query).items) == 20
+
+    assert len(shown) == 20
 
 
 def test_a_page_begins_after_the_last_item_even_when_that_is_deleted_in_between(five: Caller) -> None:

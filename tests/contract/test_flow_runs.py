@@ -263,7 +263,7 @@ def three(prod: Caller, flow: str, emulator: Emulator, clock: Any) -> list[str]:
     """Three runs, a second apart: success, failed, scheduled."""
     made = []
     for status in ("success", "failed", ""):
-        more = {"outcome": {"status": status}} if status else {}
+        more = {"outcome": {"status": status, "input_records": 1}} if status else {}
         made.append(str(control(emulator, {"flowId": flow, **more}).json["id"]))
         clock.pass_ms(1000)
     return made
@@ -340,6 +340,68 @@ def test_a_run_that_cannot_be_triggered_again_is_refused(
     prod.send("DELETE", f"{FLOW}/flows/{flow}")
     assert prod.send("POST", path, query=[("op", "re_trigger")]).code == "CONNECTOR-1388-400"
     assert prod.send("GET", f"{PATH}/{three[1]}").status == 200
+
+
+@pytest.mark.parametrize("op", ["re-trigger", "re_trigger", "RE_TRIGGER", "RE-TRIGGER", "Re-Trigger"])
+def test_a_run_is_triggered_again_in_each_spelling(prod: Caller, three: list[str], op: str) -> None:
+    reply = prod.send("POST", f"{PATH}/{three[1]}/action", query=[("op", op)])
+
+    assert (reply.status, set(reply.json)) == (200, {"id", "etag"})
+    assert reply.json["id"] not in three
+
+
+def test_a_run_that_succeeded_with_no_record_is_triggered_again_too(
+    prod: Caller, flow: str, emulator: Emulator
+) -> None:
+    empty = control(emulator, {"flowId": flow, "outcome": {"status": "success"}}).json["id"]
+
+    again = prod.send("POST", f"{PATH}/{empty}/action", query=[("op", "re-trigger")]).json["id"]
+
+    (run,) = prod.send("GET", f"{PATH}/{again}").items
+    assert run["metrics"]["statusSummary"]["status"] == "scheduled"
+
+
+@pytest.mark.parametrize(
+    ("option", "keys"),
+    [("", {"id", "etag"}), ("run_create_answers_whole", {"metrics", "id"}), ("run_create_answers_items", {"items"})],
+)
+def test_a_run_on_demand_is_answered_in_each_form(prod: Caller, flow: str, option: str, keys: set[str]) -> None:
+    if option:
+        setattr(prod.emulator.options, option, True)
+
+    reply = prod.send("POST", PATH, run_body(flow))
+
+    assert keys <= set(reply.json)
+    if option == "run_create_answers_items":
+        assert [set(item) for item in reply.json["items"]] == [{"id", "etag"}]
+
+
+def test_a_run_that_is_triggered_again_is_answered_whole_by_option(prod: Caller, three: list[str]) -> None:
+    prod.emulator.options.retrigger_answers_whole = True
+
+    reply = prod.send("POST", f"{PATH}/{three[1]}/action", query=[("op", "re-trigger")])
+
+    assert reply.json == prod.send("GET", f"{PATH}/{reply.json['id']}").items[0]
+
+
+def test_the_first_run_on_demand_gives_the_flow_its_delta_column_and_later_ones_may_leave_it_out(
+    prod: Caller, flow: str
+) -> None:
+    path, no_column = f"{FLOW}/flows/{flow}", without(run_body(flow), "params", "deltaColumn")
+    before = prod.send("GET", path).items[0]
+    assert prod.send("POST", PATH, no_column).code == "CONNECTOR-1383-400"
+
+    assert prod.send("POST", PATH, run_body(flow)).status == 201
+
+    after = prod.send("GET", path).items[0]
+    assert after["transformations"][0] == {"name": "Copy", "params": {"deltaColumn": {"name": "Create_Time"}}}
+    assert after["transformations"][1:] == before["transformations"]
+    assert after["etag"] != before["etag"]
+    assert prod.send("POST", PATH, no_column).status == 201
+    other = with_params(run_body(flow), deltaColumn={"name": "other"})
+    assert prod.send("POST", PATH, other).code == "CONNECTOR-1382-400"
+    renamed = [{"op": "replace", "path": "/name", "value": "renamed"}]
+    assert prod.send("PATCH", path, renamed, headers={"if-match": after["etag"]}).status == 200
 
 
 def test_runs_are_spelled_as_in_examples_or_as_in_the_reference(clock: Any, pass_of: Any) -> None:

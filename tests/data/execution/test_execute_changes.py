@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flowledger.emulator.caller import CATALOG, CONVERSION, FLOW
+from tests.data.execution.conftest import at
 
 MINUTE = 60
 START = 1_700_000_000
@@ -25,6 +26,46 @@ def test_a_changed_interval_holds_from_the_next_run(ingestion: Any) -> None:
     ingestion.at(140 * MINUTE)
     assert [run["createdAt"] // 1000 - START for run in ingestion.runs()] == [15 * MINUTE, 75 * MINUTE, 135 * MINUTE]
     assert ingestion.landed() == [["a"], ["b", "c"]]
+
+
+def patched(ingestion: Any, path: str, pointer: str, value: Any) -> None:
+    etag = ingestion.caller.send("GET", path).items[0]["etag"]
+    change = [{"op": "replace", "path": pointer, "value": value}]
+    reply = ingestion.caller.send("PATCH", path, change, headers={"if-match": etag})
+    assert reply.status == 200, reply.response
+
+
+def test_a_flow_keeps_the_source_and_the_target_that_it_was_made_with(ingestion: Any) -> None:
+    """What is changed in its connections later, a new flow picks up, and this one does not (§4.2)."""
+    ingestion.write(("a", "A", 1), ("b", "B", 16 * MINUTE), ("c", "C", 31 * MINUTE))
+    (ingestion.folder / "other.csv").write_text(
+        f"Product_Id,Product_Name,Create_Time\nz,Z,{at(17 * MINUTE)}\n", encoding="utf-8"
+    )
+    ingestion.provision()
+    ingestion.flow()
+    ingestion.at(15 * MINUTE)
+    patched(ingestion, f"{FLOW}/sourceConnections/{ingestion.source}", "/params/tableName", "other")
+    ingestion.at(30 * MINUTE)
+    assert ingestion.landed() == [["a"], ["b"]]
+    ingestion.emulator.close()
+    ingestion.open()
+    ingestion.at(45 * MINUTE)
+    assert ingestion.landed() == [["a"], ["b"], ["c"]]
+
+    ingestion.flow(start=START + 60 * MINUTE)
+    ingestion.at(60 * MINUTE)
+    assert ingestion.landed() == [["a"], ["b"], ["c"], ["z"]]
+
+
+def test_a_flow_runs_until_the_end_of_its_schedule(ingestion: Any) -> None:
+    ingestion.write(("a", "A", 1), ("b", "B", 16 * MINUTE), ("c", "C", 31 * MINUTE))
+    ingestion.provision()
+    ingestion.flow(endTime=START + 30 * MINUTE)
+
+    ingestion.at(300 * MINUTE)
+
+    assert [run["createdAt"] // 1000 - START for run in ingestion.runs()] == [15 * MINUTE, 30 * MINUTE]
+    assert ingestion.landed() == [["a"], ["b"]]
 
 
 def test_a_flow_maps_by_the_version_of_its_mapping_set(ingestion: Any) -> None:
