@@ -65,7 +65,7 @@ def _spec_of(
         fault(400, "FLOW-1413", f"Please provide a valid spec id: {field}.id is {spec_id!r}")
     version = named.get("version") if isinstance(named, dict) else None
     if version is None and not version_required:
-        body[field] = {**named, "version": found["version"]}
+        body[field] = {**body[field], "version": found["version"]}
         return found
     if version is None:
         fault(400, "CONNECTOR-1304", f"Missing mandatory parameter: {field}.version")

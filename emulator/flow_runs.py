@@ -97,7 +97,7 @@ def act_on_run(call: Call) -> Response:
     return json_response(200, again if call.world.options.retrigger_answers_whole else _reference(again))
 
 
-def _keep_delta_column(call: Call, flow_id: str, params: dict[str, Any]) -> None:
+def _keep_delta_column(call: Call, flow_id: str, params: Any) -> None:
     """The first run's delta column becomes the flow's own, in its Copy transformation: later runs may leave it out."""
     flow = stored(call, "flows", flow_id)
     if delta_column_of(flow):

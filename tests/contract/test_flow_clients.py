@@ -99,7 +99,8 @@ def test_a_source_connection_of_the_data_lake_names_datasets_that_are_there(prod
 
     absent = {**body, "params": {"datasets": [{"dataSetId": "0" * 24}]}}
     assert prod.send("POST", f"{FLOW}/sourceConnections", absent).code == "CONNECTOR-1325-400"
-    for params in ({}, {"datasets": []}, {"datasets": "x"}, {"datasets": ["x"]}):
+    wrong: list[Any] = [{}, {"datasets": []}, {"datasets": "x"}, {"datasets": ["x"]}]
+    for params in wrong:
         assert prod.send("POST", f"{FLOW}/sourceConnections", {**body, "params": params}).code == "CONNECTOR-1304-400"
     sink = {**body, "connectionSpec": {"id": SINK, "version": "1.0"}}
     assert prod.send("POST", f"{FLOW}/sourceConnections", sink).code == "FLOW-1413-400"

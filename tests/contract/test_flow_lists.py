@@ -11,6 +11,7 @@ import pytest
 from flowledger.emulator import flow_service
 from flowledger.emulator.caller import FLOW, Caller
 from flowledger.emulator.core import Emulator
+from flowledger.emulator.flow_state import presented
 from flowledger.emulator.options import Options
 
 PATH = f"{FLOW}/connections"
@@ -193,8 +194,12 @@ def test_a_page_puts_together_only_what_it_shows(
     for number in range(60):
         a_pass.make(PATH, a_pass.sink_body(f"n{number:02d}"))
     shown = []
-    real = flow_service.presented
-    monkeypatch.setattr(flow_service, "presented", lambda *about: shown.append(about) or real(*about))
+
+    def counted(*about: Any) -> dict[str, Any]:
+        shown.append(about)
+        return presented(*about)
+
+    monkeypatch.setattr(flow_service, "presented", counted)
 
     assert len(prod.send("GET", PATH, query=query).items) == 20
 
