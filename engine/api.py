@@ -26,6 +26,7 @@ from flowledger.engine.specfile import LoadedSpec, accepted, spec_diff
 from flowledger.engine.watch import EVERY, OnFlowRun, Until, WatchReport
 from flowledger.errors import NotThere, SpecError
 from flowledger.journal import Journal, JournalReader
+from flowledger.journal.reading import is_there
 from flowledger.steps.client.clock import Clock
 from flowledger.steps.client.config import ADOBE
 from flowledger.steps.client.platform import Platform
@@ -246,7 +247,7 @@ def read_ledger(run: str, journal: JournalLike = DEFAULT_JOURNAL) -> tuple[Ledge
 
 def read_ledgers(journal: JournalLike = DEFAULT_JOURNAL) -> list[Ledger]:
     """Every run of a journal, oldest first; empty if there is no journal."""
-    if not isinstance(journal, Journal) and not Path(journal).exists():
+    if not isinstance(journal, Journal) and not is_there(Path(journal)):
         return []
     with _readable(journal) as book:
         return [ledger_of(run, book.events(run)) for run in book.runs()]

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from flowledger.engine.api import read_ledgers
 from flowledger.engine.ledger import RunState
-from flowledger.errors import FlowledgerError, NotPermitted, NotThere, Unreachable
+from flowledger.errors import FlowledgerError, JournalDenied, NotPermitted, NotThere, Unreachable
 from flowledger.journal import verify
+from flowledger.journal.refusal import refused
 from flowledger.steps.client.judge import fault_of
 from flowledger.steps.client.paths import catalog, conversion, flow_service, registry
 from flowledger.steps.client.platform import Platform
@@ -67,12 +68,25 @@ class Check:
 
 def look_at_journal(directory: Path) -> list[Check]:
     """The journal's folder, its disk and its records, and what runs it holds. Needs no lock and writes nothing."""
+    try:
+        return _look_at_journal(directory)
+    except OSError as error:
+        refusal = refused(error, directory, reading=True)
+        return [_failed("journal", refusal.message, refusal.hint, refusal.exit_code)]
+
+
+def _look_at_journal(directory: Path) -> list[Check]:
     none_yet = Check(name="journal", health=Health.OK, found=f"none yet at {directory}; the first run makes it")
     if not directory.exists():
         parent = next(parent for parent in directory.absolute().parents if parent.exists())
         if not os.access(parent, os.W_OK | os.X_OK):
             return [
-                _failed("journal", f"{parent} cannot be written, so no journal can be made there", "name another", 2)
+                _failed(
+                    "journal",
+                    f"user {os.geteuid()} may not write in {parent}, so no journal can be made there",
+                    "give the right to write there; or, if there is no journal yet, --journal DIR names another folder",
+                    JournalDenied.exit_code,
+                )
             ]
         return [none_yet]
     try:
@@ -91,7 +105,14 @@ def look_at_journal(directory: Path) -> list[Check]:
         )
         checks = [Check(name="journal", health=Health.OK, found=found)]
     if not os.access(directory, os.W_OK | os.X_OK):
-        checks = [_failed("journal", f"{directory} cannot be written", "check its owner and mode", 2)]
+        checks = [
+            _failed(
+                "journal",
+                f"user {os.geteuid()} may not write in {directory}",
+                f"run as user {directory.stat().st_uid}, who owns it; or have its owner or mode changed",
+                JournalDenied.exit_code,
+            )
+        ]
     left = shutil.disk_usage(directory).free
     if left < ROOM:
         checks.append(

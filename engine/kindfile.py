@@ -86,7 +86,7 @@ def kinds_from(environ: Mapping[str, str]) -> dict[str, SourceKind]:
     kinds: dict[str, SourceKind] = {}
     where: dict[str, Path] = {}
     for place in filter(None, environ.get(KINDS_ENV, "").split(os.pathsep)):
-        for path in _files(Path(place).expanduser()):
+        for path in _files(place):
             kind = load_kind(path)
             if kind.kind in kinds:
                 raise SpecError(
@@ -97,7 +97,19 @@ def kinds_from(environ: Mapping[str, str]) -> dict[str, SourceKind]:
     return kinds
 
 
-def _files(place: Path) -> list[Path]:
+def _files(named: str) -> list[Path]:
+    try:
+        place = Path(named).expanduser()
+        return _files_of(place)
+    except RuntimeError:
+        raise SpecError(f"{KINDS_ENV}: {named}: there is no such home folder", hint="write the whole path") from None
+    except OSError as error:
+        raise SpecError(
+            f"{KINDS_ENV}: {named}: cannot be read: {error.strerror}", hint="check the path, and its mode"
+        ) from None
+
+
+def _files_of(place: Path) -> list[Path]:
     if not place.is_dir():
         return [place]
     return sorted(path for path in place.iterdir() if path.suffix in _SUFFIXES and path.is_file())

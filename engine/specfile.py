@@ -51,7 +51,8 @@ def load_spec(
     `now` (seconds since the epoch) makes an absolute start that has passed a fault: give it before a run begins, not
     when one is compared with its file. `base_url` is the platform's: some values are unwise against Adobe only.
 
-    Raises SpecError, and nothing else, for whatever `source` is or holds. Its `faults` name all that is wrong, each as
+    Raises SpecError for whatever `source` is or holds, and UsageError where it counts from a working folder that was
+    removed. Its `faults` name all that is wrong, each as
     `file:line:column key.path: what is wrong; what would be right`.
     """
     source = Path(source)

@@ -19,6 +19,7 @@ import yaml
 
 from flowledger.engine.specfault import Fault, Findings, KeyPath, echo
 from flowledger.errors import SpecError
+from flowledger.journal.refusal import without_working_folder
 
 MAX_BYTES: Final = 1 << 20
 MAX_VALUES: Final = 20_000  # keys and values, each alias counted as what it stands for
@@ -75,14 +76,15 @@ def read_text(source: Path) -> str:
     """The text of a spec file.
 
     Raises SpecError, without reading further than it must, for a file that is not there or not readable, is a
-    directory, a pipe or a device, is larger than 1 MiB, is binary, or is not UTF-8.
+    directory, a pipe or a device, is larger than 1 MiB, is binary, or is not UTF-8. UsageError: the path counts from a
+    working folder that was removed.
     """
     try:
         # O_NONBLOCK: opening a pipe that nobody writes must not wait for ever.
         handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise SpecError(
+        raise without_working_folder(source) or SpecError(
             f"{source}: the spec cannot be read: {reason}", hint="`flowledger init paypal` writes a spec to begin with"
         ) from None
     try:

@@ -12,6 +12,7 @@ from flowledger.journal.filesystem import FileSystem
 from flowledger.journal.index import Index
 from flowledger.journal.layout import Layout, layout_of
 from flowledger.journal.record import SEAL, parse
+from flowledger.journal.refusal import without_working_folder
 from flowledger.journal.scan import Damage, Header, Kind, empty_segment, extend
 from flowledger.journal.segment import Segment
 from flowledger.journal.tail import Item
@@ -51,12 +52,22 @@ def layout_to_read(fs: FileSystem, directory: Path) -> Layout:
     except (FileNotFoundError, NotADirectoryError):
         layout = None
     if layout is None or not layout.segments:
-        raise NotThere(
+        raise without_working_folder(directory) or NotThere(
             f"there is no journal in {directory}",
             hint="say with --journal DIR (or FLOWLEDGER_JOURNAL) where it is; if there never was one, "
             "flowledger apply SPEC begins it",
         )
     return layout
+
+
+def is_there(directory: Path) -> bool:
+    """True if there is something at the path. Raises JournalError where this user may not look."""
+    with os_errors(directory, reading=True):
+        try:
+            directory.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
 
 
 class Follower:

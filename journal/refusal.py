@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Final
 
-from flowledger.errors import DiskFull, FlowledgerError, JournalDenied, JournalError, JournalUnavailable
+from flowledger.errors import DiskFull, FlowledgerError, JournalDenied, JournalError, JournalUnavailable, UsageError
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NO_RIGHT: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -52,10 +52,9 @@ def refused(error: OSError, directory: Path, *, reading: bool = False) -> Flowle
             hint="correct the path: --journal or FLOWLEDGER_JOURNAL names the folder that holds the journal",
         )
     if error.errno == errno.ENOENT:
-        return JournalError(
+        return without_working_folder(directory) or JournalError(
             f"the journal {directory} cannot be used: {said}",
-            hint="a folder above it is gone, or the working folder was removed: put it back, or change into one that "
-            "is there, then the same again",
+            hint="a folder above it was removed meanwhile: the same again if that was meant",
         )
     return JournalError(
         f"the journal {directory} cannot be used: {said}",
@@ -73,6 +72,20 @@ def _has_no_segments(directory: Path) -> bool:
         return True
     except OSError:
         return False
+
+
+def without_working_folder(path: Path) -> UsageError | None:
+    """The error for a path that counts from a working folder which was removed; None for any other."""
+    if path.is_absolute():
+        return None
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return UsageError(
+            f"{path} counts from the working folder, which was removed",
+            hint="change into a folder that is there (cd), then the same again; or write the whole path",
+        )
+    return None
 
 
 def room_hint(directory: Path | str, number: int | None) -> str:

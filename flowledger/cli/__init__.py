@@ -35,11 +35,13 @@ def _open_what_is_closed() -> None:
     import os
     import sys
 
+    from flowledger.cli.streams import nowhere
+
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            nowhere()  # takes the lowest free number, which is this one
     if sys.stdout is None:
         sys.stdout = os.fdopen(1, "w", closefd=False)
     if sys.stderr is None:

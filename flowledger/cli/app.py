@@ -113,12 +113,13 @@ def _use_profile(ctx: typer.Context, name: str | None) -> None:
     import os
 
     from flowledger.cli.hints import with_profile
+    from flowledger.cli.logs import warn
     from flowledger.cli.settings import current_folder, profile_of, put_into
 
     before = dict(os.environ)
     ctx.obj = {"environ": before, "profile": name}
     with_profile(name)
-    profile = profile_of(before, current_folder(), name)
+    profile = profile_of(before, current_folder(), name, warn=warn)
     if profile is not None:
         put_into(os.environ, profile)
 

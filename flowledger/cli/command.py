@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import inspect
 import sys
@@ -16,7 +15,7 @@ import typer
 from flowledger.cli.logs import LogFormat
 from flowledger.errors import DiskFull, FlowledgerError
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_THREAD = "can't start new thread"  # Python's words for what the operating system refused
 Verb = Callable[..., "int | None"]
 T = TypeVar("T")
 
@@ -111,7 +110,7 @@ def command(
 
 def guarded(verb: Callable[[], int | None], *, debug: bool, as_json: bool) -> int:
     """Run a verb and return its exit code; every failure is told once, a traceback only if asked for."""
-    from flowledger.cli.failure import error_document, tell, tell_bug
+    from flowledger.cli.failure import error_document, no_thread, refusal_of, tell, tell_bug
     from flowledger.cli.show import drop_stdout, print_json
 
     code = 0
@@ -138,13 +137,22 @@ def guarded(verb: Callable[[], int | None], *, debug: bool, as_json: bool) -> in
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        refusal = refusal_of(error)
+        if isinstance(refusal, DiskFull):
+            drop_stdout()  # it may be stdout that has no room
+        elif as_json:
+            print_json(error_document(refusal))
+        tell(refusal, debug=debug)
+        return refusal.exit_code
+    except RuntimeError as error:
+        if str(error) != _NO_THREAD:
             tell_bug(error, debug=debug)
             return 1
-        full = DiskFull(f"not all of it could be written: {error.strerror}", hint="make room, then the same again")
-        drop_stdout()
-        tell(full, debug=debug)
-        return full.exit_code
+        refusal = no_thread()
+        if as_json:
+            print_json(error_document(refusal))
+        tell(refusal, debug=debug)
+        return refusal.exit_code
     except Exception as error:  # noqa: BLE001 - the outermost frame: a person gets a sentence, not a traceback
         tell_bug(error, debug=debug)
         return 1

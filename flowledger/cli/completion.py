@@ -47,7 +47,7 @@ def run_names(incomplete: str) -> list[str]:
 
     directory = Path(os.environ.get("FLOWLEDGER_JOURNAL") or DEFAULT_JOURNAL)
     try:
-        names = JournalReader.open(directory).runs() if directory.is_dir() else []
+        names = JournalReader.open(directory).runs()
     except FlowledgerError:
         names = []
     return [name for name in names if name.startswith(incomplete)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -11,7 +12,17 @@ from flowledger.cli.excerpt import Excerpts
 from flowledger.cli.hints import as_typed
 from flowledger.cli.logs import coloured, json_lines, say
 from flowledger.cli.printable import printable
-from flowledger.errors import Drifted, FlowledgerError, JournalCorrupt, JournalHeld, SpecError, StepError
+from flowledger.errors import (
+    DiskFull,
+    Drifted,
+    FlowledgerError,
+    JournalCorrupt,
+    JournalHeld,
+    SpecError,
+    StepError,
+    TryLater,
+    UsageError,
+)
 
 SCHEMA_VERSION = 1
 
@@ -47,6 +58,32 @@ def tell_bug(error: Exception, *, debug: bool = False) -> None:
         _say(_shown("".join(traceback.format_exception(error)).rstrip()))
     _say(f"{_red('error:')} flowledger has a fault of its own: {type(error).__name__}: {_shown(str(error))}")
     _say("next: run it again with --debug for the traceback, and report it; what was journaled is safe to resume")
+
+
+def refusal_of(error: OSError) -> FlowledgerError:
+    """The error of ours for what the operating system refused to a verb: it is the caller's to change."""
+    from flowledger.journal.refusal import NO_RIGHT, NO_ROOM, PASSING, passing_hint, without_working_folder
+
+    what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    if gone := without_working_folder(Path("the path")):
+        return UsageError("the working folder was removed, and this verb needs one", hint=gone.hint)
+    if error.errno in NO_ROOM:
+        return DiskFull(f"not all of it could be written: {what}", hint="make room, then the same again")
+    if error.errno in PASSING:
+        return TryLater(f"the operating system refused it: {what}", hint=passing_hint(error.errno))
+    if error.errno in NO_RIGHT:
+        hint = f"give user {os.geteuid()} the right to use it, then the same again; --debug shows where it was needed"
+    else:
+        hint = "see that it is there and of the right kind, then the same again; --debug shows where it was needed"
+    return UsageError(f"the operating system refused it: {what}", hint=hint)
+
+
+def no_thread() -> TryLater:
+    """The error for a limit of threads or memory that a verb has met."""
+    return TryLater(
+        "the operating system gave no further thread",
+        hint="raise the limit of processes (ulimit -u, or the container's) or of memory, then the same again",
+    )
 
 
 def faults_of(error: FlowledgerError) -> tuple[str, ...]:

@@ -31,10 +31,20 @@ def write_new(folder: Path, files: Mapping[str, tuple[str | Iterable[str], int]]
 
 @contextmanager
 def writing_into(folder: Path) -> Iterator[None]:
-    """Inside, a folder that cannot be written is the caller's to change: raises UsageError instead of OSError."""
+    """Inside, a folder that cannot be written is the caller's to change: raises UsageError instead of OSError.
+
+    A full disk, and a descriptor that is missing for a moment, are DiskFull and TryLater.
+    """
+    from flowledger.cli.failure import refusal_of
+    from flowledger.journal.refusal import NO_ROOM, PASSING, without_working_folder
+
     try:
         yield
     except OSError as error:
+        if gone := without_working_folder(folder):
+            raise gone from error
+        if error.errno in NO_ROOM | PASSING:
+            raise refusal_of(error) from error
         raise UsageError(
             f"{error.filename or folder} cannot be written: {error.strerror or error}", hint="give another folder"
         ) from error

@@ -129,8 +129,9 @@ def load_all(files: Sequence[Path], journal: Path, *, base_url: str, quiet: bool
 
 def _runs_of(journal: Path) -> frozenset[str]:
     from flowledger.journal import JournalReader
+    from flowledger.journal.reading import is_there
 
-    if not journal.exists():
+    if not is_there(journal):
         return frozenset()
     with JournalReader.open(journal) as reader:
         return frozenset(reader.runs())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -59,35 +59,57 @@ class Profile:
         return f"profile {self.name} ({self.file})"
 
 
-def config_files(environ: Mapping[str, str], folder: Path) -> list[Path]:
-    """Where profiles may be: what FLOWLEDGER_CONFIG names alone, else the user's file, then the folder's."""
+def config_files(environ: Mapping[str, str], folder: Path | None) -> list[Path]:
+    """Where profiles may be: what FLOWLEDGER_CONFIG names alone, else the user's file, then the folder's.
+
+    A relative HOME or XDG_CONFIG_HOME names no folder of the user's: it is passed over, as the XDG specification wants.
+    `folder`: None where the working folder was removed.
+    """
     named = environ.get("FLOWLEDGER_CONFIG")
     if named:
-        return [Path(named).expanduser()]
-    home = environ.get("XDG_CONFIG_HOME") or (f"{environ['HOME']}/.config" if environ.get("HOME") else "")
-    users = [Path(home) / "flowledger" / "config.toml"] if home else []
-    return [*users, folder / PROJECT_FILE]
+        return [_expanded(named, "FLOWLEDGER_CONFIG")]
+    home, configuration = environ.get("HOME", ""), environ.get("XDG_CONFIG_HOME", "")
+    if not configuration.startswith(os.sep):
+        configuration = f"{home}/.config" if home.startswith(os.sep) else ""
+    users = [Path(configuration) / "flowledger" / "config.toml"] if configuration else []
+    return [*users, *([folder / PROJECT_FILE] if folder else [])]
 
 
-def profile_of(environ: Mapping[str, str], folder: Path, name: str | None = None) -> Profile | None:
+def profile_of(
+    environ: Mapping[str, str],
+    folder: Path | None,
+    name: str | None = None,
+    *,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Profile | None:
     """The profile to work with; None if no file has one.
 
     `name`, else FLOWLEDGER_PROFILE, else the `default_profile` of the user's file (or of the one that FLOWLEDGER_CONFIG
     names), else its profile called "default". The folder's file is read only when a profile is named: a folder that
     came from somebody else must not, by itself, say where credentials are sent or what is run.
+    A HOME that this user may not enter, that is gone or is no folder has no file: services often have such a one. A
+    file that belongs to another user and may not be read is passed over, with a warning, unless a profile is named.
     Raises UsageError, with the place, for a file that cannot be used and for a profile that no file has.
     """
     wanted = name or environ.get("FLOWLEDGER_PROFILE") or ""
+    named = bool(environ.get("FLOWLEDGER_CONFIG"))
     known: list[str] = []
-    files = config_files(environ, folder)
-    for file in files:
-        if not file.exists():
-            if environ.get("FLOWLEDGER_CONFIG"):
-                raise UsageError(f"{file}: there is no such file", hint="FLOWLEDGER_CONFIG names a file of profiles")
+    places: list[str] = []
+    for file in config_files(environ, folder):
+        if folder is not None and file == folder / PROJECT_FILE and not wanted and not named:
             continue
-        if file == folder / PROJECT_FILE and not wanted and not environ.get("FLOWLEDGER_CONFIG"):
+        missing = _why_missing(file)
+        if missing and named:
+            raise UsageError(f"{file}: {missing}", hint="FLOWLEDGER_CONFIG names a file of profiles")
+        places.append(f"{file} ({missing})" if missing else str(file))
+        if missing:
             continue
-        default, profiles = read_profiles(file)
+        if not wanted and not named and (owner := _closed_by(file)) is not None:
+            warn(
+                f"{file} belongs to user {owner}, and user {os.geteuid()} may not read it: no profile is taken from it"
+            )
+            continue
+        default, profiles = read_profiles(file, may_be_pipe=named)
         known += [one for one in profiles if one not in known]
         chosen = wanted or default or "default"
         if chosen in profiles:
@@ -95,24 +117,58 @@ def profile_of(environ: Mapping[str, str], folder: Path, name: str | None = None
         if not wanted and default:
             raise UsageError(f"{file}: default_profile: there is no profile {default!r}", hint=_known(known, default))
     if wanted:
-        places = " and ".join(str(file) for file in files)
-        raise UsageError(f"there is no profile {wanted!r} in {places}", hint=_known(known, wanted))
+        where = f" in {' and '.join(places)}" if places else ": there is neither a HOME nor a working folder"
+        raise UsageError(f"there is no profile {wanted!r}{where}", hint=_known(known, wanted))
     return None
 
 
-def read_profiles(file: Path) -> tuple[str, dict[str, Profile]]:
-    """The default profile's name ("" if none is named) and the profiles of a file. Raises UsageError with the place."""
+def _why_missing(file: Path) -> str:
+    """Why there is no such file for this user; "" if there is one."""
+    try:
+        file.stat()
+    except FileNotFoundError:
+        return "there is no such file"
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _closed_by(file: Path) -> int | None:
+    """The other user to whom a file belongs that this user may not read; None for any other file."""
+    owner = file.stat().st_uid
+    return None if owner == os.geteuid() or os.access(file, os.R_OK) else owner
+
+
+def _expanded(path: str, where: str) -> Path:
+    """The path with `~` replaced. Raises UsageError where there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(f"{where}: {path}: there is no such home folder", hint="write the whole path") from None
+
+
+def read_profiles(file: Path, *, may_be_pipe: bool = False) -> tuple[str, dict[str, Profile]]:
+    """The default profile's name ("" if none is named) and the profiles of a file. Raises UsageError with the place.
+
+    `may_be_pipe`: wait for the writer of a pipe; else one is refused.
+    """
     import tomllib
 
     try:
-        with file.open("rb") as handle:
-            raw = handle.read(LARGEST + 1)
+        # O_NONBLOCK: to open a pipe that has no writer would wait without end.
+        with os.fdopen(os.open(file, os.O_RDONLY | (0 if may_be_pipe else os.O_NONBLOCK)), "rb") as handle:
             found = os.fstat(handle.fileno())
+            if stat.S_ISFIFO(found.st_mode) and not may_be_pipe:
+                raise UsageError(f"{file}: is a pipe", hint="put a file of profiles there, or nothing")
+            raw = handle.read(LARGEST + 1)
         if len(raw) > LARGEST:
             raise UsageError(f"{file}: a file of profiles has at most {LARGEST // 1024} KiB", hint="name another file")
         document = tomllib.loads(raw.decode())
     except OSError as error:
-        raise UsageError(f"{file}: cannot be read: {error.strerror}", hint="check its mode") from None
+        raise UsageError(
+            f"{file}: cannot be read: {error.strerror}",
+            hint="mend the file; or, to do without profiles, set FLOWLEDGER_CONFIG=/dev/null",
+        ) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{file}: is not TOML: {error}", hint="docs/commands.md shows such a file") from None
     tables = document.pop("profiles", {})
@@ -191,13 +247,24 @@ def _profile(file: Path, name: str, table: Mapping[str, Any]) -> Profile:
             value = shlex.join(value)
         if not isinstance(value, str) or not value or not value.isprintable():
             raise UsageError(f"{file}: {place}: is a text in quotes", hint=f'like {key} = "…"')
-        values[key] = str(file.absolute().parent / Path(value).expanduser()) if key in PATHS else value
+        values[key] = str(_beside(file, value, place)) if key in PATHS else value
     if len(_OF_THE_SECRET & values.keys()) > 1:
         raise UsageError(
             f"{file}: profiles.{name}: the client secret is given twice",
             hint="keep one of client_secret_file and client_secret_command",
         )
     return Profile(name=name, file=file, values=values)
+
+
+def _beside(file: Path, value: str, place: str) -> Path:
+    """A path of a file of profiles, which counts from that file."""
+    path = _expanded(value, f"{file}: {place}")
+    if path.is_absolute() or file.is_absolute():
+        return file.parent / path
+    folder = current_folder()
+    if folder is None:
+        raise UsageError(f"{file}: {place}: counts from a working folder that was removed", hint="write the whole path")
+    return folder / file.parent / path
 
 
 def _fault(file: Path, place: str, what: str, right: list[str], key: str) -> UsageError:
@@ -218,9 +285,9 @@ def _known(names: list[str], word: str) -> str:
     return f"{meant}there are: {', '.join(sorted(names))}" if names else "docs/commands.md shows a file of profiles"
 
 
-def current_folder() -> Path:
-    """The folder whose flowledger.toml counts. A folder that was removed under us has none."""
+def current_folder() -> Path | None:
+    """The folder whose flowledger.toml counts; None if it was removed."""
     try:
         return Path.cwd()
-    except FileNotFoundError:
-        return Path(os.sep)
+    except OSError:
+        return None

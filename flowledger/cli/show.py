@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowledger.cli.logs import coloured
 from flowledger.cli.printable import printable, printable_json, printable_value
+from flowledger.cli.streams import nowhere
 
 if TYPE_CHECKING:
     from tinydb.table import Document
@@ -28,7 +29,7 @@ def print_json(document: Any) -> None:
 
 def drop_stdout() -> None:
     """Send stdout nowhere from here on, so that nothing is flushed into a closed pipe at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(nowhere(), sys.stdout.fileno())
 
 
 def print_json_line(document: Any) -> None:
@@ -131,7 +132,10 @@ def lasting(seconds: float) -> str:
 def place(path: str | os.PathLike[str]) -> str:
     """A path as a person would type it from here; what would steer a terminal is spelt."""
     text = os.fspath(path)
-    relative = os.path.relpath(text)
+    try:
+        relative = os.path.relpath(text)
+    except OSError:  # the working folder was removed
+        relative = text
     return printable(relative if len(relative) < len(text) and not relative.startswith("..") else text)
 
 

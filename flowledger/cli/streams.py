@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from typing import TextIO
 
 
@@ -27,9 +28,19 @@ class UntilNobodyReads(io.TextIOWrapper):
 
     def _lead_nowhere(self) -> None:
         """Put nothing in the place of the closed pipe, so that what is left in the buffer goes there too."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.fileno())
-        os.close(nowhere)
+        instead = nowhere()
+        os.dup2(instead, self.fileno())
+        os.close(instead)
+
+
+def nowhere() -> int:
+    """A new descriptor that takes what nobody reads: /dev/null, or memory where there is none (a bare chroot)."""
+    try:
+        return os.open(os.devnull, os.O_RDWR)
+    except OSError:
+        if sys.platform != "linux":
+            raise
+        return os.memfd_create("nowhere")
 
 
 def until_nobody_reads(stream: TextIO) -> TextIO:
