@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
-import orjson
+from pydantic import Field
 
 from flowledger.emulator.digits import number_of
+from flowledger.emulator.judged import MOST_MS, BodyInvalid, judged, parsed
 from flowledger.emulator.log_page import log_page
 from flowledger.emulator.run_control import put_run
 from flowledger.emulator.wire import Request, Response, json_response
+from flowledger.emulator.world import ClockEnds
 
 if TYPE_CHECKING:
     from flowledger.emulator.core import Emulator
 
 BASE = "/_emulator/"
-MOST_AHEAD_MS = 10 * 366 * 86_400_000  # ten years at once
 COLLECTIONS = (
     "connections",
     "classes",
@@ -40,11 +42,20 @@ def answer(emulator: Emulator, request: Request) -> Response:
     | GET health | says that it serves, its time and how many calls it answered |
     | GET, POST, DELETE faults · DELETE faults/N | shows, adds, takes back faults |
     | POST reset | forgets everything |
-    | GET requests?limit=N | the latest calls |
+    | GET requests?limit=N&after=M | the latest calls; only those with a number above M |
     | GET counts?sandbox=S | how many objects of each kind exist |
     | POST runs · POST runs/ID | makes a run as its flow's schedule would; says what came of a run |
     | POST advance `{"ms": N}` | moves the clock forward; runs that become due are executed |
     """
+    if len(request.body) > emulator.options.body_maximum:
+        return _not_understood(413, f"the body has more than {emulator.options.body_maximum} bytes")
+    try:
+        return _answered(emulator, request)
+    except (BodyInvalid, ClockEnds) as problem:
+        return _not_understood(400, str(problem))
+
+
+def _answered(emulator: Emulator, request: Request) -> Response:
     name, _, rest = request.raw_path[len(BASE) :].strip("/").partition("/")
     match (request.method, name, rest):
         case ("GET", "", ""):
@@ -67,7 +78,7 @@ def answer(emulator: Emulator, request: Request) -> Response:
             emulator.reset()
             return Response(status=204)
         case ("GET", "requests", ""):
-            return _requests(emulator, request.first("limit") or "100")
+            return _requests(emulator, request.first("limit") or "100", request.first("after") or "0")
         case ("GET", "counts", ""):
             sandbox = request.first("sandbox") or emulator.options.default_sandbox
             return json_response(200, {kind: emulator.count(kind, sandbox) for kind in COLLECTIONS})
@@ -78,16 +89,17 @@ def answer(emulator: Emulator, request: Request) -> Response:
     return _not_understood(404, f"the emulator has no {request.method} {request.raw_path}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """The body of POST advance."""
+
+    ms: Annotated[int, Field(ge=1, le=MOST_MS)]
+
+
 def _advance(emulator: Emulator, body: bytes) -> Response:
     """What becomes due is executed before the next call is answered; see `Emulator.advance`."""
-    try:
-        wanted = orjson.loads(body)
-        ms = wanted.get("ms") if isinstance(wanted, dict) else None
-    except ValueError as problem:
-        return _not_understood(400, str(problem))
-    if type(ms) is not int or not 0 < ms <= MOST_AHEAD_MS:
-        return _not_understood(400, f"ms is a whole number from 1 to {MOST_AHEAD_MS}, not {ms!r}")
-    emulator.advance(ms)
+    step = Step(**judged(Step, parsed(body), "a step of the clock", required=("ms",)))
+    emulator.advance(step.ms)
     return json_response(200, {"now_ms": emulator.now_ms()})
 
 
@@ -108,37 +120,27 @@ def _health(emulator: Emulator) -> dict[str, Any]:
         "sandboxes": list(emulator.options.sandboxes),
         **(emulator.plane.health(emulator.now_ms()) if emulator.plane is not None else {}),
         **({"not_removed": dict(left)} if left else {}),
+        **({"warnings": warnings} if (warnings := emulator.warnings) else {}),
     }
 
 
-def _requests(emulator: Emulator, limit: str) -> Response:
-    most = number_of(limit)
+def _requests(emulator: Emulator, limit: str, after: str) -> Response:
+    """The latest calls above number `after`, at most `limit`; and how many of those are no longer in the log."""
+    most, last_seen = number_of(limit), number_of(after)
     if not most:
-        return _not_understood(400, f"limit is a number above 0, not {limit!r}")
-    return json_response(200, {"requests": emulator.requests()[-most:]})
+        return _not_understood(400, f"limit is a number above 0, not {limit[:80]!r}")
+    if last_seen is None:
+        return _not_understood(400, f"after is the number of a call, not {after[:80]!r}")
+    calls = [call for call in emulator.requests() if call["number"] > last_seen]
+    missed = max(0, emulator.logged - last_seen - len(calls))
+    return json_response(200, {"requests": calls[-most:], "missed": missed, "last": emulator.logged})
 
 
 def _add_faults(emulator: Emulator, body: bytes) -> Response:
     """One fault or a list of them; `list_lag` and `latency` are settings that stand until taken back."""
-    try:
-        wanted = orjson.loads(body)
-        ids = [_add_fault(emulator, one) for one in (wanted if isinstance(wanted, list) else [wanted])]
-    except (ValueError, TypeError, KeyError) as problem:
-        return _not_understood(400, str(problem))
-    return json_response(201, {"ids": [number for number in ids if number is not None]})
-
-
-def _add_fault(emulator: Emulator, wanted: Any) -> int | None:
-    if not isinstance(wanted, dict):
-        raise ValueError("a fault is a JSON object")
-    kind = wanted.get("kind")
-    if kind == "latency":
-        emulator.faults.set_latency(int(wanted["ms"]))
-        return None
-    if kind == "list_lag":
-        emulator.faults.set_list_lag(str(wanted.get("collection", "*")), int(wanted["ms"]))
-        return None
-    return emulator.faults.add_from(wanted)
+    wanted = parsed(body)
+    ids = emulator.faults.add_all(wanted if isinstance(wanted, list) else [wanted])
+    return json_response(201, {"ids": ids})
 
 
 def _not_understood(status: int, message: str) -> Response:

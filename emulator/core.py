@@ -23,6 +23,7 @@ from flowledger.emulator import (
     flow_state,
     gateway,
     ims,
+    option_rules,
     registry,
     sandboxes,
 )
@@ -38,7 +39,7 @@ from flowledger.emulator.spoil import spoiled
 from flowledger.emulator.store import Store
 from flowledger.emulator.wire import Delivery, Refused, Request, Response, json_response
 from flowledger.emulator.withheld import patch_without_secrets, without_secrets
-from flowledger.emulator.world import Call, PlatformTime, Route, World
+from flowledger.emulator.world import LATEST_YEAR, Call, PlatformTime, Route, World
 
 ROUTES: list[Route] = [
     *ims.ROUTES,
@@ -72,10 +73,12 @@ class Emulator:
         """`clock` gives seconds since the epoch; `seed` decides the ids; `state` is a directory that outlives us.
 
         With `sources`, a folder of CSV, JSON Lines and Parquet files, flows run over these tables.
-        Raises StateInUse when another emulator holds the directory, ValueError for options that cannot be meant,
-        DataPlaneMissing when there are sources and no pyarrow, OSError when a folder cannot be used.
+        Raises StateInUse when another emulator holds the directory, StateNewer when a later version wrote it,
+        ValueError for options that cannot be meant, DataPlaneMissing when there are sources and no pyarrow, OSError
+        when a folder cannot be used.
         """
         self.options = options or Options()
+        option_rules.check(self.options)
         gateway.checks_of(self.options.gateway_order)
         catalogue_of(self.options)
         self._time = PlatformTime(clock)
@@ -160,9 +163,24 @@ class Emulator:
         return self._time.now_ms()
 
     def advance(self, ms: int) -> None:
-        """Move the clock forward by so many milliseconds; what becomes due happens before the next call."""
-        self._time.ahead_ms += ms
+        """Move the clock forward by so many milliseconds; what becomes due happens before the next call.
+
+        Raises ClockEnds when no date would be left, ValueError for a step backwards.
+        """
+        self._time.move(ms)
         self._store.write_note(AHEAD, self._time.ahead_ms)
+
+    @property
+    def logged(self) -> int:
+        """The number of the latest call in the log; 0 before the first."""
+        return self._logged
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the state holds and cannot be meant, in words; it is left out."""
+        left_out = self._clock_left_out_ms
+        ended = [f"the clock of the state is past the year {LATEST_YEAR}: {left_out} ms are left out"]
+        return [*self.faults.set_aside, *(ended if left_out else [])]
 
     @property
     def handled(self) -> int:
@@ -191,7 +209,7 @@ class Emulator:
         self.faults.load()
         self.late.load()
         self.world.restart_ids()
-        self._time.ahead_ms = int(self._store.note(AHEAD) or 0)
+        self._clock_left_out_ms = self._time.take_up(int(self._store.note(AHEAD) or 0))
         if self.plane is not None:
             self.plane.execution.look_anew()
 

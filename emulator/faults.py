@@ -7,15 +7,19 @@ Faults of one route form a queue: a call is given to the first fault that fits a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, Final
 from urllib.parse import unquote
 
+from pydantic import Field
+
+from flowledger.emulator.judged import LARGEST, BodyInvalid, Count, HeaderText, Milliseconds, Text, judged
 from flowledger.emulator.store import Store
 
 NOTE = "faults"
+MOST_FAULTS: Final = 10_000  # used-up ones included: each call looks at all of them
 
 
 class FaultKind(StrEnum):
@@ -53,21 +57,21 @@ class Shape(StrEnum):
 class Fault:
     """One fault: which calls it is for, what it does, and how often it still does it."""
 
-    id: int
-    route: str
+    id: Annotated[int, Field(ge=1, le=LARGEST)]
+    route: Text
     kind: FaultKind
-    where: str = ""  # only calls whose body contains this text
-    skip: int = 0  # lets that many fitting calls pass first
-    times: int = 1  # strikes so often; 0: for ever
+    where: Text = ""  # only calls whose body contains this text
+    skip: Count = 0  # lets that many fitting calls pass first
+    times: Count = 1  # strikes so often; 0: without end
     when: When = When.BEFORE
     status: int = 0  # of a replaced answer; 0 keeps the right answer's status
     shape: Shape = Shape.GATEWAY
-    code: str = ""  # of a service's own body, status included: "FLOW-2200-500"
-    retry_after: str | None = None  # the header's text, absurd ones too
-    after_ms: int = 0
-    delay_ms: int = 0  # how long the client waits for the answer or the close
-    passed: int = 0
-    struck: int = 0
+    code: Text = ""  # of a service's own body, status included: "FLOW-2200-500"
+    retry_after: HeaderText | int | None = None  # the header's text, absurd ones too
+    after_ms: Milliseconds = 0
+    delay_ms: Milliseconds = 0  # how long the client waits for the answer or the close
+    passed: Count = 0
+    struck: Count = 0
 
     @property
     def used_up(self) -> bool:
@@ -84,6 +88,21 @@ class Fault:
         return not self.where or self.where.encode() in body
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Every answer takes `ms` longer."""
+
+    ms: Milliseconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListLag:
+    """Lists of a collection ("*": of all) run `ms` behind."""
+
+    ms: Milliseconds
+    collection: Annotated[str, Field(max_length=100)] = "*"
+
+
 class Faults:
     """The faults in force, plus two that stand until taken back: list lag by kind, and latency of every answer."""
 
@@ -93,6 +112,7 @@ class Faults:
         self._lag: dict[str, int] = {}
         self._latency_ms = 0
         self._next = 1
+        self.set_aside: list[str] = []  # what the state holds and cannot be meant, in words
         self.load()
 
     def add(
@@ -117,50 +137,48 @@ class Faults:
         "POST /connections", "GET /flows/{id}", "* *". The other arguments are the fields of `Fault`.
         Raises ValueError for a fault that cannot be meant.
         """
-        method, _, path = route.rpartition(" ")
-        if not (path == "*" or path.startswith("/")) or " " in method:
-            raise ValueError(f'a route is a method and a path, as in "POST /connections", not {route!r}')
-        counts = {"skip": skip, "times": times, "after_ms": after_ms, "delay_ms": delay_ms}
-        for name, count in counts.items():
-            if type(count) is not int or count < 0:
-                raise ValueError(f"{name} must be a whole number, not negative: {count!r}")
-        if code:
-            told = code.rpartition("-")[2]
-            if not re.fullmatch(r"[A-Z]+-\d+-\d{3}", code) or (status and told != str(status)):
-                raise ValueError(f'a code ends with its status, as in "FLOW-2200-500": {code!r}')
-            status, shape = int(told), Shape.SERVICE
-        if status and not 200 <= status <= 599:
-            raise ValueError(f"no such status: {status!r}")
-        fault = Fault(
-            id=self._next,
-            route=route,
-            kind=FaultKind(kind),
-            where=where,
-            skip=skip,
-            times=times,
-            when=When(when),
-            status=status,
-            shape=Shape(shape),
-            code=code,
-            retry_after=None if retry_after is None else str(retry_after),
-            after_ms=after_ms,
-            delay_ms=delay_ms,
-        )
-        if fault.kind is FaultKind.ANSWER and not status and fault.when is When.BEFORE:
-            raise ValueError("an answer before the commit needs a status: there is no right answer to keep it from")
-        self._next += 1
-        self._faults.append(fault)
-        self._keep()
-        return fault.id
+        wanted = {
+            "route": route,
+            "kind": kind,
+            "where": where,
+            "skip": skip,
+            "times": times,
+            "when": when,
+            "status": status,
+            "shape": shape,
+            "code": code,
+            "retry_after": retry_after,
+            "after_ms": after_ms,
+            "delay_ms": delay_ms,
+        }
+        return self.add_from(wanted)
 
     def add_from(self, wanted: Mapping[str, Any]) -> int:
-        """Add a fault given as JSON (the control route's body). Raises ValueError naming what is wrong."""
-        known = {field.name for field in fields(Fault)} - {"id", "passed", "struck"}
-        unknown = sorted(set(wanted) - known)
-        if unknown or not {"route", "kind"} <= set(wanted):
-            raise ValueError(f"a fault has route, kind and of {sorted(known)}; unknown here: {unknown}")
-        rest = {name: value for name, value in wanted.items() if name not in ("route", "kind")}
-        return self.add(str(wanted["route"]), str(wanted["kind"]), **rest)
+        """Add a fault given as JSON. Raises ValueError naming what is wrong."""
+        return self.add_all([wanted])[0]
+
+    def add_all(self, wanted: Sequence[Any]) -> list[int]:
+        """Add faults and settings given as JSON (the control route's body): all of them, or none.
+
+        Settings are `{"kind": "latency", "ms"}` and `{"kind": "list_lag", "collection", "ms"}`. Returns the numbers of
+        the faults. Raises ValueError naming what is wrong.
+        """
+        made = [_made(one, self._next + place) for place, one in enumerate(wanted)]
+        faults = [one for one in made if isinstance(one, Fault)]
+        if len(self._faults) + len(faults) > MOST_FAULTS:
+            raise BodyInvalid(f"there are {len(self._faults)} faults, at most {MOST_FAULTS} are kept: clear them first")
+        for one in made:
+            match one:
+                case Fault():
+                    one.id = self._next
+                    self._next += 1
+                    self._faults.append(one)
+                case Latency():
+                    self._latency_ms = one.ms
+                case ListLag():
+                    self._lag[one.collection] = one.ms
+        self._keep()
+        return [fault.id for fault in faults]
 
     def remove(self, number: int) -> bool:
         """Take a fault back. False when there is none of that number."""
@@ -177,18 +195,15 @@ class Faults:
         self._keep()
 
     def set_list_lag(self, kind: str, ms: int) -> None:
-        """Let lists of a kind ("connections", "dataSets", ...; "*" for all) run `ms` behind (U21)."""
-        if ms < 0:
-            raise ValueError("a lag cannot be negative")
-        self._lag[kind] = ms
-        self._keep()
+        """Let lists of a kind ("connections", "dataSets", ...; "*" for all) run `ms` behind (U21).
+
+        Raises ValueError for what is no collection or no time.
+        """
+        self.add_all([{"kind": "list_lag", "collection": kind, "ms": ms}])
 
     def set_latency(self, ms: int) -> None:
-        """Let every answer take `ms` longer."""
-        if ms < 0:
-            raise ValueError("a latency cannot be negative")
-        self._latency_ms = ms
-        self._keep()
+        """Let every answer take `ms` longer. Raises ValueError."""
+        self.add_all([{"kind": "latency", "ms": ms}])
 
     @property
     def latency_ms(self) -> int:
@@ -228,25 +243,66 @@ class Faults:
         }
 
     def load(self) -> None:
-        """Take over what the store kept."""
+        """Take over what the store kept. What cannot be meant (an earlier version took it) is named in `set_aside`."""
         kept = self._store.note(NOTE) or {}
-        self._faults = [
-            Fault(
-                **{
-                    **fault,
-                    "kind": FaultKind(fault["kind"]),
-                    "when": When(fault["when"]),
-                    "shape": Shape(fault["shape"]),
-                }
-            )
-            for fault in kept.get("faults", [])
-        ]
-        self._lag = dict(kept.get("list_lag_ms", {}))
-        self._latency_ms = kept.get("latency_ms", 0)
+        self.set_aside = []
+        self._faults = [fault for one in kept.get("faults", []) if (fault := self._kept_fault(one)) is not None]
+        self._lag = {kind: ms for kind, ms in kept.get("list_lag_ms", {}).items() if self._is_sound(kind, ms)}
+        latency_ms = kept.get("latency_ms", 0)
+        self._latency_ms = latency_ms if self._is_sound("*", latency_ms) else 0
         self._next = kept.get("next", 1)
+
+    def _kept_fault(self, kept: Any) -> Fault | None:
+        try:
+            return _fault_of(judged(Fault, kept, "a fault", required=("id", "route", "kind")))
+        except BodyInvalid as problem:
+            self.set_aside.append(f"a fault of the state is left out: {problem}")
+            return None
+
+    def _is_sound(self, kind: str, ms: Any) -> bool:
+        try:
+            _made({"kind": "list_lag", "collection": kind, "ms": ms}, 0)
+        except BodyInvalid as problem:
+            self.set_aside.append(f"a delay of the state is left out: {problem}")
+            return False
+        return True
 
     def _keep(self) -> None:
         self._store.write_note(NOTE, {**self.described(), "next": self._next})
+
+
+def _made(wanted: Any, number: int) -> Fault | Latency | ListLag:
+    """The fault or the setting that a JSON object asks for. Raises BodyInvalid."""
+    if not isinstance(wanted, Mapping):
+        raise BodyInvalid("a fault is a JSON object")
+    settings: dict[Any, type[Latency | ListLag]] = {"latency": Latency, "list_lag": ListLag}
+    kind = wanted.get("kind")
+    if isinstance(kind, str) and kind in settings:
+        rest = {name: value for name, value in wanted.items() if name != "kind"}
+        return settings[kind](**judged(settings[kind], rest, kind, required=("ms",)))
+    read = judged(Fault, wanted, "a fault", required=("route", "kind"), closed=("id", "passed", "struck"))
+    return _fault_of({**read, "id": number})
+
+
+def _fault_of(read: dict[str, Any]) -> Fault:
+    """The fault with these fields, each of its type. Raises BodyInvalid for what does not go together."""
+    if read.get("retry_after") is not None:
+        read["retry_after"] = str(read["retry_after"])
+    fault = Fault(**read)
+    method, _, path = fault.route.rpartition(" ")
+    if not (path == "*" or path.startswith("/")) or not re.fullmatch(r"[A-Z]*|\*", method):
+        raise BodyInvalid(f'a route is a method and a path, as in "POST /connections", not {fault.route[:200]!r}')
+    if fault.code:
+        reported = fault.code.rpartition("-")[2]
+        fits = re.fullmatch(r"[A-Z]+-\d+-\d{3}", fault.code, re.ASCII) is not None
+        if not fits or (fault.status and reported != str(fault.status)):
+            raise BodyInvalid(f'a code ends with its status, as in "FLOW-2200-500": {fault.code[:200]!r}')
+        fault.status, fault.shape = int(reported), Shape.SERVICE
+    if fault.status and not 200 <= fault.status <= 599:
+        raise BodyInvalid(f"no such status: {fault.status!r}")
+    if fault.kind is FaultKind.ANSWER and not fault.status and fault.when is When.BEFORE:
+        raise BodyInvalid("an answer before the commit needs a status: there is no right answer to keep it from")
+    return fault
 
 
 def _ends_with(path: str, end: str) -> bool:

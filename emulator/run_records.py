@@ -7,10 +7,11 @@ when a run is due and `finish` when it is over; reading, listing and triggering 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from flowledger.emulator.identity import sandbox_id, user_of
+from flowledger.emulator.judged import BodyInvalid, Count, Moment, judged
 from flowledger.emulator.world import World
 
 KIND = "runs"
@@ -28,7 +29,7 @@ TRIGGERED_AGAIN = "runsTriggeredAgain"  # by the new run's id: which run failed 
 AS_IS = -1  # what a failed run may show for bytes and files
 
 
-class OutcomeInvalid(ValueError):
+class OutcomeInvalid(BodyInvalid):
     """What came of a run is described wrongly; the text says how."""
 
 
@@ -36,9 +37,9 @@ class OutcomeInvalid(ValueError):
 class Window:
     """Which rows a run takes, by delta column, in milliseconds; both ends None: everything that is there."""
 
-    start_ms: int | None = None
-    end_ms: int | None = None
-    type: str = "incremental"  # or "one-time"
+    start_ms: Moment | None = None
+    end_ms: Moment | None = None
+    type: Literal["incremental", "one-time"] = "incremental"
 
     def holds(self, moment_ms: int, *, end_inclusive: bool) -> bool:
         """Whether a row of that moment belongs to the run (U25: the end does not, unless the option says so)."""
@@ -54,41 +55,27 @@ class RunOutcome:
     """What came of a run. Times in milliseconds since the epoch; None: now, or the moment the run was made."""
 
     status: str = "success"
-    input_records: int = 0
-    output_records: int = 0
-    failed_records: int = 0
-    input_bytes: int = 0
-    output_bytes: int = 0
-    input_files: int = 1
-    output_files: int = 1
+    input_records: Count = 0
+    output_records: Count = 0
+    failed_records: Count = 0
+    input_bytes: Count = 0
+    output_bytes: Count = 0
+    input_files: Count = 1
+    output_files: Count = 1
     errors: tuple[Mapping[str, str], ...] = ()  # {"code": "CONNECTOR-2001-500", "message": "..."}
     batches: tuple[str, ...] = ()
-    started_ms: int | None = None
-    completed_ms: int | None = None
-    counters: Mapping[str, int] | None = None  # newer ones: createdRecordCount, skippedRecordCount, ...
+    started_ms: Moment | None = None
+    completed_ms: Moment | None = None
+    counters: Mapping[str, Count] | None = None  # newer ones: createdRecordCount, skippedRecordCount, ...
 
     @classmethod
     def read(cls, written: Mapping[str, Any]) -> RunOutcome:
-        """From JSON, keys as the fields here. Raises OutcomeInvalid."""
-        known = {field.name: field for field in fields(cls)}
-        unknown = sorted(set(written) - set(known))
-        if unknown:
-            raise OutcomeInvalid(f"unknown: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in written.items()
-        }
-        outcome = cls(**values)
+        """From JSON, keys as the fields here. Raises BodyInvalid."""
+        outcome = cls(**judged(cls, written, "outcome"))
         if outcome.status not in STATUSES:
-            raise OutcomeInvalid(f"status is one of {', '.join(sorted(STATUSES))}, not {outcome.status!r}")
-        numbers = [getattr(outcome, name) for name in known if name.endswith(("_records", "_bytes", "_files", "_ms"))]
-        if any(type(number) is not int and number is not None for number in numbers):
-            raise OutcomeInvalid("counts, sizes and times are whole numbers")
-        if not all(isinstance(error, Mapping) and {"code", "message"} <= set(error) for error in outcome.errors):
+            raise OutcomeInvalid(f"status is one of {', '.join(sorted(STATUSES))}, not {outcome.status[:80]!r}")
+        if not all({"code", "message"} <= set(error) for error in outcome.errors):
             raise OutcomeInvalid("each of errors has a code and a message")
-        if not all(isinstance(batch, str) for batch in outcome.batches):
-            raise OutcomeInvalid("batches are ids")
-        if not isinstance(outcome.counters, Mapping | None):
-            raise OutcomeInvalid("counters maps names to numbers")
         return outcome
 
 

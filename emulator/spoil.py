@@ -24,7 +24,7 @@ def spoiled(right: Response | None, fault: Fault) -> Response:
     if fault.retry_after is None:
         return response
     return Response(
-        status=response.status, body=response.body, headers={**response.headers, "retry-after": fault.retry_after}
+        status=response.status, body=response.body, headers={**response.headers, "retry-after": str(fault.retry_after)}
     )
 
 
@@ -50,7 +50,10 @@ def _shaped(right: Response | None, shape: Shape, status: int, code: str) -> Res
 
 
 def _without_ids(body: bytes) -> bytes:
-    value = orjson.loads(body or b"{}")
+    try:
+        value = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError:  # rows, say: JSON takes their place
+        return b"{}"
     if isinstance(value, dict):
         return orjson.dumps({key: kept for key, kept in value.items() if key not in ID_KEYS})
     return b"[]"  # catalog's list of references, empty

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from flowledger.emulator.options import Options
 from flowledger.emulator.rate_limit import TokenBucket
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
     from flowledger.emulator.data.tables import SourceFolder
 
 DRAWN = "drawn"  # the note of how many ids may have been drawn
+LATEST_YEAR: Final = 9000  # dates end with 9999; what is reckoned ahead from now must still have one
+LATEST_MS: Final = int(datetime(LATEST_YEAR, 12, 31, tzinfo=UTC).timestamp() * 1000)
 BLOCK = 1000  # ids are written down as drawn in blocks, before the first of a block is used: one write for many
+
+
+class ClockEnds(ValueError):
+    """The clock cannot be moved so far: dates end with the year 9999."""
 
 
 class PlatformTime:
@@ -34,6 +41,20 @@ class PlatformTime:
     def now_ms(self) -> int:
         """Milliseconds since the epoch."""
         return round(self._clock() * 1000) + self.ahead_ms if self._moment is None else self._moment
+
+    def move(self, ms: int) -> None:
+        """Move the clock forward by so many milliseconds. Raises ClockEnds, and ValueError for a step backwards."""
+        if ms < 0:
+            raise ValueError(f"the clock goes forward only, not by {ms} ms")
+        if self.now_ms() + ms > LATEST_MS:
+            raise ClockEnds(f"the clock stands at {self.now_ms()} ms and ends with the year {LATEST_YEAR}")
+        self.ahead_ms += ms
+
+    def take_up(self, ahead_ms: int) -> int:
+        """Begin so far ahead, but no later than the clock may be. Returns how many milliseconds were left out."""
+        self.ahead_ms = 0
+        self.ahead_ms = max(0, min(ahead_ms, LATEST_MS - self.now_ms()))
+        return max(0, ahead_ms - self.ahead_ms)
 
     @contextmanager
     def as_of(self, moment_ms: int) -> Iterator[None]:

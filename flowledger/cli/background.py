@@ -77,6 +77,7 @@ def start_apart(arguments: Sequence[str], *, state: Path, quiet: bool) -> int:
 
 def status(state: StateOption = None, url: UrlOption = "", as_json: JsonOption = False) -> int:
     """Say whether an emulator serves, where, what it has answered and what exists there."""
+    from flowledger.cli.printable import printable
     from flowledger.cli.show import print_json, table
 
     base = where(state, url)
@@ -87,6 +88,8 @@ def status(state: StateOption = None, url: UrlOption = "", as_json: JsonOption =
     print(f"Serving at {base} (process {health['pid']}), {health['requests']} calls answered.")
     made = [(kind, str(count)) for kind, count in counts.items() if count]
     print("\n".join(table(made)) if made else "Nothing exists there yet.")
+    for warning in health.get("warnings", []):
+        print(f"warning: {printable(str(warning))}")
     print(f"Log of calls: {base}/_emulator/")
     return 0
 

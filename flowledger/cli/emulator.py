@@ -147,11 +147,15 @@ def further_options(wanted: list[str]) -> dict[str, Any]:
 
 async def _serve(options: Options, *, port: int, state: Path | None, seed: int, sources: Path | None) -> int:
     from flowledger.cli.local import open_emulator
+    from flowledger.cli.logs import warn
+    from flowledger.cli.printable import printable
     from flowledger.cli.signals import first_signal
     from flowledger.emulator.server import serve
     from flowledger.errors import UsageError
 
     emulator = open_emulator(state, options=options, seed=seed, sources=sources)
+    for warning in emulator.warnings:
+        warn(printable(warning))
     try:
         try:
             server = await serve(emulator, port=port)

@@ -60,6 +60,8 @@ def open_emulator(state: Path | None, **choices: Any) -> Emulator:
         raise UsageError(str(error), hint="pip install 'flowledger[data]', or leave --sources out") from error
     except NotADirectoryError as error:
         raise UsageError(str(error), hint="--sources names a folder of CSV, JSON Lines or Parquet files") from error
+    except ValueError as error:
+        raise UsageError(str(error), hint="flowledger emulator start --help") from error
     except StateNewer as error:
         raise UsageError(str(error), hint="use that version of flowledger, or another folder") from error
     except (OSError, sqlite3.Error) as error:

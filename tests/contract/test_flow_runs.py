@@ -11,8 +11,9 @@ import pytest
 
 from flowledger.emulator.caller import FLOW, Caller, Reply
 from flowledger.emulator.core import Emulator
+from flowledger.emulator.judged import BodyInvalid
 from flowledger.emulator.options import Options
-from flowledger.emulator.run_records import OutcomeInvalid, RunOutcome, Window
+from flowledger.emulator.run_records import RunOutcome, Window
 from flowledger.emulator.wire import Request
 
 PATH = f"{FLOW}/runs"
@@ -254,7 +255,7 @@ def test_the_emulators_own_route_says_what_it_cannot_read(flow: str, emulator: E
 
 def test_an_outcome_is_read_strictly() -> None:
     assert RunOutcome.read({"batches": ["a"], "counters": {"x": 1}}).batches == ("a",)
-    with pytest.raises(OutcomeInvalid, match="known: "):
+    with pytest.raises(BodyInvalid, match="unknown: colour"):
         RunOutcome.read({"colour": "red"})
 
 
