@@ -86,7 +86,7 @@ def preview_data_set(call: Call) -> Response:
         try:
             from flowledger.emulator.data.preview import first_rows
         except ImportError:
-            text = "a preview needs pyarrow: pip install 'flowledger[data]'"
+            text = "a preview needs pyarrow: pip install 'pyarrow>=18'"
             refuse(service_problem(500, "EXPORT-500", "Not readable", text))
         try:
             rows = first_rows(_folder(call, data_set["id"], latest), PREVIEW_ROWS)

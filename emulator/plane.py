@@ -49,7 +49,7 @@ class Plane:
         try:
             import pyarrow  # noqa: F401 - asked for here, where its absence can be told in plain words
         except ImportError as error:
-            raise DataPlaneMissing("sources need pyarrow: pip install 'flowledger[data]'") from error
+            raise DataPlaneMissing("sources need pyarrow: pip install 'pyarrow>=18'") from error
         from flowledger.emulator.data.columns import Mapper
         from flowledger.emulator.data.execute import Execution
         from flowledger.emulator.data.landing import Lake

@@ -23,7 +23,7 @@ from flowledger.engine.report import Report, report_of
 from flowledger.engine.sitting import JournalLike, Sitting, must_exist
 from flowledger.engine.specfault import nearest
 from flowledger.engine.specfile import LoadedSpec, accepted, spec_diff
-from flowledger.engine.watch import EVERY, OnFlowRun, Until, WatchReport
+from flowledger.engine.watch import EVERY, OnDue, OnFlowRun, Until, WatchReport
 from flowledger.errors import NotThere, SpecError
 from flowledger.journal import Journal, JournalReader
 from flowledger.journal.reading import is_there
@@ -186,6 +186,7 @@ async def watch(
     until: Until | None = None,
     every: float = EVERY,
     on_run: OnFlowRun | None = None,
+    on_due: OnDue | None = None,
     halt: Halt | None = None,
     lock_timeout: float = 10.0,
     clock: Clock | None = None,
@@ -194,16 +195,19 @@ async def watch(
     """Follow the runs of a run's dataflow until `until`, or until `halt` asks for the end.
 
     `on_run(event)` is called with each flow run that is new or not as it was when it was last seen, and each is written
-    into the journal, whose lock is held only for that; an earlier watch's are not told again. `every`: seconds between
-    two looks, longer while nothing is under way. `lock_timeout`: seconds that it waits for the lock at its end; before
-    that it tries again at the next look. Otherwise as `apply`. A failed flow run is reported, not raised: look at the
+    into the journal, whose lock is held only for that; an earlier watch's are not told again. `on_due(moment)` is
+    called once, with when the next run is due by the schedule (seconds since the epoch, by the platform's clock), if
+    the dataflow runs again. `every`: seconds between two looks, longer while nothing is under way. `lock_timeout`:
+    seconds that it waits for the lock at its end; before that it tries again at the next look. Otherwise as `apply`. A
+    failed flow run is reported, not raised: look at the
     report's `exit_code`. Raises NotThere if the journal knows no such run, or it has no dataflow.
     """
     judged_callback("on_run", on_run, "flow_run")
+    judged_callback("on_due", on_due, "moment")
     every = judged_seconds("every", every)
     sitting = Sitting(journal, platform, None, halt, lock_timeout, clock, chance)
     ledger, place = read_ledger(run, journal)
-    return await sitting.watch(ledger, place, until=until or Until(), every=every, on_run=on_run)
+    return await sitting.watch(ledger, place, until=until or Until(), every=every, on_run=on_run, on_due=on_due)
 
 
 def dataset(

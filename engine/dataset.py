@@ -19,7 +19,7 @@ from flowledger.errors import FlowledgerError, NotThere, Unreachable, UsageError
 from flowledger.steps.client.clock import Clock, SystemClock, fresh_random
 from flowledger.steps.client.config import platform_from_env
 from flowledger.steps.client.platform import Platform
-from flowledger.steps.data_access import Part, batch_of, batches_of, bytes_of, parts_of
+from flowledger.steps.data_access import Part, batch_of, batches_of, bytes_of, parts_of, require_dataset
 from flowledger.steps.dataset import CreateDataset
 
 if TYPE_CHECKING:
@@ -58,7 +58,18 @@ class Dataset:
     async def batches(self) -> list[str]:
         """The ids of the batches whose rows are in it, the oldest first."""
         async with self._reading() as reader:
-            return await batches_of(reader.ask, self.id)
+            found = await batches_of(reader.ask, self.id)
+            if not found:
+                await self._require(reader)
+            return found
+
+    async def _require(self, reader: Reader) -> None:
+        """Tell an empty dataset from one that is gone. Raises NotThere."""
+        try:
+            await require_dataset(reader.ask, self.id)
+        except NotThere as error:
+            error.hint = f"flowledger drift {self.run} shows what else is gone"
+            raise
 
     async def save(self, folder: Path, *, batches: Sequence[str] = ()) -> list[Path]:
         """Write the Parquet files as they are into `folder`, of all batches or of those named; returns their paths.
@@ -127,6 +138,8 @@ class Dataset:
             chosen = [await batch_of(reader.ask, id, self.id) for id in dict.fromkeys(batches)]
         else:
             chosen = await batches_of(reader.ask, self.id)
+            if not chosen:
+                await self._require(reader)
         return [part for id in chosen for part in await parts_of(reader.ask, id)]
 
     @asynccontextmanager
@@ -173,6 +186,6 @@ def _parquet() -> Any:
     except ImportError:
         raise UsageError(
             "reading rows needs pyarrow, which is not installed",
-            hint="pip install 'flowledger[data]'; without it, --format parquet --to DIR saves the files as they are",
+            hint="pip install 'pyarrow>=18'; without it, --format parquet --to DIR saves the files as they are",
         ) from None
     return pyarrow.parquet

@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -16,10 +15,11 @@ from flowledger.engine.ledger import RunState
 from flowledger.errors import FlowledgerError, JournalDenied, NotPermitted, NotThere, Unreachable
 from flowledger.journal import verify
 from flowledger.journal.refusal import refused
-from flowledger.steps.client.judge import fault_of
+from flowledger.steps.client.judge import date_of, fault_of
 from flowledger.steps.client.paths import catalog, conversion, flow_service, registry
 from flowledger.steps.client.platform import Platform
 from flowledger.steps.client.port import Answer, Reach, Request
+from flowledger.words import counted
 
 LIST: Final = {"Accept": "application/vnd.adobe.xed-id+json"}  # platform-api.md §2.1
 SANDBOXES: Final = "/data/foundation/sandbox-management/"  # platform-api.md §1.4
@@ -100,9 +100,7 @@ def _look_at_journal(directory: Path) -> list[Check]:
         return [_failed("journal", f"{directory} is damaged: {report.damage}", "flowledger journal repair --to DIR", 9)]
     checks = [none_yet]
     if report is not None:
-        found = (
-            f"{directory}: {len(ledgers)} run{'' if len(ledgers) == 1 else 's'}, {report.size / 2**20:.1f} MiB, sound"
-        )
+        found = f"{directory}: {counted(len(ledgers), 'run')}, {report.size / 2**20:.1f} MiB, sound"
         checks = [Check(name="journal", health=Health.OK, found=found)]
     if not os.access(directory, os.W_OK | os.X_OK):
         checks = [
@@ -181,9 +179,8 @@ async def _asked(platform: Platform, look_at_source: LookAtSource | None) -> Asy
 
 def _clock(answer: Answer, now: float) -> Check | None:
     """The platform's clock by its Date header, whose resolution is a second; None if it has none."""
-    try:
-        there = parsedate_to_datetime(answer.headers["date"]).timestamp()
-    except (KeyError, ValueError, OverflowError):
+    there = date_of(answer)
+    if there is None:
         return None
     skew = now - there
     if abs(skew) <= SKEW:

@@ -20,6 +20,7 @@ from flowledger.steps.explore import Explore
 from flowledger.steps.sources import secret_variables, source_kind
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Step
+from flowledger.words import counted
 
 
 def look_at_spec(file: Path, *, now: float, base_url: str) -> tuple[list[Check], Spec | None]:
@@ -85,7 +86,8 @@ async def look_at_source(spec: Spec, ledger: Ledger | None, platform: Platform) 
     except FlowledgerError as error:
         yield _failed("source", error.message, error)
     else:
-        found = f"{spec.source.table} has {len(settled.outputs['columns'])} columns, all that the spec names among them"
+        columns = counted(len(settled.outputs["columns"]), "column")
+        found = f"{spec.source.table} has {columns}, all that the spec names among them"
         yield Check(name="source", health=Health.OK, found=found)
 
 

@@ -11,6 +11,7 @@ from flowledger.engine.history import Entry, answer_text, history_of
 from flowledger.engine.ledger import Attempt, Ledger, RunState, StepRecord, ledger_of
 from flowledger.steps.client.clock import Clock
 from flowledger.steps.spec import Spec
+from flowledger.words import there_are, with_article
 
 SCHEMA_VERSION = 1
 
@@ -67,8 +68,10 @@ def explain(run: str, documents: Sequence[Any], clock: Clock) -> Explanation:
 
 def _provisioned(ledger: Ledger, entries: Sequence[Entry]) -> Explanation:
     known = []
+    drifted = [record for record in ledger.steps.values() if record.drift]
+    known += [f"{record.name}: {difference}" for record in drifted for difference in record.drift]
     if ledger.duplicates:
-        known.append(f"{len(ledger.duplicates)} duplicates carry this run's marker: {', '.join(ledger.duplicates)}")
+        known.append(f"further objects with this run's marker: {', '.join(ledger.duplicates)}")
     seen = next((entry for entry in reversed(entries) if entry.kind == "flow_run_seen"), None)
     if seen is not None:
         known.append(f"when it was last watched, {seen.text}")
@@ -76,19 +79,21 @@ def _provisioned(ledger: Ledger, entries: Sequence[Entry]) -> Explanation:
     return Explanation(
         run=ledger.run,
         state=ledger.state,
-        headline="nothing to explain: the run is provisioned",
+        headline=f"provisioned; when last compared, {there_are(len(drifted), 'object')} gone or edited"
+        if drifted
+        else "nothing to explain: the run is provisioned",
         step="",
         sent=None,
         came_back=None,
         known=tuple(known),
-        next=f"flowledger status {ledger.run}",
+        next=f"flowledger {'drift' if drifted else 'status'} {ledger.run}",
     )
 
 
 def _destroying(ledger: Ledger) -> Explanation:
     """What is deleted, what is not, and why not."""
     gone = [removal for removal in ledger.removals.values() if removal.gone]
-    known = [f"{len(gone)} objects are deleted, or were gone"]
+    known = [f"{there_are(len(gone), 'object')} deleted, or gone before"]
     left = {(one["step"], one["id"]): one["why"] for one in ledger.left} or {
         key: removal.left for key, removal in ledger.removals.items() if removal.left and not removal.gone
     }
@@ -194,8 +199,8 @@ def _known(ledger: Ledger, entries: Sequence[Entry], clock: Clock) -> list[str]:
     done = [record for record in ledger.steps.values() if record.done]
     made = [record for record in done if str(record.how) in ("created", "adopted")]
     known.append(
-        f"{len(done)} of {len(ledger.table.rows)} steps are done; {len(made)} objects are made or adopted, "
-        f"and a resume keeps them (flowledger status {ledger.run})"
+        f"{len(done)} of {len(ledger.table.rows)} steps are done; {there_are(len(made), 'object')} made or adopted, "
+        f"and a resume keeps what is there (flowledger status {ledger.run})"
     )
     for record in ledger.steps.values():
         known += [f"drift: {difference}" for difference in record.drift]
@@ -233,7 +238,8 @@ def _known_of_doubt(ledger: Ledger, record: StepRecord, entries: Sequence[Entry]
     )
     why = f" ({answer_text(outcome.doc.get('answer'))})" if outcome and last.outcome else " (no answer was journaled)"
     known = [
-        f"{record.name}: attempt {numbers} has no usable answer{why}: a {row.step.label} may or may not have been made"
+        f"{record.name}: attempt {numbers} has no usable answer{why}: "
+        f"{with_article(row.step.label)} may or may not have been made"
     ]
     if looks:
         known.append(f"its marker {marker} was looked for {_times(len(looks))} since then: {hits or 'nothing'} found")

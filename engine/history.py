@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from flowledger.engine.table import TABLES_WITH_ROWS
 from flowledger.errors import NotThere
+from flowledger.words import counted
 
 Doc = Mapping[str, Any]
 
@@ -69,7 +70,8 @@ def entry_of(run: str, documents: Iterable[Any], number: int) -> Entry:
         if entry.number == number:
             return entry
     raise NotThere(
-        f"run {run} has no event {number}; its events are numbered {entries[0].number} to {entries[-1].number}",
+        f"run {run} has no event {number}: its first is {entries[0].number}, its last {entries[-1].number}, "
+        "and other runs or the journal itself have the numbers between that it lacks",
         hint=f"flowledger history {run}",
     )
 
@@ -147,8 +149,8 @@ def _text(doc: Doc, pair: Doc | None) -> str:
             came = answer_text(doc.get("answer"))
             return f"{said}: {came}{made}" + (f", {words}" if words and words not in came else "")
         case "looked_up":
-            decides = "after" if doc.get("decides") else "before"
-            return f"looked for the marker {decides} the settle window's end: {_count(doc.get('hits'), 'hit')}"
+            early = "" if doc.get("decides") else " before the settle window's end"
+            return f"looked for the marker{early}: {_count(doc.get('hits'), 'hit')}"
         case "step_adopted":
             extra = f", {_count(doc.get('duplicates'), 'duplicate')}" if doc.get("duplicates") else ""
             return f"adopted {(doc.get('outputs') or {}).get('id', '')} ({doc.get('why')}{extra})"
@@ -197,8 +199,7 @@ def _text(doc: Doc, pair: Doc | None) -> str:
 
 
 def _count(things: Any, word: str) -> str:
-    count = len(things or ())
-    return f"{count} {word}{'' if count == 1 else 's'}"
+    return counted(len(things or ()), word)
 
 
 def _kind(doc: Doc) -> str:

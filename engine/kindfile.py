@@ -14,6 +14,7 @@ from flowledger.engine.specyaml import Tree, parse, read_text
 from flowledger.errors import SpecError
 from flowledger.steps.source_kind import AuthSpec, Param, SampleTable, SourceKind
 from flowledger.steps.sources import REFUSED, SOURCES
+from flowledger.words import counted
 
 KINDS_ENV: Final = "FLOWLEDGER_KINDS"
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
@@ -31,7 +32,7 @@ def load_kind(path: Path | str) -> SourceKind:
             return kind_from_mapping(tree.data)
         except ValidationError as error:
             faults = [f"{_place(path, tree, where)}: {what}" for where, what in kind_faults(error)]
-    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    count = counted(len(faults), "fault")
     raise SpecError(f"{path}: the source kind has {count}", faults=tuple(faults), hint=_WHERE_TO_READ)
 
 

@@ -38,7 +38,7 @@ from flowledger.engine.reader import Reader
 from flowledger.engine.report import Report, report_of, stop_of
 from flowledger.engine.run import Run
 from flowledger.engine.share import share_of
-from flowledger.engine.watch import OnFlowRun, Until, WatchReport, flow_of, watch_flow
+from flowledger.engine.watch import OnDue, OnFlowRun, Until, WatchReport, flow_of, watch_flow
 from flowledger.errors import (
     FlowledgerError,
     InDoubt,
@@ -186,8 +186,9 @@ class Sitting:
         return await self._held(book, ledger, opening, compare, verb="drift", ends=False)
 
     async def watch(
-        self, ledger: Ledger, place: str, *, until: Until, every: float, on_run: OnFlowRun | None
-    ) -> WatchReport:
+        self, ledger: Ledger, place: str, *, until: Until, every: float, on_run: OnFlowRun | None,
+        on_due: OnDue | None,
+    ) -> WatchReport:  # fmt: skip
         """Follow the runs of a run's dataflow; the lock is held only while something is written."""
         flow_of(ledger)
         platform = self._platform or platform_from_env(os.environ, clock=self._clock)
@@ -202,15 +203,18 @@ class Sitting:
                         doc = event.doc(at=self._clock.wall(), mono=self._clock.monotonic())
                         await append_event(book, ledger.run, platform.redactor.without_long_secrets(doc))
 
-        raised: list[Exception] = []  # by the caller's own `on_run`
+        raised: list[Exception] = []  # by the caller's own callbacks
 
-        def tell(event: FlowRunSeen) -> None:
-            try:
-                if on_run is not None:
-                    on_run(event)
-            except Exception as error:
-                raised.append(error)
-                raise
+        def noted(callback: Callable[[T], None] | None) -> Callable[[T], None]:
+            def call(value: T) -> None:
+                try:
+                    if callback is not None:
+                        callback(value)
+                except Exception as error:
+                    raised.append(error)
+                    raise
+
+            return call
 
         try:
             refuse_another_place(ledger, platform)
@@ -218,8 +222,9 @@ class Sitting:
             reader = Reader(platform, retry=retry, clock=self._clock, chance=self._chance, halt=self._halt)
             with reader:
                 return await watch_flow(
-                    ledger, reader, platform.redactor, keep, until=until, every=every, on_run=tell, place=place
-                )
+                    ledger, reader, platform.redactor, keep, until=until, every=every, on_run=noted(on_run),
+                    on_due=noted(on_due), place=place,
+                )  # fmt: skip
         except FlowledgerError as error:
             error.hint = error.hint.replace("flowledger resume", "flowledger watch")
             without_secrets(error, platform.redactor)

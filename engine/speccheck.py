@@ -17,6 +17,7 @@ from flowledger.steps.row_filter import FilterFault, checked
 from flowledger.steps.sources import SOURCES, SourceKind, source_kind
 from flowledger.steps.spec import SecretRef, Spec
 from flowledger.steps.xdm_paths import NAMESPACE, RESOURCES, Offered, offered
+from flowledger.words import with_article
 
 SHORTEST_ADOBE_WINDOW: Final = 75.0  # seconds: kernel 10 + gateway 60 + some list lag (protocol rule 4)
 SHORTEST_MINUTES: Final = 15  # interval of a schedule by the minute (platform-api.md §11)
@@ -240,7 +241,9 @@ def _check_fields(spec: Spec, findings: Findings) -> None:
             findings.fault(path, f"{echo(wrong[0])} is not a field's name: it has {rule}")
         elif inside is not None:
             findings.fault(
-                path, f"{inside} is a {spec.target.fields[inside]} and cannot hold fields", "rename one of the two"
+                path,
+                f"{inside} is {with_article(str(spec.target.fields[inside]))} and cannot hold fields",
+                "rename one of the two",
             )
         elif top in known.tops:
             findings.fault(

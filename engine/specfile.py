@@ -17,6 +17,7 @@ from flowledger.engine.spectoml import parse as parse_toml
 from flowledger.engine.specyaml import Place, Tree, parse, read_text
 from flowledger.errors import SpecError
 from flowledger.steps.spec import Spec
+from flowledger.words import counted
 
 _MOST_TURNS = 5  # short forms within short forms within a misspelt key
 _WHERE_TO_READ = "docs/spec.md describes every key; `flowledger init paypal` writes a spec that works"
@@ -201,7 +202,7 @@ def _refuse(findings: Findings, source: str, places: _Places) -> None:
     if not findings.faults:
         return
     faults = tuple(dict.fromkeys(map(places.line_of, sorted(findings.faults, key=places.order))))[:MAX_FAULTS]
-    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    count = counted(len(faults), "fault")
     if len(findings.faults) >= MAX_FAULTS:
         count += " or more; these are the first"
     raise SpecError(f"{source}: the spec has {count}", faults=faults, hint=_WHERE_TO_READ)

@@ -14,11 +14,15 @@ from flowledger.engine.events import FlowRunSeen
 from flowledger.engine.ledger import Ledger, refuse_destroyed
 from flowledger.engine.reader import Reader
 from flowledger.errors import Interrupted, JournalHeld, NotServed, NotThere, RowsMissing, Unreachable
+from flowledger.steps.answers import dig
+from flowledger.steps.client.clock import Clock
+from flowledger.steps.client.judge import date_of
 from flowledger.steps.client.paths import flow_service
-from flowledger.steps.client.port import Request
+from flowledger.steps.client.port import Answer, Request
 from flowledger.steps.client.redact import Redactor
 from flowledger.steps.flow import CreateFlow
 from flowledger.steps.flow_run import Came, FlowRun, flow_runs_of
+from flowledger.steps.schedule import due_after
 
 SCHEMA_VERSION = 1
 EVERY: Final = 30.0  # seconds: a flow's first run shows 2 to 3 minutes after its start (platform-api.md §8.7)
@@ -26,6 +30,7 @@ SLOWEST: Final = 4  # so many times longer between two looks while nothing is un
 FINISHED: Final = (Came.SUCCESS, Came.PARTIAL, Came.FAILED)
 
 OnFlowRun = Callable[[FlowRunSeen], None]
+OnDue = Callable[[float], None]
 Keep = Callable[[Sequence[FlowRunSeen], bool], Awaitable[None]]
 Ended = Literal["enough", "time", "stopped"]
 
@@ -49,6 +54,7 @@ class WatchReport:
     ended: Ended
     waited_for: bool  # whether an end was asked for, and has not come
     journal: str
+    due: float | None = None  # when it began: the moment at which the next run was due, seconds since the epoch
 
     @property
     def exit_code(self) -> int:
@@ -73,7 +79,7 @@ def flow_of(ledger: Ledger) -> str:
 
 async def watch_flow(
     ledger: Ledger, reader: Reader, redactor: Redactor, keep: Keep, *, until: Until, every: float,
-    on_run: OnFlowRun | None, place: str,
+    on_run: OnFlowRun | None, on_due: OnDue | None, place: str,
 ) -> WatchReport:  # fmt: skip
     """Watch until the end comes, or a halt. `every`: seconds between two looks. Folds what it sees into the ledger.
 
@@ -88,10 +94,19 @@ async def watch_flow(
     ends_at = None if until.seconds is None else began + until.seconds
     unkept: list[FlowRunSeen] = []
     told: set[str] = set()
-    quiet, lost_since = 0, None
+    quiet, lost_since, due = 0, None, None
     ended: Ended = "stopped"
     try:
-        await reader.ask(Request(method="GET", path=flow_service("/flows", flow)))
+        try:
+            live = await reader.ask(Request(method="GET", path=flow_service("/flows", flow)))
+        except NotThere as error:
+            raise NotThere(
+                f"dataflow {flow} of run {ledger.run} is not on the platform any more ({error.message})",
+                hint=f"flowledger drift {ledger.run} shows what else is gone",
+            ) from None
+        due = due_after(dig(live.json, "items", 0, "scheduleParams"), _now(live, ledger, clock))
+        if due is not None and on_due is not None:
+            on_due(due)
         while True:
             try:
                 seen = [seen_as(run, redactor) for run in await flow_runs_of(reader.ask, flow)]
@@ -134,7 +149,14 @@ async def watch_flow(
         ended=ended,
         waited_for=ended != "enough" and (bool(until.runs) or (until.seconds is not None and ended == "stopped")),
         journal=place,
+        due=due,
     )
+
+
+def _now(answer: Answer, ledger: Ledger, clock: Clock) -> float:
+    """The platform's time in epoch seconds: an emulator may be ahead, as the runs that it has made then show."""
+    seen = [event.created_ms / 1000 for event in ledger.flow_runs.values()]
+    return max([date_of(answer) or clock.wall(), *seen])
 
 
 def seen_as(run: FlowRun, redactor: Redactor) -> FlowRunSeen:

@@ -38,6 +38,13 @@ async def batches_of(ask: Ask, dataset: str) -> list[str]:
     ]
 
 
+async def require_dataset(ask: Ask, id: str) -> None:
+    """Make sure that a dataset is there: lists of one that is gone are empty. Raises NotThere, Unreachable."""
+    answer = await ask(Request(method="GET", path=catalog("/dataSets", id)), allow=(404,))
+    if read_by_id(answer, keyed(answer.json, id), id) is None:
+        raise NotThere(f"dataset {id} is not on the platform any more")
+
+
 async def live_batch(ask: Ask, id: str) -> Json | None:
     """A batch as Catalog shows it, or None if it is not there (§3.4). Raises Unreachable if neither is proven."""
     answer = await ask(Request(method="GET", path=catalog("/batches", id)), allow=(404,))

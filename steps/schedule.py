@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from flowledger.steps.client.port import Json
 from flowledger.steps.spec import Spec
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_PERIODS = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}  # seconds; `once` has none
 _LEAST = {"minute": 15, "hour": 1, "day": 1, "week": 1}  # platform-api.md §11
 
 
@@ -42,6 +44,21 @@ def absolute_start(spec: Spec) -> int | None:
     if isinstance(start, int):
         return start
     return int(start) if start.isdigit() else None
+
+
+def due_after(params: Json, now: float) -> float | None:
+    """When a dataflow runs next after `now` by its `scheduleParams`; both in epoch seconds.
+
+    None where it does not run again, or its schedule cannot be read: a service may show it in another way.
+    """
+    try:
+        start, frequency = float(params["startTime"]), params["frequency"]
+        if now < start:
+            return start
+        period = _PERIODS[frequency] * float(params["interval"])
+        return start + (math.floor((now - start) / period) + 1) * period if period > 0 else None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def start_time(spec: Spec, wall: float) -> int:

@@ -111,7 +111,7 @@ async def _provision(
         if tables is not None:
             await collect(spec, platform, tables, journal=journal, halt=halt, quiet=voice.quiet)
         else:
-            print("With pyarrow (pip install 'flowledger[data]') the demo goes on until rows have arrived.")
+            print("With pyarrow (pip install 'pyarrow>=18') the demo goes on until rows have arrived.")
         return report
 
 

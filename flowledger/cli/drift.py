@@ -22,6 +22,7 @@ from flowledger.cli.command import (
 )
 from flowledger.cli.provision import LocalOption, LockOption, seconds_of
 from flowledger.errors import FlowledgerError
+from flowledger.words import counted
 
 if TYPE_CHECKING:
     from flowledger.engine.audience import OnEvent
@@ -92,7 +93,11 @@ def drift(
     if remove_twins and not yes and not dry and report.removable:
         for line in drift_lines(report, labels):
             typer.echo(line, err=True)
-        sure(f"Delete {len(report.removable)} twins that nothing refers to?", yes=False, otherwise=_goes_ahead(run))
+        sure(
+            f"Delete {counted(len(report.removable), 'twin')} that nothing refers to?",
+            yes=False,
+            otherwise=_goes_ahead(run),
+        )
         report = compared(remove=True)
     if as_json:
         print_json(report.to_json())

@@ -73,7 +73,7 @@ def start(
         typer.Option(
             "--sources",
             metavar="DIR",
-            help="Tables that flows read: NAME.csv, NAME.jsonl, NAME.parquet in DIR. Needs flowledger[data].",
+            help="Tables that flows read: NAME.csv, NAME.jsonl, NAME.parquet in DIR. Needs pyarrow.",
         ),
     ] = None,
     option: Annotated[

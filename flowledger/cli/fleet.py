@@ -16,6 +16,7 @@ from flowledger.cli.command import Voice, run_async
 from flowledger.cli.hints import as_typed, named
 from flowledger.cli.logs import say, warn
 from flowledger.errors import SpecError, UsageError
+from flowledger.words import counted
 
 if TYPE_CHECKING:
     from flowledger.engine.fleet import FleetReport, RunOutcome
@@ -120,7 +121,7 @@ def load_all(files: Sequence[Path], journal: Path, *, base_url: str, quiet: bool
         specs.append(loaded)
     if faults:
         raise SpecError(
-            f"{len(faults)} faults in {len(files)} specs; nothing was sent",
+            f"{counted(len(faults), 'fault')} in {counted(len(files), 'spec')}; nothing was sent",
             faults=tuple(faults),
             hint="correct the files; flowledger validate SPEC judges one of them offline",
         )

@@ -55,7 +55,7 @@ def generate(
             "the rows' times would leave the calendar", hint="an earlier --begin or a shorter --every"
         ) from error
     except ImportError as error:
-        raise UsageError("Parquet needs pyarrow", hint="pip install 'flowledger[data]', or write .csv") from error
+        raise UsageError("Parquet needs pyarrow", hint="pip install 'pyarrow>=18', or write .csv") from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DiskFull(f"{path}: {error.strerror}", hint="make room and generate it again") from error

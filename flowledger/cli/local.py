@@ -57,7 +57,7 @@ def open_emulator(state: Path | None, **choices: Any) -> Emulator:
             hint="stop it; or point FLOWLEDGER_BASE_URL at it, and leave --local out",
         ) from error
     except DataPlaneMissing as error:
-        raise UsageError(str(error), hint="pip install 'flowledger[data]', or leave --sources out") from error
+        raise UsageError(str(error), hint="pip install 'pyarrow>=18', or leave --sources out") from error
     except NotADirectoryError as error:
         raise UsageError(str(error), hint="--sources names a folder of CSV, JSON Lines or Parquet files") from error
     except ValueError as error:

@@ -71,7 +71,11 @@ def runs(journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) 
         print_json({"schema_version": 1, "journal": str(journal), "runs": listed})
         return 0
     if not ledgers:
-        print(f"No runs in {place(journal)}.")
+        print(
+            f"No runs in {place(journal)}."
+            if journal.exists()
+            else f"No runs: there is no journal at {place(journal)}."
+        )
         return 0
     rows = [
         (

@@ -243,6 +243,10 @@ def provision(
         print("Nothing to do: the run is provisioned.")
     called_with(run=run, journal=journal, local=local)
     print(f"Journal: {place(report.journal)}  ({report.events} events; {as_typed(f'flowledger history {run}')})")
+    if local and report.state == "provisioned" and not was_done:
+        print("Rows come when the schedule says so. On the emulator, time passes on demand:")
+        print("  flowledger emulator start -d --sources DIR   (DIR: CSV, JSON Lines or Parquet files, one a table)")
+        print("  flowledger emulator advance 11m")
     return report.exit_code
 
 

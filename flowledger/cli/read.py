@@ -13,6 +13,7 @@ from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, RunArgument, 
 from flowledger.cli.logs import say
 from flowledger.cli.provision import LocalOption
 from flowledger.errors import UsageError
+from flowledger.words import counted
 
 if TYPE_CHECKING:
     from flowledger.engine.dataset import Dataset
@@ -46,7 +47,7 @@ def read(
     """Read the rows that are in a run's dataset, the oldest batch first.
 
     Asks Catalog for the dataset's batches and Data Access for their files. Takes no lock and writes nothing into the
-    journal. Rows need pyarrow (pip install 'flowledger[data]'); --format parquet does without.
+    journal. Rows need pyarrow (pip install 'pyarrow>=18'); --format parquet does without.
     """
     from flowledger.engine.api import read_ledger
 
@@ -88,7 +89,7 @@ async def _read(
             return 0
         count = await _print(dataset, batches, form, limit)
     if not voice.quiet:
-        say(f"{count} row{'' if count == 1 else 's'} of dataset {dataset.id}", run=run, rows=count)
+        say(f"{counted(count, 'row')} of dataset {dataset.id}", run=run, rows=count)
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flowledger.cli.command import Voice, run_async
-from flowledger.cli.logs import say
+from flowledger.cli.logs import json_lines, say
 
 if TYPE_CHECKING:
     from flowledger.engine.audience import OnEvent
@@ -59,7 +59,7 @@ class RemovalProgress:
                 return f"{what}: is gone"
             case "object_left":
                 return f"{what}: left, {doc.get('why')}"
-            case "drift_seen":
+            case "drift_seen" if json_lines():  # for people, what drift prints at its end says it
                 return f"{what}: " + "; ".join(map(str, doc.get("differences") or []))
             case "wait_started" if float(doc.get("seconds") or 0) >= 1:
                 return f"waiting {lasting(float(doc['seconds']))} ({WAITS.get(str(doc['why']), str(doc['why']))})"

@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from flowledger.cli.hints import as_typed
 from flowledger.cli.logs import coloured
 from flowledger.cli.printable import printable, printable_json, printable_value
 from flowledger.cli.streams import nowhere
+from flowledger.words import counted, there_are
 
 if TYPE_CHECKING:
     from tinydb.table import Document
@@ -173,14 +175,15 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
             rows.append((resource["step"], resource["how"], shown))
         lines += table(rows)
         if shortened:
-            lines += ["", dim(f"  ids in full: flowledger status {report['run']} --json")]
+            lines += ["", dim(as_typed(f"  ids in full: flowledger status {report['run']}", report["run"]) + " --json")]
     if report["duplicates"]:
-        lines += ["", f"  {len(report['duplicates'])} duplicates carry this run's marker beside these:"]
+        lines += ["", f"  {counted(len(report['duplicates']), 'more object')} with this run's marker:"]
         lines += [f"    {id}" for id in report["duplicates"]]
         if report["state"] not in ("destroying", "destroyed"):
-            lines.append(f"  flowledger drift {report['run']} --remove-twins removes those that nothing refers to")
+            again = as_typed(f"flowledger drift {report['run']}", report["run"])
+            lines.append(f"  {again} --remove-twins removes those that nothing refers to")
     if report.get("destroyed"):
-        lines += ["", f"  {len(report['destroyed'])} objects are deleted"]
+        lines += ["", f"  {there_are(len(report['destroyed']), 'object')} deleted, or gone"]
     if report.get("left"):
         lines += ["", "  left:"]
         lines += table(((left["step"], left["id"], left["why"]) for left in report["left"]), indent=4)
@@ -194,8 +197,8 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
 def flow_run_text(seen: Mapping[str, Any]) -> str:
     """The latest run of a dataflow in a few words."""
     rows = ", ".join(
-        f"{seen[name]} {word}"
-        for name, word in (("rows_out", "rows arrived"), ("rows_failed", "rejected"))
+        f"{counted(seen[name], 'row')} {word}" if name == "rows_out" else f"{seen[name]} {word}"
+        for name, word in (("rows_out", "arrived"), ("rows_failed", "rejected"))
         if seen[name] is not None
     )
     return f"latest flow run: {str(seen['state']).replace('_', ' ')}" + (f", {rows}" if rows else "")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from flowledger.cli.hints import as_typed
 from flowledger.cli.show import bold, dim, fitted, indented, lasting, moment, on_terminal, width
 
 if TYPE_CHECKING:
@@ -17,10 +18,13 @@ def history_lines(entries: Sequence[Entry], *, name_runs: bool = False) -> list[
 
     `name_runs`: they may be of several runs, so that each line says of which.
     """
+    today = time.strftime("%Y-%m-%d")
+    days = {time.strftime("%Y-%m-%d", time.localtime(entry.at)) for entry in entries}
+    form = "%H:%M:%S" if days <= {today} else "%Y-%m-%d %H:%M:%S"
     rows: list[tuple[str, ...]] = [
         (
             str(entry.number),
-            time.strftime("%H:%M:%S", time.localtime(entry.at)),
+            time.strftime(form, time.localtime(entry.at)),
             entry.branch or "-",
             entry.step or entry.kind,
             str(entry.attempt or ""),
@@ -49,7 +53,8 @@ def history_lines(entries: Sequence[Entry], *, name_runs: bool = False) -> list[
         else:
             lines.append("  ".join([*cells, what]).rstrip())
     if entries and on_terminal():
-        lines += ["", dim("one event whole: flowledger history RUN --event N")]
+        run = str(entries[0].doc.get("run", "RUN"))
+        lines += ["", dim(as_typed(f"one event whole: flowledger history {run}", run) + " --event N")]
     return lines
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flowledger.cli.hints import as_typed
 from flowledger.cli.printable import printable
 from flowledger.cli.show import bold, table
+from flowledger.words import counted, there_are
 
 if TYPE_CHECKING:
     from flowledger.engine.destroy import DestroyPlan
@@ -33,7 +34,7 @@ def destroy_plan_lines(plan: DestroyPlan, *, about_to: bool = False) -> list[str
     if plan.in_doubt:
         lines += ["", f"First it waits until no create without an answer can take effect: {', '.join(plan.in_doubt)}."]
     if plan.look_ups:
-        lines += ["", f"Then it looks for {len(plan.look_ups)} markers; what carries one goes too."]
+        lines += ["", f"Then it looks for {counted(len(plan.look_ups), 'marker')}; what carries one goes too."]
     lines += _stays((one["step"], one["id"], one["why"]) for one in plan.stays)
     if not about_to:
         lines += ["", "Nothing was sent and nothing was written."]
@@ -46,8 +47,13 @@ def destroy_lines(report: Report, labels: Mapping[str, str]) -> list[str]:
 
     lines = [f"{bold(report.run)}  {report.state}  (sandbox {report.sandbox} of {report.org})"]
     if report.destroyed:
-        lines += ["", f"{len(report.destroyed)} objects are deleted:"]
-        lines += table((labels.get(one.step, one.step), printable(one.id)) for one in report.destroyed)
+        deleted = [one for one in report.destroyed if one.id not in report.gone_before]
+        before = [one for one in report.destroyed if one.id in report.gone_before]
+        heads = (f"{there_are(len(deleted), 'object')} deleted:", "Gone already, so that nothing was sent:")
+        for head, those in zip(heads, (deleted, before), strict=True):
+            if those:
+                lines += ["", head]
+                lines += table((labels.get(one.step, one.step), printable(one.id)) for one in those)
     lines += _stays((one.step, one.id, one.why) for one in report.left)
     if any(one.why not in FOR_GOOD for one in report.left):
         again = as_typed(f"flowledger destroy {report.run}", report.run)

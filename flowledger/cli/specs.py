@@ -13,6 +13,7 @@ import typer
 from flowledger.cli.command import DEFAULT_JOURNAL, Answered, JournalOption, JsonOption, Voice, command, run_async
 from flowledger.cli.logs import warn
 from flowledger.cli.provision import LocalOption, SpecArgument, aimed_at, known_ledger
+from flowledger.words import counted
 
 
 def init(
@@ -149,7 +150,7 @@ def validate(spec: SpecArgument, as_json: JsonOption = False, voice: Voice = Voi
         return 0
     for warning in () if voice.quiet else loaded.warnings:
         warn(warning, run=loaded.spec.name)
-    print(printable(f"{spec} is valid: run {loaded.spec.name}, {len(loaded.spec.mappings)} mappings."))
+    print(printable(f"{spec} is valid: run {loaded.spec.name}, {counted(len(loaded.spec.mappings), 'mapping')}."))
     print(printable(f"Next: flowledger plan {shlex.quote(str(spec))}"))
     return 0
 

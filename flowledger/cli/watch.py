@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, RunArgument, Voice, command, run_async
+from flowledger.cli.hints import as_typed
 from flowledger.cli.logs import json_lines, say
 from flowledger.cli.provision import LocalOption, seconds_of
 from flowledger.errors import UsageError
+from flowledger.words import counted, there_are
 
 if TYPE_CHECKING:
     from flowledger.engine.events import FlowRunSeen
-    from flowledger.engine.watch import OnFlowRun, Until, WatchReport
+    from flowledger.engine.watch import OnDue, OnFlowRun, Until, WatchReport
 
 SCHEMA_VERSION = 1
 HEAD = ("SEEN", "STATE", "READ", "ARRIVED", "REJECTED", "TOOK", "FLOW RUN")
@@ -72,7 +74,8 @@ def watch(
         raise UsageError(f"--every {every} is too often", hint="write 1s or more; the platform asks for few calls")
     patience = seconds_of(lock_timeout)
     shown = Shown(run, as_json=as_json)
-    report = run_async(_watch(run, journal, wanted, pause, shown.take, local=local, patience=patience))
+    on_due = None if voice.quiet else lambda moment: say(f"waiting for a flow run: {due_text(moment)}", run=run)
+    report = run_async(_watch(run, journal, wanted, pause, shown.take, on_due, local=local, patience=patience))
     if json_lines() and not voice.quiet:
         say("watch ended", run=run, ended=report.ended, exit_code=report.exit_code)
     if as_json:
@@ -83,8 +86,9 @@ def watch(
 
 
 async def _watch(
-    run: str, journal: Path, until: Until, every: float, on_run: OnFlowRun, *, local: bool, patience: float
-) -> WatchReport:
+    run: str, journal: Path, until: Until, every: float, on_run: OnFlowRun, on_due: OnDue | None, *, local: bool,
+    patience: float,
+) -> WatchReport:  # fmt: skip
     from flowledger.cli.local import local_platform, state_beside
     from flowledger.cli.signals import stopping_on_signals
     from flowledger.engine import api
@@ -97,8 +101,8 @@ async def _watch(
         if local:
             platform = await stack.enter_async_context(local_platform(state_beside(journal), os.environ))
         return await api.watch(
-            run, journal=journal, platform=platform, until=until, every=every, on_run=on_run, halt=halt,
-            lock_timeout=patience,
+            run, journal=journal, platform=platform, until=until, every=every, on_run=on_run, on_due=on_due,
+            halt=halt, lock_timeout=patience,
         )  # fmt: skip
 
 
@@ -202,17 +206,31 @@ def _line(cells: tuple[str, ...]) -> str:
     return printable(f"{told}  {fitted(cells[-1], max(8, 78 - len(told)))}".rstrip())
 
 
+def due_text(moment: float) -> str:
+    """When the next flow run is due, in words."""
+    import time
+
+    from flowledger.cli.show import lasting
+    from flowledger.cli.show import moment as date_of
+
+    left = moment - time.time()
+    when = f"in {lasting(left)}" if left >= 1 else "now"
+    return f"the next is due {when}, at {date_of(moment)}, and shows two or three minutes later"
+
+
 def last_words(report: WatchReport) -> str:
     """How the watch ended, in a line or two."""
     over = [seen for seen in report.flow_runs if seen.came != "under_way"]
     arrived = sum(seen.rows_out or 0 for seen in over)
     rejected = sum(seen.rows_failed or 0 for seen in over)
-    runs = "1 flow run is" if len(over) == 1 else f"{len(over)} flow runs are"
-    told = f"{runs} over: {arrived} rows arrived, {rejected} rejected"
+    told = f"{there_are(len(over), 'flow run')} over: {counted(arrived, 'row')} arrived, {rejected} rejected"
+    if not over and report.due is not None:
+        told += f"; {due_text(report.due)}"
     if report.failed:
         told += f"; {len(report.failed)} failed"
     if report.waited_for:
-        told += f"\nNot yet what was waited for. Next: flowledger watch {report.run} --until first"
+        again = as_typed(f"flowledger watch {report.run}", report.run)
+        told += f"\nNot yet what was waited for. Next: {again} --until first"
     return told
 
 

@@ -69,7 +69,7 @@ def base_url(name: str, text: str) -> str:
     except ValueError:
         sound = False
     if not sound or parts.query or parts.fragment or not text.isprintable() or " " in text:
-        raise NotPermitted(f"{name} is not a base URL", hint="like https://platform.adobe.io or http://127.0.0.1:8080")
+        raise NotPermitted(f"{name} is not a base URL", hint="like https://platform.adobe.io or http://127.0.0.1:8480")
     if parts.username is not None or parts.password is not None:
         raise NotPermitted(f"{name} holds credentials", hint="credentials go into the FLOWLEDGER_CLIENT_* variables")
     if parts.scheme == "http" and not is_loopback(text):

@@ -128,6 +128,14 @@ def retry_after(answer: Answer, wall: float) -> float | None:
     return min(max(seconds, 0.0), _LONGEST_WAIT)
 
 
+def date_of(answer: Answer) -> float | None:
+    """When the server answered by its own clock, in epoch seconds to the second; None if it did not say."""
+    try:
+        return parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (KeyError, ValueError, OverflowError):
+        return None
+
+
 def refusal(answer: Answer, what: str, *, run: str = "", step: str = "") -> FlowledgerError:
     """The error to raise when `answer` is final and not what was wanted.
 

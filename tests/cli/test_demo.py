@@ -59,5 +59,5 @@ def test_without_pyarrow_the_demo_says_what_more_there_is(program: Any, monkeypa
     monkeypatch.setattr("flowledger.cli.demorows.find_spec", lambda name: None)
     ran = program("demo", "-q")
     assert ran.code == 0, ran.err
-    assert "pip install 'flowledger[data]'" in ran.out
+    assert "pip install 'pyarrow>=18'" in ran.out
     assert "First run" not in ran.out

@@ -122,7 +122,7 @@ def test_without_pyarrow_the_extra_is_named(provisioned: Any, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     ran = provisioned("read", RUN)
     assert ran.code == 2
-    assert "pip install 'flowledger[data]'" in ran.err
+    assert "pip install 'pyarrow>=18'" in ran.err
 
 
 def test_a_dataset_without_rows_is_told_as_such(provisioned: Any) -> None:

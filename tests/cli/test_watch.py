@@ -183,3 +183,36 @@ def test_an_apply_whose_rows_do_not_arrive_says_when_to_look_again(connected: An
     explained = connected("explain", RUN)
     assert "RowsMissing" in explained.out
     assert "\x1b" not in explained.out + failed.err
+
+
+def test_while_nothing_is_there_it_says_when_the_next_flow_run_is_due(provisioned: Any) -> None:
+    ran = provisioned("watch", "paypal-products", "--until", "1ms")
+    assert ran.code == 0
+    assert ran.err.startswith("waiting for a flow run: the next is due in 9 min ")
+    assert "0 flow runs are over" in ran.out
+    assert "the next is due in 9 min " in ran.out
+    last = provisioned("watch", "paypal-products", "--until", "1ms", "--json", "-q")
+    assert last.err == ""
+    assert json.loads(last.out.splitlines()[-1])["due"] > 0
+
+
+def test_a_dataset_that_is_gone_is_not_read_as_an_empty_one(provisioned: Any, emulator: Any) -> None:
+    assert provisioned("read", "paypal-products").code == 0
+    emulator.fault("GET /dataSets/{id}", "answer", status=404, shape="service")
+    ran = provisioned("read", "paypal-products")
+    assert ran.code == 5
+    assert "is not on the platform any more" in ran.err
+    assert "next: flowledger drift paypal-products" in ran.err
+
+
+def test_drift_says_what_differs_once_and_explain_names_it_afterwards(provisioned: Any, emulator: Any) -> None:
+    emulator.fault("GET /dataSets/{id}", "answer", status=404, shape="service", times=0)
+    ran = provisioned("drift", "paypal-products")
+    emulator.ask("DELETE", "faults")
+    assert ran.code == 8
+    assert (ran.out + ran.err).count(" is gone") == 1
+    explained = provisioned("explain", "paypal-products").out
+    assert "1 object is gone or edited" in explained
+    assert "Next: flowledger drift paypal-products" in explained
+    assert provisioned("drift", "paypal-products").code == 0
+    assert "nothing to explain" in provisioned("explain", "paypal-products").out

@@ -198,5 +198,5 @@ def test_what_landed_can_be_read_without_sources_and_without_pyarrow(
     assert caller.send("GET", path, query=query).response.body == before
     preview = caller.send("GET", f"{EXPORT}/datasets/{landed.data_set}/preview")
     assert (preview.status, preview.code) == (500, "EXPORT-500")
-    assert "flowledger[data]" in preview.json["detail"]
+    assert "pyarrow>=18" in preview.json["detail"]
     emulator.close()
