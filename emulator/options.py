@@ -22,6 +22,9 @@ class Options:
     latency_ms: int = 0  # added to every answer of the platform and IMS
     list_lag_ms: Mapping[str, int] = field(default_factory=dict)  # U21, by kind; "*" for every other kind
 
+    runs_kept: int = 2000  # runs that are over: a sandbox keeps the newest, and the latest of each flow; 0: all
+    batches_kept: int = 0  # batches: a dataset keeps the newest, with their rows on the disk; 0: all
+
     rate_limit_per_s: int = 0  # U20: the gateway lets that many calls a second through, the others get 429; 0: no limit
     rate_limit_burst: int = 0  # U20: so many may come at once after a quiet time; 0: those of one second
     rate_limit_retry_after: bool = True  # U20: the 429 says in `Retry-After` how many seconds to wait

@@ -17,6 +17,7 @@ from flowledger.emulator.data.batches import make_visible, new_batch_id
 from flowledger.emulator.data.collect import Collected, MapperOf, Source, Work, collect, reason_of
 from flowledger.emulator.data.due import schedule_of, window_at
 from flowledger.emulator.data.landing import Lake
+from flowledger.emulator.data.pruning import MADE_GOOD, OPEN, Pruning, window_key
 from flowledger.emulator.data.source_rows import SourceUnreadable
 from flowledger.emulator.datasets import KIND as DATA_SETS
 from flowledger.emulator.delta_columns import delta_problem
@@ -41,8 +42,6 @@ from flowledger.emulator.world import PlatformTime, World
 
 Json = dict[str, Any]
 
-OPEN: Final = "openWindows"  # windows of a schedule whose run failed, and that nothing has collected since
-MADE_GOOD: Final = "runsMadeGood"  # by the id of a run on demand that failed: one that it was triggered again as landed
 NO_DATA_SET: Final = "the data set of the flow is not there any more"
 INTERRUPTED: Final = "inProgress"
 
@@ -67,6 +66,7 @@ class Execution:
         self._mapper_of = mapper_of
         self._agenda = Agenda(world)
         world.store.when_changed = self._agenda.changed
+        self._pruning = Pruning(world)
         self._begun_again: set[str] = set()  # runs that an emulator which died had begun
         self._drop_lost()
         self.recover()
@@ -152,6 +152,7 @@ class Execution:
             self._settle_as_failed(work, f"what the run landed could not be kept: {reason_of(problem)}", took_ms)
         self._agenda.release(work.sandbox, work.run)
         self.executed += 1
+        self._pruning.after_run(work.sandbox)
         self._sweep_after(work)
 
     def _sweep_after(self, work: Work) -> None:
@@ -217,14 +218,14 @@ class Execution:
 
     def _note_window(self, work: Work, done: Collected) -> None:
         """Keep which window is still to be collected, and which broken rows were the failed run's to report."""
-        store, key = self._world.store, _window_key(work.flow, work.start_ms, work.end_ms)
+        store, key = self._world.store, window_key(work.flow, work.start_ms, work.end_ms)
         first = first_of(self._world, work.sandbox, work.run)
         if not done.failure:
             if work.on_demand and first != work.run:
                 store.put(MADE_GOOD, work.sandbox, first, {"id": first, "by": work.run})
-                store.delete(OPEN, work.sandbox, first)
+                store.drop(OPEN, work.sandbox, first)
             elif not work.on_demand:
-                store.delete(OPEN, work.sandbox, key)
+                store.drop(OPEN, work.sandbox, key)
         elif first == work.run:
             reported = {"told_to_row": work.told_to_row, "tells_to_row": max(work.told_to_row, done.broken_row)}
             window: Json = {"id": work.run if work.on_demand else key, "run": work.run, **reported}
@@ -308,7 +309,7 @@ class Execution:
             failed = store.peek(OPEN, sandbox, first)
             collected = store.peek(MADE_GOOD, sandbox, first) is not None
         else:
-            failed = store.peek(OPEN, sandbox, _window_key(record["flowId"], window.start_ms, window.end_ms))
+            failed = store.peek(OPEN, sandbox, window_key(record["flowId"], window.start_ms, window.end_ms))
             collected = failed is None
         reported = {name: (failed or {}).get(name) for name in ("told_to_row", "tells_to_row")}
         return {
@@ -371,10 +372,6 @@ class Execution:
         if current is None:
             raise Impossible(f"the mapping set {key} is not there in version {version}")
         return current
-
-
-def _window_key(flow: str, start_ms: int | None, end_ms: int | None) -> str:
-    return f"{flow}/{start_ms}/{end_ms}"
 
 
 def _delta_of(record: Mapping[str, Any], flow: Json) -> str:

@@ -113,6 +113,7 @@ class BatchWriter:
         self._notes: dict[str, IO[bytes]] = {}
         self._rows = 0
         self._is_there = False
+        self._folders: tuple[Path, ...] = ()  # in which names are new
 
     def write(self, table: Any) -> None:
         """Append a table of pyarrow to the batch's Parquet file; all have one schema."""
@@ -158,12 +159,14 @@ class BatchWriter:
             parts[PART] = self._file.tell()
             self._file.close()
             self._disk.rename(self._folder / f"{WRITING}{PART}", self._folder / PART)
-        for folder in (self._folder, self._folder.parent, self._folder.parent.parent):
+        for folder in self._folders:
             self._disk.sync_folder(folder)
         return Landed(rows=self._rows, parts=parts, diagnostics=sizes)
 
     def _make_folder(self) -> None:
         if not self._is_there:
+            data_set = self._folder.parent
+            self._folders = (self._folder, data_set, *(() if data_set.exists() else (data_set.parent,)))
             self._disk.make_folder(self._folder)
             self._is_there = True
 
