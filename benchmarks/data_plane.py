@@ -107,7 +107,7 @@ def ours(folder: Path, lake: Path, stages: Stages) -> int:
     """Collect the table as a run does; return how many rows landed."""
     mapper = Mapper(MAPPINGS, TARGET)
     writer = Lake(lake).open_batch("dataset", "batch")
-    found = SourceFolder(folder).batches(TABLE, delta=None, start_ms=None, end_ms=None)
+    found = SourceFolder(folder).batches(TABLE, delta=None, start_ms=None, end_ms=None, named=mapper.reads)
     while True:
         with stages.of("read"):
             batch = next(found, None)

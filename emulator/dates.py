@@ -13,6 +13,38 @@ MONTHS: Final = (
     "December",
 )  # fmt: skip
 DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+ZONES: Final = {  # what Java's letter z reads and writes besides regions: minutes from UTC, and the long name
+    "UT": (0, "Coordinated Universal Time"), "UTC": (0, "Coordinated Universal Time"),
+    "Z": (0, "Coordinated Universal Time"), "GMT": (0, "Greenwich Mean Time"),
+    "EST": (-300, "Eastern Standard Time"), "EDT": (-240, "Eastern Daylight Time"),
+    "CST": (-360, "Central Standard Time"), "CDT": (-300, "Central Daylight Time"),
+    "MST": (-420, "Mountain Standard Time"), "MDT": (-360, "Mountain Daylight Time"),
+    "PST": (-480, "Pacific Standard Time"), "PDT": (-420, "Pacific Daylight Time"),
+    "AKST": (-540, "Alaska Standard Time"), "AKDT": (-480, "Alaska Daylight Time"),
+    "HST": (-600, "Hawaii-Aleutian Standard Time"), "HDT": (-540, "Hawaii-Aleutian Daylight Time"),
+    "AST": (-240, "Atlantic Standard Time"), "ADT": (-180, "Atlantic Daylight Time"),
+    "NST": (-210, "Newfoundland Standard Time"), "NDT": (-150, "Newfoundland Daylight Time"),
+    "BRT": (-180, "Brasilia Time"), "ART": (-180, "Argentina Time"),
+    "WET": (0, "Western European Standard Time"), "WEST": (60, "Western European Summer Time"),
+    "BST": (60, "British Summer Time"),
+    "CET": (60, "Central European Standard Time"), "CEST": (120, "Central European Summer Time"),
+    "MET": (60, "Middle Europe Time"), "MEST": (120, "Middle Europe Summer Time"),
+    "EET": (120, "Eastern European Standard Time"), "EEST": (180, "Eastern European Summer Time"),
+    "SAST": (120, "South Africa Standard Time"), "CAT": (120, "Central Africa Time"),
+    "EAT": (180, "Eastern Africa Time"), "WAT": (60, "Western Africa Time"), "MSK": (180, "Moscow Standard Time"),
+    "GST": (240, "Gulf Standard Time"), "PKT": (300, "Pakistan Standard Time"), "IST": (330, "India Standard Time"),
+    "ICT": (420, "Indochina Time"), "WIB": (420, "West Indonesia Time"), "SGT": (480, "Singapore Standard Time"),
+    "HKT": (480, "Hong Kong Standard Time"), "PHT": (480, "Philippine Standard Time"),
+    "AWST": (480, "Australian Western Standard Time"), "JST": (540, "Japan Standard Time"),
+    "KST": (540, "Korean Standard Time"), "ACST": (570, "Australian Central Standard Time"),
+    "ACDT": (630, "Australian Central Daylight Time"), "AEST": (600, "Australian Eastern Standard Time"),
+    "AEDT": (660, "Australian Eastern Daylight Time"), "NZST": (720, "New Zealand Standard Time"),
+    "NZDT": (780, "New Zealand Daylight Time"),
+}  # fmt: skip
+LONG_ZONES: Final = {long.lower(): short for short, (_, long) in ZONES.items() if short not in ("UT", "Z")}
+OFFSET: Final = re.compile(r"(?:UTC|GMT|UT)?([+-])([0-9]{1,2})(?::?([0-9]{2})(?::?([0-9]{2}))?)?")
+REGION: Final = r"[A-Za-z][A-Za-z0-9_/~.:+-]*"
+ISO_ZONE: Final = re.compile(r"(:[0-9]{2}(?:[.,][0-9]+)?) ?(Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2}){0,2})$")
 PIECE: Final = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+", re.DOTALL)
 
 READERS: Final = {  # letters of a pattern -> group name and what stands there
@@ -26,7 +58,15 @@ READERS: Final = {  # letters of a pattern -> group name and what stands there
     "SSSSSS": ("fraction", r"\d{6}"), "a": ("half", r"[AaPp][Mm]"),
     "E": ("weekday", r"[A-Za-z]{3}"), "EEE": ("weekday", r"[A-Za-z]{3}"), "EEEE": ("weekday", r"[A-Za-z]+"),
     "X": ("zone", r"Z|[+-]\d{2}(?:\d{2})?"), "XX": ("zone", r"Z|[+-]\d{4}"), "XXX": ("zone", r"Z|[+-]\d{2}:\d{2}"),
-    "Z": ("zone", r"[+-]\d{4}"), "z": ("named", r"[A-Za-z]+(?:/[A-Za-z_]+)?"), "VV": ("named", r"[A-Za-z_/]+"),
+    "XXXX": ("zone", r"Z|[+-]\d{4}(?:\d{2})?"), "XXXXX": ("zone", r"Z|[+-]\d{2}:\d{2}(?::\d{2})?"),
+    "x": ("zone", r"[+-]\d{2}(?:\d{2})?"), "xx": ("zone", r"[+-]\d{4}"), "xxx": ("zone", r"[+-]\d{2}:\d{2}"),
+    "xxxx": ("zone", r"[+-]\d{4}(?:\d{2})?"), "xxxxx": ("zone", r"[+-]\d{2}:\d{2}(?::\d{2})?"),
+    "Z": ("zone", r"[+-]\d{4}"), "ZZ": ("zone", r"[+-]\d{4}"), "ZZZ": ("zone", r"[+-]\d{4}"),
+    "ZZZZ": ("zone", r"GMT(?:[+-]\d{2}:\d{2})?"), "ZZZZZ": ("zone", r"Z|[+-]\d{2}:\d{2}(?::\d{2})?"),
+    "O": ("zone", r"(?:GMT|UTC)(?:[+-]\d{1,2}(?::\d{2})?)?"), "OOOO": ("zone", r"(?:GMT|UTC)(?:[+-]\d{2}:\d{2})?"),
+    **dict.fromkeys(("z", "zz", "zzz"), ("named", REGION)),
+    "zzzz": ("named", rf"[A-Za-z]+(?:[ -][A-Za-z]+)* Time|{REGION}"),
+    "VV": ("named", rf"{REGION}|[+-]\d{{2}}:?\d{{2}}"),
 }  # fmt: skip
 
 
@@ -46,7 +86,7 @@ def parsed(text: str, pattern: str) -> datetime:
     hour = int(said.get("hour", "0"))
     if "hour12" in said:
         hour = int(said["hour12"]) % 12 + (12 if said.get("half", "").lower() == "pm" else 0)
-    zone = _offset(said["zone"]) if "zone" in said else zone_of(said["named"]) if "named" in said else UTC
+    zone = zone_of(said.get("zone") or said.get("named") or "UTC")
     return datetime(
         year,
         month,
@@ -60,8 +100,19 @@ def parsed(text: str, pattern: str) -> datetime:
 
 
 def parsed_iso(text: str) -> datetime:
-    """The moment of an ISO 8601 text, date and time parted by T or a space; without a zone, UTC. Raises ValueError."""
-    found = datetime.fromisoformat(text.strip())
+    """The moment of an ISO 8601 text, date and time parted by T or a space; without a zone, UTC. Raises ValueError.
+
+    The offset may stand behind a space, and UTC or GMT in its place: that is how Shopify, BigQuery and PostgreSQL
+    export moments.
+    """
+    plain = ISO_ZONE.sub(lambda end: end[1] + ("+00:00" if end[2][0] not in "+-" else end[2]), text.strip())
+    try:
+        if not plain.isascii():
+            raise ValueError("a digit of another script")
+        found = datetime.fromisoformat(plain)
+    except ValueError as fault:
+        more = f": {fault}" if re.match(r"[a-z]+ (?:must|is)", str(fault)) else ""
+        raise ValueError(f"{text[:100]!r} is no date of ISO 8601{more}") from fault
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
@@ -83,9 +134,22 @@ def from_ms(ms: float) -> datetime:
 
 
 def zone_of(name: str) -> ZoneInfo | timezone:
-    """A time zone by its name, like Europe/Paris. Raises ValueError when there is none."""
-    if name.upper() in ("UTC", "GMT", "Z"):
-        return UTC
+    """A time zone by its name or offset: Europe/Paris, EDT, GMT-07:00, +05:30. Raises ValueError when there is none.
+
+    A short name means the offset that it says, on every day of the year: EDT is four hours behind UTC.
+    """
+    short = LONG_ZONES.get(name.lower(), name.upper())
+    if short in ZONES:
+        minutes = ZONES[short][0]
+        return timezone(timedelta(minutes=minutes), short) if minutes else UTC
+    offset = OFFSET.fullmatch(name)
+    if offset is not None:
+        hours, minutes, seconds = (int(part or 0) for part in offset.groups()[1:])
+        if hours > 18 or minutes > 59 or seconds > 59:
+            raise ValueError(f"there is no offset {name!r}")
+        distance = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+        distance = -distance if offset[1] == "-" else distance
+        return UTC if not distance else timezone(distance, name) if name[0].isalpha() else timezone(distance)
     try:
         return ZoneInfo(name)
     except (KeyError, OSError, ValueError) as fault:
@@ -126,7 +190,7 @@ def _reader(pattern: str) -> re.Pattern[str]:
             raise ValueError(f"the pattern {pattern!r} says the {name} twice")
         seen.add(name)
         parts.append(f"(?P<{name}>{digits})")
-    return re.compile("".join(parts))
+    return re.compile("".join(parts), re.ASCII)
 
 
 def _written(moment: datetime, literal: bool, text: str) -> str:
@@ -143,7 +207,7 @@ def _written(moment: datetime, literal: bool, text: str) -> str:
         case "fraction":
             return f"{moment.microsecond:06d}"[:length]
         case "named":
-            return moment.tzname() or "UTC"
+            return _zone_name(moment, text)
         case "zone":
             return _offset_text(moment, text)
     number = {
@@ -159,18 +223,29 @@ def _written(moment: datetime, literal: bool, text: str) -> str:
     return f"{number:0{length}d}"
 
 
+def _zone_name(moment: datetime, letters: str) -> str:
+    zone, short = moment.tzinfo, moment.tzname() or "UTC"
+    if letters == "VV":
+        return zone.key if isinstance(zone, ZoneInfo) else _offset_text(moment, "XXX")
+    if short.startswith("UTC") and short != "UTC":  # what Python calls a zone that is an offset only
+        return _offset_text(moment, "XXX")
+    return ZONES[short][1] if len(letters) == 4 and short in ZONES else short
+
+
 def _offset_text(moment: datetime, letters: str) -> str:
-    offset = moment.strftime("%z")[:5]
-    if offset == "+0000" and letters[0] == "X":
+    """The offset as X, x, Z or O write it, which differ in colons, minutes and what they write for UTC itself."""
+    offset = moment.strftime("%z") or "+0000"
+    sign, hours, minutes, seconds = offset[0], offset[1:3], offset[3:5], offset[5:7]
+    there = sign + hours + minutes + seconds != "+0000"
+    if letters[0] == "O" or letters == "ZZZZ":
+        if not there:
+            return "GMT"
+        short = f"{int(hours)}" + (f":{minutes}" if minutes != "00" else "")
+        return f"GMT{sign}" + (f"{hours}:{minutes}" if len(letters) == 4 else short)
+    if not there and (letters[0] == "X" or letters == "ZZZZZ"):
         return "Z"
-    if letters == "X" and offset[3:] == "00":
-        return offset[:3]
-    return f"{offset[:3]}:{offset[3:]}" if letters == "XXX" else offset
-
-
-def _offset(text: str) -> timezone:
-    if text == "Z":
-        return UTC
-    digits = text[1:].replace(":", "").ljust(4, "0")
-    minutes = int(digits[:2]) * 60 + int(digits[2:])
-    return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))
+    if letters in ("X", "x") and minutes == "00":
+        return sign + hours
+    colon = ":" if len(letters) in (3, 5) and letters != "ZZZ" else ""
+    end = colon + seconds if seconds and len(letters) > 3 else ""
+    return f"{sign}{hours}{colon}{minutes}{end}"

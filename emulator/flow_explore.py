@@ -13,7 +13,7 @@ from flowledger.emulator.flow_fault import fault
 from flowledger.emulator.flow_specs import catalogue_of
 from flowledger.emulator.flow_state import read
 from flowledger.emulator.gateway import FLOW_SERVICE
-from flowledger.emulator.row_filters import FilterInvalid, filter_of_text
+from flowledger.emulator.row_filters import FilterInvalid, RowFilter, filter_of_text
 from flowledger.emulator.source_kinds import PREVIEW_ROWS, Column, SourceKind
 from flowledger.emulator.wire import Response, json_response
 from flowledger.emulator.world import Call, Route
@@ -93,9 +93,20 @@ def _known_columns(call: Call, kind: SourceKind, path: str, object_type: str) ->
     return columns
 
 
-def _first_rows(call: Call, kind: SourceKind, path: str, object_type: str, count: int) -> list[dict[str, Any]]:
+def _first_rows(
+    call: Call, kind: SourceKind, path: str, object_type: str, count: int, passes: RowFilter | None = None
+) -> list[dict[str, Any]]:
+    """The first rows, those of them that pass the filter. Raises Refused when the table cannot be read."""
     own = call.world.sources
-    return kind.rows(path, count) if own is None or object_type != "table" else own.preview(path, count)
+    if own is None or object_type != "table":
+        rows = kind.rows(path, count)
+        return rows if passes is None else [row for row in rows if passes(row)]
+    from flowledger.emulator.data.tables import SourceUnreadable, TableUnknown
+
+    try:
+        return own.preview(path, count, passes)
+    except (SourceUnreadable, TableUnknown) as problem:
+        fault(400, "CONNECTOR-1330", f"There is no table {path!r} to be read: {problem}")
 
 
 def _columns(call: Call, kind: SourceKind, object_type: str) -> dict[str, Any]:
@@ -136,8 +147,7 @@ def _rows(call: Call, kind: SourceKind, path: str, object_type: str) -> list[dic
         passes = filter_of_text(text)
     except FilterInvalid as problem:
         fault(400, "CONNECTOR-1000", f"filters: {problem}")
-    rows = _first_rows(call, kind, path, object_type, ROWS_LOOKED_AT)
-    return [row for row in rows if passes(row)][:PREVIEW_ROWS]
+    return _first_rows(call, kind, path, object_type, ROWS_LOOKED_AT, passes)[:PREVIEW_ROWS]
 
 
 def _folder_asked_for(call: Call, kind: SourceKind) -> list[dict[str, Any]]:

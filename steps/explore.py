@@ -157,7 +157,11 @@ def _require_columns(spec: Spec, columns: list[Json]) -> None:
             fitting = [column["name"] for column in columns if column["xdm"].get("format") == "date-time"]
             faults.append(
                 f"source.delta.column: {delta!r} is {shape.get('format', shape['type'])}, and must be date-time; "
-                + (f"{spec.source.table} has {', '.join(fitting)}" if fitting else "the table has no such column")
+                + (
+                    f"{spec.source.table} has {', '.join(fitting)}"
+                    if fitting
+                    else "no column of the table is a date-time"
+                )
             )
     if faults:
         raise SpecError(

@@ -14,7 +14,7 @@ import orjson
 from flowledger.emulator.data.landing import BatchWriter, Lake, Landed
 from flowledger.emulator.mapping_rules import ATTRIBUTE, source_of, source_type_of
 from flowledger.emulator.paths import destination_of
-from flowledger.emulator.row_filters import RowFilter
+from flowledger.emulator.row_filters import NotComparable, RowFilter
 
 Json = dict[str, Any]
 
@@ -34,9 +34,16 @@ class Source(Protocol):
         """The tables that are there."""
 
     def batches(
-        self, name: str, *, delta: str | None, start_ms: int | None, end_ms: int | None, rows: int = ...
+        self,
+        name: str,
+        *,
+        delta: str | None,
+        start_ms: int | None,
+        end_ms: int | None,
+        rows: int = ...,
+        named: Callable[[str], bool] = ...,
     ) -> Iterator[Any]:
-        """The rows of a window, many at a time."""
+        """The rows of a window, many at a time; only columns that are named can make a row broken."""
 
 
 class MapperOf(Protocol):
@@ -77,15 +84,17 @@ class Work:
     batch: str
     percent: float | None  # of rows that may fail; None: none may
     diagnostics: bool
-    told_to_row: int = 0  # rows up to that one that cannot be read failed an earlier run, and fail no other
-    tells_to_row: int | None = None  # broken rows after that one are another run's to report; None: all are this run's
+    reported: frozenset[str] = frozenset()  # keys of broken rows that failed an earlier run, and fail no other
+    reports_only: frozenset[str] | None = (
+        None  # keys of the broken rows that are this run's to report; None: all others
+    )
     on_demand: bool = False
     collected: bool = False  # another run has landed the window since: there is nothing left to do
     impossible: str = ""  # why there is no work to do: the run fails with it
 
-    def reports(self, broken_row: int) -> bool:
+    def reports(self, key: str) -> bool:
         """Whether a row that belongs to no window is this run's to report."""
-        return self.told_to_row < broken_row and (self.tells_to_row is None or broken_row <= self.tells_to_row)
+        return key not in self.reported if self.reports_only is None else key in self.reports_only
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,7 +105,8 @@ class Collected:
     input_bytes: int = 0
     output_records: int = 0
     failed_records: int = 0
-    broken_row: int = 0  # the last row that could not be read
+    broken: set[str] = field(default_factory=set)  # keys of the rows that belong to no window and cannot be read
+    is_read: bool = False  # the table was read to its end
     nulled: int = 0  # fields that are null because their mapping failed; their rows land
     warned: list[str] = field(default_factory=list)  # the first reasons of these
     told: list[str] = field(default_factory=list)  # the first reasons, each with its row
@@ -177,17 +187,25 @@ def _read_all(work: Work, source: Source, mapper_of: MapperOf, writer: BatchWrit
     mapper = mapper_of(
         work.mappings, work.target, now_ms=lambda: work.moment_ms, new_uuid=uuids_of(f"{work.sandbox}/{work.run}")
     )
-    for batch in source.batches(work.table, delta=work.delta, start_ms=work.start_ms, end_ms=work.reach_ms):
+    fields = work.passes.fields if work.passes is not None else frozenset()
+
+    def named(column: str) -> bool:
+        return column == work.delta or column in fields or mapper.reads(column)
+
+    for batch in source.batches(
+        work.table, delta=work.delta, start_ms=work.start_ms, end_ms=work.reach_ms, named=named
+    ):
         table = getattr(batch, "table", None)
         if table is None:
-            if not work.reports(batch.row):
-                continue  # another run of the schedule reports it
+            if not batch.placed:
+                done.broken.add(batch.key)
+                if not work.reports(batch.key):
+                    continue  # another run of the schedule reports it
             done.input_records += 1
-            done.broken_row = max(done.broken_row, batch.row)
             _fail_row(work, writer, done, PARSING, {"row": batch.row, "reason": batch.reason}, {})
             continue
         if work.passes is not None:
-            batch = _filtered(batch, work.passes)
+            batch = _filtered(work, writer, done, batch, work.passes)
             table = batch.table
         _check_columns(work, table.column_names)
         done.input_records += table.num_rows
@@ -197,14 +215,16 @@ def _read_all(work: Work, source: Source, mapper_of: MapperOf, writer: BatchWrit
             writer.write(mapped.table)
             done.output_records += mapped.table.num_rows
         _warn(work, done, mapped)
-        for rejected in mapped.rejected:
+        rows = _rows_of(batch, [rejected.row for rejected in mapped.rejected])
+        for rejected, row in zip(mapped.rejected, rows, strict=True):
             told = {
                 "row": rejected.row,
                 "column": rejected.column,
                 "expression": rejected.expression,
                 "reason": rejected.reason,
             }
-            _fail_row(work, writer, done, CONVERSION, told, _row_of(batch, rejected.row))
+            _fail_row(work, writer, done, CONVERSION, told, row)
+    done.is_read = True
 
 
 def _check_columns(work: Work, names: Sequence[str]) -> None:
@@ -225,21 +245,31 @@ def _warn(work: Work, done: Collected, mapped: Any) -> None:
         done.warned.append(f"{work.table}, {where}: {nulled.reason}; the field is null")
 
 
-def _filtered(batch: Any, passes: RowFilter) -> Any:
-    """The batch without the rows that the source connection's filter leaves out."""
+def _filtered(work: Work, writer: BatchWriter, done: Collected, batch: Any, passes: RowFilter) -> Any:
+    """The batch without the rows that the source connection's filter leaves out; what it cannot judge fails."""
     import pyarrow as pa
 
-    kept = pa.array([passes(row) for row in batch.table.to_pylist()], type=pa.bool_())
-    return type(batch)(table=batch.table.filter(kept), first_row=batch.first_row, numbers=batch.numbers.filter(kept))
+    names = [name for name in batch.table.column_names if name in passes.fields]
+    kept: list[bool] = []
+    failed: list[tuple[int, str]] = []
+    for number, row in zip(batch.numbers.to_pylist(), batch.rows(names), strict=True):
+        try:
+            kept.append(passes(row))
+        except NotComparable as problem:
+            kept.append(False)
+            failed.append((number, f"the filter cannot judge it: {problem}"))
+    for (number, reason), whole in zip(failed, _rows_of(batch, [number for number, _ in failed]), strict=True):
+        done.input_records += 1
+        _fail_row(work, writer, done, PARSING, {"row": number, "reason": reason}, whole)
+    return batch.without(pa.array(kept, pa.bool_()))
 
 
-def _row_of(batch: Any, row: int) -> Json:
-    import pyarrow.compute as pc
-
-    at = pc.index(batch.numbers, row).as_py()
-    if at < 0:
-        return {}
-    found: Json = batch.table.slice(at, 1).to_pylist()[0]
+def _rows_of(batch: Any, numbers: Sequence[int]) -> list[Json]:
+    """The source's rows of these numbers, whole, for a document of JSON."""
+    if not numbers:
+        return []
+    places = {number: place for place, number in enumerate(batch.numbers.to_pylist())}
+    found: list[Json] = batch.whole_rows([places[number] for number in numbers])
     return found
 
 

@@ -7,6 +7,7 @@ A transformation that fails nulls its own field only; a row that the schema does
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +17,13 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowledger.emulator.data.leaves import Flagged, arrow_of, either, fitted, fitted_column
+from flowledger.emulator.data.leaves import Flagged, arrow_of, either, fitted, fitted_column, type_of
 from flowledger.emulator.data.operands import Unsupported
-from flowledger.emulator.data.operations import ColumnReader
+from flowledger.emulator.data.operations import ColumnReader, texts_of
 from flowledger.emulator.data.tables import Batch
 from flowledger.emulator.data.trees import DestinationUnknown, tree_of
 from flowledger.emulator.data.xdm_rows import INVALID, NOT_MAPPED, Fault, faults_of
-from flowledger.emulator.expressions import Malformed, Node, NotComputed, attribute, columns_of, parse, value_of
+from flowledger.emulator.expressions import STEP, Malformed, Node, NotComputed, attribute, columns_of, parse, value_of
 from flowledger.emulator.expressions import faults_of as expression_faults
 from flowledger.emulator.functions import Surroundings
 from flowledger.emulator.mapping_rules import ATTRIBUTE, EXPRESSION, STATIC, source_of, source_type_of
@@ -101,15 +102,19 @@ class Mapper:
         self._mappings = [_compiled(mapping, target, unpublished) for mapping in mappings]
         self.schema = pa.schema([inner.schema_field(str(name)) for name, inner in self._tree.below.items()])
 
+    def reads(self, column: str) -> bool:
+        """Whether any mapping reads the source's column of that name."""
+        return any(_reads(mapping, column) for mapping in self._mappings)
+
     def map(self, batch: Batch) -> Mapped:
         """Map a batch. The table has the rows that the target schema takes, in order, always of the same schema."""
         rows = batch.table.num_rows
         now_ms = self._now_ms()
-        reader = ColumnReader(batch.table, now_ms=now_ms)
+        reader = ColumnReader(batch.table, now_ms=now_ms, texts=batch.texts)
         leaves: list[pa.Array] = []
         failures: list[dict[int, str]] = []
         for mapping in self._mappings:
-            leaf, failed = self._leaf(mapping, batch.table, reader, now_ms)
+            leaf, failed = self._leaf(mapping, batch, reader, now_ms)
             leaves.append(leaf)
             failures.append(failed)
         columns = [inner.column(leaves, rows) for inner in self._tree.below.values()]
@@ -127,29 +132,39 @@ class Mapper:
         )
 
     def _leaf(
-        self, mapping: _Mapping, table: pa.Table, reader: ColumnReader, now_ms: int
+        self, mapping: _Mapping, batch: Batch, reader: ColumnReader, now_ms: int
     ) -> tuple[pa.Array, dict[int, str]]:
         """The column that a mapping makes, and why it is null in the places where it failed."""
         try:
-            if mapping.node is None:
+            node = mapping.node
+            if node is None:
                 raise Unsupported(mapping.source)
-            values = reader.values(mapping.node)
+            holds_text = type_of(mapping.field) == "string"
+            if holds_text and node.kind == "path" and node.value in batch.table.column_names:
+                texts = batch.texts(node.value)
+                if texts is not None:
+                    return texts, {}  # character by character
+            values = reader.values(node)
+            if holds_text and values.written is not None:
+                values = texts_of(values)
             column, more = fitted_column(values.array, mapping.field)
             flags = either(values.flags, more)
         except Unsupported:
-            found, failed = self._by_row(mapping, table, now_ms)
+            found, failed = self._by_row(mapping, batch, None, now_ms)
             return _array(found, mapping.field), failed
         places = [] if flags is None else pc.indices_nonzero(flags).to_pylist()
         if not places:
             return column, {}
-        found, failed = self._by_row(mapping, table.take(pa.array(places, pa.int64())), now_ms)
+        found, failed = self._by_row(mapping, batch, places, now_ms)
         patched = pc.replace_with_mask(column, pc.fill_null(flags, False), _array(found, mapping.field))
         return patched, {places[place]: reason for place, reason in failed.items()}
 
-    def _by_row(self, mapping: _Mapping, table: pa.Table, now_ms: int) -> tuple[list[Any], dict[int, str]]:
+    def _by_row(
+        self, mapping: _Mapping, batch: Batch, at: Sequence[int] | None, now_ms: int
+    ) -> tuple[list[Any], dict[int, str]]:
         found: list[Any] = []
         failed: dict[int, str] = {}
-        for place, row in enumerate(_rows(table, mapping)):
+        for place, row in enumerate(_rows(batch, mapping, at)):
             around = Surroundings(now_ms=now_ms, new_uuid=self._new_uuid, row=row)
             try:
                 node = mapping.node
@@ -218,20 +233,17 @@ def _compiled(mapping: Json, target: Json, unpublished: bool) -> _Mapping:
     return _Mapping(node, source, destination, leaf.field)
 
 
-def _rows(table: pa.Table, mapping: _Mapping) -> list[dict[str, Any]]:
-    """The table's rows, of the columns that the mapping reads."""
-    names = table.column_names
-    if mapping.node is None or _looks_at_all(mapping.node):
-        wanted = names
-    else:
-        read = columns_of(mapping.node)
-        wanted = [
-            name for name in names if any(path == name or path.startswith((f"{name}.", f"{name}[")) for path in read)
-        ]
-    if not wanted:
-        return [{} for _ in range(table.num_rows)]
-    found: list[dict[str, Any]] = table.select(wanted).to_pylist()
-    return found
+def _rows(batch: Batch, mapping: _Mapping, at: Sequence[int] | None) -> list[dict[str, Any]]:
+    """The batch's rows, all or those `at` places, of the columns that the mapping reads."""
+    return batch.rows([name for name in batch.table.column_names if _reads(mapping, name)], at)
+
+
+def _reads(mapping: _Mapping, column: str) -> bool:
+    """Whether the mapping reads the column of that name."""
+    if mapping.node is None:
+        step = STEP.match(mapping.source)
+        return column == mapping.source or step is None or re.sub(r"\\(.)", r"\1", step[0]) == column
+    return _looks_at_all(mapping.node) or any(_leads_through(path, column) for path in columns_of(mapping.node))
 
 
 def _leads_through(path: str, column: str) -> bool:

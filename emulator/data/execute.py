@@ -17,7 +17,7 @@ from flowledger.emulator.data.batches import make_visible, new_batch_id
 from flowledger.emulator.data.collect import Collected, MapperOf, Source, Work, collect, reason_of
 from flowledger.emulator.data.due import schedule_of, window_at
 from flowledger.emulator.data.landing import Lake
-from flowledger.emulator.data.pruning import MADE_GOOD, OPEN, Pruning, window_key
+from flowledger.emulator.data.pruning import MADE_GOOD, OPEN, REPORTED, Pruning, window_key
 from flowledger.emulator.data.source_rows import SourceUnreadable
 from flowledger.emulator.datasets import KIND as DATA_SETS
 from flowledger.emulator.delta_columns import delta_problem
@@ -43,6 +43,7 @@ from flowledger.emulator.world import PlatformTime, World
 Json = dict[str, Any]
 
 NO_DATA_SET: Final = "the data set of the flow is not there any more"
+MOST_REPORTED: Final = 100_000  # broken rows of a table that are remembered; more are reported again
 INTERRUPTED: Final = "inProgress"
 
 log = logging.getLogger(__name__)
@@ -212,9 +213,16 @@ class Execution:
                 "id": begun["flow"],
                 "ran_ms": begun["moment_ms"],
                 "taken_ms": work.end_ms,
-                "told_to_row": max(work.told_to_row, done.broken_row),
             }
             self._world.store.put(CURSORS, work.sandbox, begun["flow"], cursor)
+            self._note_reported(work, done)
+
+    def _note_reported(self, work: Work, done: Collected) -> None:
+        """Keep which broken rows of the table were reported: those that are still there, and at most so many."""
+        keys = done.broken if done.is_read else work.reported | done.broken
+        if keys != work.reported:
+            kept = {"id": work.flow, "rows": sorted(keys)[:MOST_REPORTED]}
+            self._world.store.put(REPORTED, work.sandbox, work.flow, kept)
 
     def _note_window(self, work: Work, done: Collected) -> None:
         """Keep which window is still to be collected, and which broken rows were the failed run's to report."""
@@ -227,8 +235,8 @@ class Execution:
             elif not work.on_demand:
                 store.drop(OPEN, work.sandbox, key)
         elif first == work.run:
-            reported = {"told_to_row": work.told_to_row, "tells_to_row": max(work.told_to_row, done.broken_row)}
-            window: Json = {"id": work.run if work.on_demand else key, "run": work.run, **reported}
+            reports = sorted(done.broken - work.reported)[:MOST_REPORTED]
+            window: Json = {"id": work.run if work.on_demand else key, "run": work.run, "reports": reports}
             store.put(OPEN, work.sandbox, window["id"], window)
 
     def _begin(self, due: Due) -> Work:
@@ -297,26 +305,20 @@ class Execution:
         """
         world, store = self._world, self._world.store
         if not is_triggered_again(world, sandbox, record["id"]):
-            kept = store.peek(CURSORS, sandbox, record["flowId"]) or {}
-            return {"told_to_row": kept.get("told_to_row", 0)}
+            kept = store.peek(REPORTED, sandbox, record["flowId"]) or {}
+            return {"reported": frozenset(kept.get("rows", ()))}
         first = first_of(world, sandbox, record["id"])
         if has_read_nothing(store.peek(RUNS, sandbox, first)):  # its window lands once, as that of a failed run does
             again = [one["id"] for one in store.all(TRIGGERED_AGAIN, sandbox) if one["of"] == first]
             landed = any(records_of(store.peek(RUNS, sandbox, run)) for run in again)
-            told = (store.peek(CURSORS, sandbox, record["flowId"]) or {}).get("told_to_row", 0)
-            return {"collected": landed, "told_to_row": told, "tells_to_row": told}
+            return {"collected": landed, "reports_only": frozenset()}
         if record.get("params") is not None:  # each run on demand takes its own window, but the failed one's lands once
             failed = store.peek(OPEN, sandbox, first)
             collected = store.peek(MADE_GOOD, sandbox, first) is not None
         else:
             failed = store.peek(OPEN, sandbox, window_key(record["flowId"], window.start_ms, window.end_ms))
             collected = failed is None
-        reported = {name: (failed or {}).get(name) for name in ("told_to_row", "tells_to_row")}
-        return {
-            "collected": collected,
-            "told_to_row": reported["told_to_row"] or 0,
-            "tells_to_row": reported["tells_to_row"],
-        }
+        return {"collected": collected, "reports_only": frozenset((failed or {}).get("reports", ()))}
 
     def _parts_of(self, sandbox: str, record: Mapping[str, Any], window: Window) -> Json:
         world, store = self._world, self._world.store

@@ -1,12 +1,12 @@
 """Of what type a source's columns are, told from their values, and texts turned into values of that type.
 
-Dates stay texts: that is what a preview shows and what Data Prep's expressions get. A number is written as JSON writes
-it; `007`, `+1` or twenty digits are text, since a number would lose what they say.
+Dates stay texts: that is what a preview shows and what Data Prep's expressions get. A column has a number's type when
+all its values are written as JSON writes numbers: one of `007`, `+1` or twenty digits makes it a column of texts. The
+type loses nothing: beside the values of a column are the texts from which they were read.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowledger.emulator import dates
-from flowledger.emulator.values import text_of
+from flowledger.emulator.values import BadArgument, number_of, text_of
 
 LARGEST_INTEGER: Final = 2**53  # how far JSON carries whole numbers
 PATTERNS: Final = {  # what every value of a column must look like, the narrowest type first
@@ -25,8 +25,9 @@ PATTERNS: Final = {  # what every value of a column must look like, the narrowes
     "number": r"^-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?$",
     "date": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
     "date-time": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
-    r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?$",
+    r"(?: ?(?:Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?))?$",
 }
+NUMBER: Final = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,9 @@ def arrow_type(type_: str) -> pa.DataType:
 
 
 def type_of_texts(texts: pa.ChunkedArray | pa.Array) -> str:
-    """The narrowest type that all texts of a column have; nulls say nothing, and nothing at all is a string."""
+    """The narrowest type that all texts of a column have; nulls and empty texts say nothing, nothing is a string."""
     said = pc.drop_null(texts)
+    said = said.filter(pc.not_equal(said, ""))
     if len(said) == 0:
         return "string"
     for type_, pattern in PATTERNS.items():
@@ -68,7 +70,10 @@ def type_of_values(values: Iterable[Any]) -> str:
     if not seen:
         return "string"
     if all(isinstance(value, str) for value in seen):
-        found = type_of_texts(pa.array(seen, pa.string()))
+        try:
+            found = type_of_texts(pa.array(seen, pa.string()))
+        except UnicodeEncodeError:  # half of a pair of surrogates
+            return "string"
         return found if found.startswith("date") else "string"
     if all(isinstance(value, bool) for value in seen):
         return "boolean"
@@ -95,40 +100,76 @@ def _sound(type_: str, said: pa.ChunkedArray | pa.Array) -> bool:
     return True
 
 
-def fitted_texts(texts: pa.Array, column: Column) -> tuple[pa.Array, list[Misfit]]:
-    """Texts as values of the column's type, null where one does not fit, and every misfit."""
+def fitted_texts(texts: pa.Array, column: Column) -> pa.Array:
+    """Texts as values of the column's type, null where one does not fit: there the text itself is the value."""
     wanted = arrow_type(column.type)
     if wanted == pa.string():
-        return texts, []
+        return texts
+    if wanted == pa.bool_():  # a cast would take 1 and 0 too
+        return pc.cast(_matching(texts, PATTERNS["boolean"]), wanted)
     try:
-        if column.type == "boolean":  # a cast would take 1 and 0 too
-            sound = pc.all(pc.match_substring_regex(texts, PATTERNS["boolean"])).as_py() is not False
-            values = pc.cast(texts, wanted) if sound else None
-        else:
-            values = pc.cast(texts, wanted)
-            sound = column.type != "number" or pc.all(pc.is_finite(values)).as_py() is not False
+        values = pc.cast(texts, wanted)
+        plain = wanted == pa.float64() or not any(
+            pc.any(pc.match_substring(texts, sign)).as_py()
+            for sign in ("x", "X")  # Arrow takes 0x1F for a number
+        )
+        if plain and (wanted == pa.int64() or pc.all(pc.is_finite(values)).as_py() is not False):
+            return values
     except pa.ArrowInvalid:
-        sound = False
-    return (values, []) if sound else _one_by_one(texts.to_pylist(), column, _read_text)
+        pass  # not all of them: those that are numbers are read below
+    sound = _matching(texts, NUMBER)
+    try:
+        values = pc.cast(pc.replace_substring_regex(sound, r"^\+", ""), wanted)
+        return pc.if_else(pc.is_finite(values), values, pa.scalar(None, wanted))
+    except pa.ArrowInvalid:
+        return pa.array([_number(text, wanted) for text in sound.to_pylist()], wanted)
+
+
+def _matching(texts: pa.Array, pattern: str) -> pa.Array:
+    """The texts of that form, null in place of the others."""
+    return pc.if_else(pc.match_substring_regex(texts, pattern), texts, pa.scalar(None, pa.string()))
+
+
+def _number(text: str | None, wanted: pa.DataType) -> Any:
+    """A text as a number of that type; None when it is none, or has a fraction where none is wanted."""
+    try:
+        found = None if text is None else number_of(text)
+    except BadArgument:
+        return None
+    if found is None or wanted == pa.float64():
+        return None if found is None else float(found)
+    return found if isinstance(found, int) and -(2**63) <= found < 2**63 else None
 
 
 def fitted_values(values: Sequence[Any], column: Column, nested: pa.DataType | None) -> tuple[pa.Array, list[Misfit]]:
-    """JSON values as values of the column's type. `nested` is the shape of an object's or array's column."""
+    """JSON values as values of the column's type, null where one does not fit; and those, as misfits.
+
+    `nested` is the shape of an object's or array's column. In a column of strings every value has a text.
+    """
     wanted = nested if nested is not None else arrow_type(column.type)
     if wanted == pa.string():
-        return pa.array([None if value is None else text_of(value) for value in values], pa.string()), []
+        return _texts(values, column)
     try:
         if column.type == "number" and not all(isinstance(v, int | float) or v is None for v in values):
             raise TypeError(column.type)
         return pa.array(values, wanted), []
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return _one_by_one(values, column, wanted)
 
-        def read(value: Any, column: Column) -> Any:
-            if column.type == "number" and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise ValueError(column.type)
-            return pa.array([value], wanted)[0].as_py()
 
-        return _one_by_one(values, column, read, wanted)
+def _texts(values: Sequence[Any], column: Column) -> tuple[pa.Array, list[Misfit]]:
+    texts = [None if value is None else text_of(value) for value in values]
+    try:
+        return pa.array(texts, pa.string()), []
+    except UnicodeEncodeError:
+        misfits: list[Misfit] = []
+        for place, text in enumerate(texts):
+            try:
+                (text or "").encode()
+            except UnicodeEncodeError as fault:
+                texts[place] = None
+                misfits.append(Misfit(place, f"column {column.name}: no UTF-8 at character {fault.start + 1}"))
+        return pa.array(texts, pa.string()), misfits
 
 
 def utf8(values: pa.Array, name: str) -> tuple[pa.Array, list[Misfit]]:
@@ -136,34 +177,27 @@ def utf8(values: pa.Array, name: str) -> tuple[pa.Array, list[Misfit]]:
     try:
         return pc.cast(values, pa.string()), []
     except pa.ArrowInvalid:
-        return _one_by_one(values.to_pylist(), Column(name, "string"), lambda raw, _: raw.decode("utf-8"))
+        found: list[str | None] = []
+        misfits: list[Misfit] = []
+        for place, raw in enumerate(values.to_pylist()):
+            try:
+                found.append(None if raw is None else raw.decode("utf-8"))
+            except UnicodeDecodeError as fault:
+                found.append(None)
+                misfits.append(Misfit(place, f"column {name}: no UTF-8 at byte {fault.start + 1} of the value"))
+        return pa.array(found, pa.string()), misfits
 
 
-def _one_by_one(
-    values: Sequence[Any], column: Column, read: Callable[[Any, Column], Any], wanted: pa.DataType | None = None
-) -> tuple[pa.Array, list[Misfit]]:
+def _one_by_one(values: Sequence[Any], column: Column, wanted: pa.DataType) -> tuple[pa.Array, list[Misfit]]:
     found: list[Any] = []
     misfits: list[Misfit] = []
     for place, value in enumerate(values):
         try:
-            found.append(None if value is None else read(value, column))
-        except UnicodeDecodeError as fault:
-            found.append(None)
-            misfits.append(Misfit(place, f"column {column.name}: no UTF-8 at byte {fault.start + 1} of the value"))
+            if column.type in ("integer", "number") and isinstance(value, bool | str):
+                raise TypeError(column.type)
+            found.append(None if value is None else pa.array([value], wanted)[0].as_py())
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             found.append(None)
             said = f"{text_of(value)[:60]!r} is no {column.type}"
             misfits.append(Misfit(place, f"column {column.name}: {said}, as the column's earlier values are"))
-    return pa.array(found, wanted or arrow_type(column.type)), misfits
-
-
-def _read_text(text: str, column: Column) -> Any:
-    """A text as a value of a boolean, integer or number column. Raises ValueError."""
-    match column.type:
-        case "boolean" if text.lower() in ("true", "false"):
-            return text.lower() == "true"
-        case "integer" if -(2**63) <= int(text) < 2**63:
-            return int(text)
-        case "number" if math.isfinite(float(text)):
-            return float(text)
-    raise ValueError(text)
+    return pa.array(found, wanted), misfits

@@ -21,7 +21,13 @@ WHOLE: Final = r"^-?[0-9]{1,15}$"
 FRACTION: Final = r"^-?[0-9]{1,15}(?:\.[0-9]{1,17})?$"
 DAY: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 UNZONED: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?$"
+ZONED: Final = (  # offsets as Shopify, BigQuery and PostgreSQL write them too: ` -0400`, ` UTC`, `+00`
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
+    r" ?(?:Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)$"
+)
+ODD_ZONE: Final = r" ?(?:UTC|GMT)$| Z$"
 IN_UTC: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z$"
+EMPTY_IS_NULL: Final = ("integer", "number", "boolean", "date", "date-time")
 LARGEST_WHOLE: Final = 2**53  # up to here a double holds every whole number
 LARGEST: Final = 1e299  # from here on, and beyond every number, `number_of` says what is too large
 PLAIN_DOUBLE: Final = (1e-3, 1e9)  # between these, every language writes a double alike
@@ -68,11 +74,12 @@ def arrow_of(field: Json) -> pa.DataType:
 
 
 def fitted(value: Any, field: Json) -> Any:
-    """A value as the field holds it. Raises Flagged when it cannot be."""
-    if value is None:
+    """A value as the field holds it: an empty text is nothing where a field holds no texts. Raises Flagged."""
+    kind = type_of(field)
+    if value is None or (isinstance(value, str) and value == "" and kind in EMPTY_IS_NULL):
         return None
     try:
-        return _FITTERS[type_of(field)](value, field)
+        return _FITTERS[kind](value, field)
     except BadArgument as fault:
         raise Flagged(str(fault)) from fault
     except (OverflowError, ValueError) as fault:
@@ -82,6 +89,8 @@ def fitted(value: Any, field: Json) -> Any:
 def fitted_column(column: pa.Array, field: Json) -> tuple[pa.Array, pa.Array | None]:
     """A column as the field's type, and true for the rows that are left to `fitted`; None when there are none."""
     wanted, kind, have = arrow_of(field), type_of(field), column.type
+    if kind in EMPTY_IS_NULL and pa.types.is_string(have) and pc.any(pc.equal(column, "")).as_py():
+        column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
     if pa.types.is_null(have):
         return pa.nulls(len(column), wanted), None
     if kind == "string" and wanted == pa.string():
@@ -94,7 +103,8 @@ def fitted_column(column: pa.Array, field: Json) -> tuple[pa.Array, pa.Array | N
     if kind == "boolean" and have == wanted:
         return column, None
     if kind == "date-time" and (pa.types.is_string(have) or pa.types.is_timestamp(have)):
-        moments, flags = moments_of(column)
+        moments = instants_of(column)
+        flags = _left(column, pc.is_valid(moments))
         return pc.cast(pc.floor_temporal(moments, unit="millisecond"), wanted), flags
     if kind == "date" and pa.types.is_string(have):
         return _parsed(column, DAY, wanted)
@@ -149,6 +159,28 @@ def moments_of(column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
     zoned, _ = _parsed(column, IN_UTC, wanted)
     moments = pc.coalesce(unzoned.cast(wanted), zoned)
     return moments, _left(column, pc.is_valid(moments))
+
+
+def instants_of(column: pa.Array) -> pa.Array:
+    """A column as moments in UTC, whatever zones its texts name; null where a text is left to `moment_of`."""
+    wanted = pa.timestamp("us", tz="UTC")
+    if pa.types.is_timestamp(column.type):
+        return column
+    unzoned, left = _parsed(column, UNZONED, pa.timestamp("us"))
+    moments = unzoned.cast(wanted)
+    if left is None:
+        return moments
+    zoned = pc.if_else(pc.match_substring_regex(column, ZONED), column, pa.scalar(None, pa.string()))
+    if zoned.null_count == len(zoned):
+        return moments
+    if pc.any(pc.match_substring_regex(zoned, ODD_ZONE)).as_py():
+        zoned = pc.replace_substring_regex(zoned, ODD_ZONE, "Z")
+    if pc.any(pc.match_substring_regex(zoned, r" [+-]")).as_py():
+        zoned = pc.replace_substring_regex(zoned, r" ([+-])", r"\1")
+    try:
+        return pc.coalesce(moments, pc.cast(zoned, wanted))
+    except pa.ArrowInvalid:  # a 30th of February: nobody says in which row
+        return moments
 
 
 def either(*flags: pa.Array | None) -> pa.Array | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +26,7 @@ class Values:
 
     array: pa.Array
     flags: pa.Array | None = None
+    written: Callable[[], Values] | None = None  # the texts that the source has for the values; None: as they are
 
     @property
     def type(self) -> pa.DataType:

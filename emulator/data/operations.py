@@ -6,7 +6,7 @@ which are then looked at one by one; what no column operation computes at all is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -29,9 +29,14 @@ ODD_SPACE: Final = r"[\x1c-\x1f]"  # Python takes these for white space, Arrow d
 class ColumnReader:
     """Computes expressions over one table."""
 
-    def __init__(self, table: pa.Table, *, now_ms: int) -> None:
-        """`now_ms` is what now() says, milliseconds since the epoch."""
+    def __init__(self, table: pa.Table, *, now_ms: int, texts: Callable[..., pa.Array | None] | None = None) -> None:
+        """`now_ms` is what now() says, milliseconds since the epoch.
+
+        `texts` gives the texts that the source has for a column, or for what is nested in it at a path; None where the
+        values are texts.
+        """
         self._table = table
+        self._texts = texts
         self._now_ms = now_ms
         self._read: dict[str, Values] = {}
 
@@ -83,7 +88,8 @@ class ColumnReader:
     def _column(self, path: str) -> Values:
         names = self._table.column_names
         if path in names:
-            return _sure(self._table.column(path).combine_chunks())
+            column = self._table.column(path).combine_chunks()
+            return self._written(_sure(column), column, (path,))
         if not path.replace(".", "").isidentifier():
             raise Unsupported(path)
         first, *rest = path.split(".")
@@ -96,8 +102,19 @@ class ColumnReader:
                 raise Unsupported(path)
             flags = either(flags, pc.is_null(found))  # below nothing there is nothing: an error, not null
             found = pc.struct_field(found, name)
-        inner = _sure(found)
-        return Values(inner.array, either(flags, inner.flags))
+        inner = self._written(_sure(found), found, tuple(path.split(".")))
+        return Values(inner.array, either(flags, inner.flags), inner.written)
+
+    def _written(self, values: Values, column: pa.Array, path: tuple[str, ...]) -> Values:
+        """The values with their texts. A text that is no value of the column's type is flagged: it is a text."""
+        texts = None if self._texts is None else self._texts(*path)
+        if texts is None:
+            return values
+        flags = values.flags
+        if column.null_count > texts.null_count:
+            unfit = pc.and_(pc.is_null(column), pc.fill_null(pc.not_equal(texts, ""), False))
+            flags = either(flags, unfit) if pc.any(unfit).as_py() else flags
+        return Values(values.array, flags, lambda: Values(texts))
 
 
 def _sure(column: pa.Array) -> Values:
@@ -115,7 +132,14 @@ def _literal(node: Node) -> Any:
     return node.value
 
 
-def _texts(values: Values) -> Values:
+def texts_of(values: Values) -> Values:
+    """Values as texts: as the source wrote them, else as `text_of` writes them."""
+    if values.written is not None:
+        found = values.written()
+        texts = found.array
+        if values.array.null_count:  # an empty text in a column of numbers is null
+            texts = pc.if_else(pc.and_(pc.is_null(values.array), pc.equal(texts, "")), pa.scalar(None, TEXT), texts)
+        return Values(texts, either(values.flags, found.flags))
     if values.is_null:
         return Values(pa.nulls(len(values.array), TEXT), values.flags)
     if values.type not in PLAIN:
@@ -143,7 +167,7 @@ def _bounded(texts: pa.Array, flags: pa.Array | None) -> Values:
 
 
 def _concat(*parts: Values) -> Values:
-    texts = [_texts(part) for part in parts]
+    texts = [texts_of(part) for part in parts]
     joined = pc.binary_join_element_wise(
         *(text.array for text in texts), "", null_handling="replace", null_replacement=""
     )
@@ -152,19 +176,19 @@ def _concat(*parts: Values) -> Values:
 
 def _by_text(compute: Callable[[pa.Array], pa.Array], *, plain_space: bool = False) -> Callable[[Values], Values]:
     def operation(values: Values) -> Values:
-        texts = _texts(values)
+        texts = texts_of(values)
         return Values(compute(texts.array), _ascii(texts, plain_space=plain_space))
 
     return operation
 
 
 def _equals(one: Values, other: Values) -> Values:
-    here, there = _texts(one), _texts(other)
+    here, there = texts_of(one), texts_of(other)
     return Values(pc.equal(here.array, there.array), either(here.flags, there.flags))
 
 
 def _equals_ignoring_case(one: Values, other: Values) -> Values:
-    here, there = _texts(one), _texts(other)
+    here, there = texts_of(one), texts_of(other)
     same = pc.equal(pc.ascii_lower(here.array), pc.ascii_lower(there.array))
     return Values(same, either(_ascii(here), _ascii(there)))
 
@@ -176,24 +200,24 @@ def _natural(value: Any) -> int:
 
 
 def _substr(values: Values, start: Any, length: Any) -> Values:
-    texts, begin, count = _texts(values), _natural(start), _natural(length)
+    texts, begin, count = texts_of(values), _natural(start), _natural(length)
     return Values(pc.utf8_slice_codeunits(texts.array, begin, begin + count), texts.flags)
 
 
 def _left(values: Values, count: Any) -> Values:
-    texts = _texts(values)
+    texts = texts_of(values)
     return Values(pc.utf8_slice_codeunits(texts.array, 0, _natural(count)), texts.flags)
 
 
 def _right(values: Values, count: Any) -> Values:
-    texts, size = _texts(values), _natural(count)
+    texts, size = texts_of(values), _natural(count)
     if size == 0:
         return Values(pc.utf8_slice_codeunits(texts.array, 0, 0), texts.flags)
     return Values(pc.utf8_slice_codeunits(texts.array, -size, LONGEST * 1000), texts.flags)
 
 
 def _replace(values: Values, old: Any, new: Any) -> Values:
-    texts = _texts(values)
+    texts = texts_of(values)
     if not isinstance(old, str) or not isinstance(new, str) or not old:
         raise Unsupported("a replacement that is no text")
     return _bounded(pc.replace_substring(texts.array, pattern=old, replacement=new), texts.flags)
@@ -201,7 +225,7 @@ def _replace(values: Values, old: Any, new: Any) -> Values:
 
 def _pad(pad: Callable[..., pa.Array]) -> Callable[..., Values]:
     def operation(values: Values, count: Any, fill: Any) -> Values:
-        texts = _texts(values)
+        texts = texts_of(values)
         if not isinstance(fill, str) or len(fill) > 1 or not fill.isascii():
             raise Unsupported("a padding of more than one plain character")
         filled = pc.fill_null(texts.array, "")
@@ -211,7 +235,7 @@ def _pad(pad: Callable[..., pa.Array]) -> Callable[..., Values]:
 
 
 def _length(values: Values) -> Values:
-    texts = _texts(values)
+    texts = texts_of(values)
     return Values(pc.cast(pc.utf8_length(texts.array), WHOLE), texts.flags)
 
 
@@ -242,11 +266,41 @@ def _alike(*values: Values) -> list[pa.Array]:
 def _choice(condition: Values, yes: Values, no: Values) -> Values:
     chosen = _truths(condition)
     here, there = _alike(yes, no)
-    return Values(pc.if_else(chosen.array, here, there), either(chosen.flags, yes.flags, no.flags))
+
+    def written() -> Values:
+        one, other = texts_of(yes), texts_of(no)
+        return Values(pc.if_else(chosen.array, one.array, other.array), either(one.flags, other.flags))
+
+    return Values(
+        pc.if_else(chosen.array, here, there),
+        either(chosen.flags, yes.flags, no.flags),
+        written if yes.written or no.written else None,
+    )
 
 
 def _coalesce(*values: Values) -> Values:
-    return Values(pc.coalesce(*_alike(*values)), either(*(value.flags for value in values)))
+    arrays = _alike(*values)
+    return Values(
+        pc.coalesce(*arrays),
+        either(*(value.flags for value in values)),
+        _first_written(values, [pc.is_valid(array) for array in arrays]),
+    )
+
+
+def _first_written(values: Sequence[Values], taken: Sequence[pa.Array]) -> Callable[[], Values] | None:
+    """The text of the first of the values that is taken, row by row; None where no value has a text of its own."""
+    if not any(value.written for value in values):
+        return None
+
+    def written() -> Values:
+        texts = [texts_of(value) for value in values]
+        found = [
+            pc.if_else(pc.fill_null(chosen, False), text.array, pa.scalar(None, TEXT))
+            for text, chosen in zip(texts, taken, strict=True)
+        ]
+        return Values(pc.coalesce(*found), either(*(text.flags for text in texts)))
+
+    return written
 
 
 def _empty(values: Values) -> Values:
@@ -385,7 +439,9 @@ def _extreme(choose: Callable[..., pa.Array]) -> Callable[..., Values]:
         arrays = _alike(*values)
         if arrays[0].type not in (WHOLE, FRACTION):
             raise Unsupported("texts compared")
-        return Values(choose(*arrays, skip_nulls=True), either(*(value.flags for value in values)))
+        found = choose(*arrays, skip_nulls=True)
+        taken = [pc.equal(array, found) for array in arrays]
+        return Values(found, either(*(value.flags for value in values)), _first_written(values, taken))
 
     return operation
 
@@ -432,8 +488,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "to_decimal": Operation(_to_double),
     "to_float": Operation(_to_double),
     "to_double": Operation(_to_double),
-    "to_string": Operation(_texts),
-    "toString": Operation(_texts),
+    "to_string": Operation(texts_of),
+    "toString": Operation(texts_of),
     "date": Operation(date_operations.date, takes_literals=True),
     "format": Operation(date_operations.formatted, takes_literals=True),
     "dformat": Operation(date_operations.formatted, takes_literals=True),

@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import decimal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flowledger.emulator.data.kinds import Column, Misfit, arrow_type, fitted_values, utf8
-from flowledger.emulator.data.source_rows import Broken, Rows, Shape, SourceUnreadable, at_row, without_misfits
+from flowledger.emulator.data.kinds import Column, Misfit, arrow_type, utf8
+from flowledger.emulator.data.source_rows import (
+    Broken,
+    Names,
+    Place,
+    Places,
+    Shape,
+    SourceUnreadable,
+    as_json,
+    at_row,
+    overlaid,
+    taken,
+)
+from flowledger.emulator.values import WrittenNumber, text_of
 
-
-def _parquet(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path, pre_buffer=False)
-    except (pa.ArrowException, OSError) as fault:
-        raise SourceUnreadable(
-            f"{path.name} is no whole Parquet file: cut short, or still being written ({str(fault)[:200]})"
-        ) from fault
-
-
-def shape_of(path: Path) -> Shape:
-    """The columns of a file. Raises SourceUnreadable."""
-    with _parquet(path) as file:
-        fields = list(file.schema_arrow)
-    names = [field.name for field in fields]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise SourceUnreadable(f"{path.name}: two columns are called {twice!r}")
-    columns = tuple(Column(field.name, _type_of_arrow(field.type)) for field in fields)
-    nested = {
-        column.name: field.type
-        for column, field in zip(columns, fields, strict=True)
-        if column.type in ("object", "array")
-    }
-    return Shape(columns, nested)
+ROWS_OF_BLOCK: Final = 65_536
+NESTED: Final = ("object", "array")
 
 
 def _type_of_arrow(type_: pa.DataType) -> str:
     if pa.types.is_dictionary(type_):
         return _type_of_arrow(type_.value_type)
+    if isinstance(type_, pa.BaseExtensionType):
+        return _type_of_arrow(type_.storage_type)
     for holds, name in (
         (pa.types.is_boolean, "boolean"),
         (pa.types.is_integer, "integer"),
@@ -58,37 +52,220 @@ def _type_of_arrow(type_: pa.DataType) -> str:
     return "string"
 
 
-def read(path: Path, shape: Shape, rows: int) -> Iterator[Rows | Broken]:
-    """The file's rows, at most `rows` at a time, and what is broken between them. Raises SourceUnreadable."""
-    types = {column.name: column for column in shape.columns}
-    next_row = 1
-    with _parquet(path) as file:
-        names = [field.name for field in file.schema_arrow]
+def _has_text(type_: pa.DataType) -> bool:
+    """Whether a value of that type is written otherwise than the value that it is held as."""
+    narrow = pa.types.is_floating(type_) and type_ != pa.float64()
+    return bool(narrow or pa.types.is_decimal(type_) or pa.types.is_uint64(type_))
+
+
+def plain_number(value: decimal.Decimal) -> WrittenNumber:
+    """A decimal as a number with all its digits."""
+    found = WrittenNumber(value)
+    found.text = f"{value:f}"
+    return found
+
+
+def _texts_of(values: pa.Array) -> pa.Array:
+    """Numbers with all their digits, without an exponent where the type has none."""
+    if pa.types.is_decimal(values.type):
+        texts = pc.cast(values, pa.string())
+        if pc.any(pc.match_substring(texts, "E")).as_py() is not True:
+            return texts
+        return pa.array([None if one is None else f"{one:f}" for one in values.to_pylist()], pa.string())
+    if pa.types.is_floating(values.type) and values.type != pa.float64():
+        short = pc.cast(pc.cast(values, pa.float32()), pa.string()).to_pylist()
+        return pa.array([None if one is None else str(float(one)) for one in short], pa.string())
+    return pc.cast(values, pa.string())
+
+
+class ParquetOrigin:
+    """The rows of a block, as Arrow reads them."""
+
+    def __init__(self, file: ParquetFile, group: int, offset: int, rows: pa.Table) -> None:
+        self._from, self._group, self._offset = file, group, offset
+        self.rows = rows
+        self._texts: dict[tuple[str, tuple[str, ...]], pa.Array | None] = {}
+
+    def column(self, name: str) -> pa.Array:
+        """A column of the block."""
+        return _unwrapped(self.rows.column(name).combine_chunks())
+
+    def texts(self, name: str, path: tuple[str, ...]) -> pa.Array | None:
+        if (name, path) not in self._texts:
+            values = self.column(name)
+            for step in path:
+                values = pc.struct_field(values, step)
+            self._texts[name, path] = _texts_of(values) if _has_text(values.type) else None
+        return self._texts[name, path]
+
+    def exact(self, name: str, values: list[Any], places: Sequence[int]) -> list[Any]:
+        type_ = self.column(name).type
+        if _type_of_arrow(type_) in NESTED:
+            return [_exact(value, type_) for value in values]
+        texts = self.texts(name, ())
+        return values if texts is None else overlaid(values, texts.take(pa.array(places, pa.int64())).to_pylist())
+
+    def whole(self, places: Sequence[int]) -> list[dict[str, Any]]:
+        at = pa.array(places, pa.int64())
+        every = self._from.table_at(self._group, self._offset, len(self.rows))
+        found = {}
+        for name in every.column_names:
+            values = _unwrapped(every.column(name).combine_chunks()).take(at)
+            column = Column(name, _type_of_arrow(values.type))
+            if _is_bytes(values.type):
+                found[name] = [None if one is None else one.decode("utf-8", "replace") for one in values.to_pylist()]
+            elif column.type in NESTED:
+                found[name] = [_exact(value, values.type) for value in values.to_pylist()]
+            else:
+                texts = _texts_of(values).to_pylist() if _has_text(values.type) else None
+                shown = _plain(values, column)[0].to_pylist()
+                found[name] = shown if texts is None else overlaid(shown, texts)
+        return [{name: as_json(values[row]) for name, values in found.items()} for row in range(len(places))]
+
+
+def _exact(value: Any, type_: pa.DataType) -> Any:
+    """A nested value with the digits that its numbers have in the file."""
+    if value is None:
+        return None
+    if pa.types.is_struct(type_):
+        return {inner.name: _exact(value.get(inner.name), inner.type) for inner in type_}
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        return [_exact(one, type_.value_type) for one in value]
+    if isinstance(value, decimal.Decimal):
+        return plain_number(value)
+    if pa.types.is_float32(type_):
+        return overlaid([value], _texts_of(pa.array([value], type_)).to_pylist())[0]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value
+
+
+@dataclass(slots=True)
+class ParquetBlock:
+    """Rows of a row group (see source_rows.Block)."""
+
+    begin: Place
+    end: Place
+    numbers: pa.Array
+    origin: ParquetOrigin
+    is_final: bool = False
+    broken: list[Broken] = field(default_factory=list)
+
+    def typed(self, columns: Sequence[Column], places: Places) -> tuple[pa.Table, list[Misfit]]:
+        arrays, misfits = [], list[Misfit]()
+        for column in columns:
+            values = self.origin.column(column.name)
+            found, wrong = _plain(taken(values, places), column)
+            arrays.append(found)
+            misfits += wrong
+        if not columns:
+            return pa.table({"": pa.nulls(len(places))}), misfits
+        return pa.Table.from_arrays(arrays, [column.name for column in columns]), misfits
+
+
+class ParquetFile:
+    """A Parquet file that is open. Close it."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises SourceUnreadable."""
+        self.path = path
+        self.shape: Shape | None = None
         try:
-            for block in file.iter_batches(batch_size=rows, use_threads=False):
-                arrays, misfits = [], list[Misfit]()
-                for name, values in zip(names, block.columns, strict=True):
-                    fitted, wrong = _plain(values, types.get(name) or Column(name, _type_of_arrow(values.type)))
-                    arrays.append(fitted)
-                    misfits += wrong
-                numbers = pa.array(range(next_row, next_row + len(block)), pa.int64())
-                next_row += len(block)
-                yield from without_misfits(pa.Table.from_arrays(arrays, names), numbers, misfits)
+            self._file = pq.ParquetFile(path, pre_buffer=False)
         except (pa.ArrowException, OSError) as fault:
-            raise SourceUnreadable(f"{path.name}: {at_row(next_row - 1)}: {str(fault)[:200]}") from fault
+            raise SourceUnreadable(
+                f"{path.name} is no whole Parquet file: cut short, or still being written ({str(fault)[:200]})"
+            ) from fault
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def hold(self, device: int, inode: int, size: int) -> bool:
+        """False when another file, or one of another length, has its name by now."""
+        now = self.path.stat()
+        return (now.st_dev, now.st_ino, now.st_size) == (device, inode, size)
+
+    def start(self) -> Place:
+        """Where its first row is; places are counted in rows."""
+        return Place(0, 0)
+
+    def look(self) -> Shape:
+        """The columns of the file. Raises SourceUnreadable."""
+        fields = list(self._file.schema_arrow)
+        names = [one.name for one in fields]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise SourceUnreadable(f"{self.path.name}: two columns are called {twice!r}")
+        columns = tuple(Column(one.name, _type_of_arrow(one.type)) for one in fields)
+        nested = {one.name: one.type for column, one in zip(columns, fields, strict=True) if column.type in NESTED}
+        return Shape(columns, nested)
+
+    def blocks(self, begin: Place, named: Names, stop: int | None = None) -> Iterator[ParquetBlock]:
+        """The rows from a place on, up to row `stop`, of the columns that are named. Raises SourceUnreadable."""
+        every = self._file.schema_arrow.names
+        names = [name for name in every if named(name)] or every[:1]
+        row = 0
+        try:
+            for group in range(self._file.num_row_groups):
+                count = self._file.metadata.row_group(group).num_rows
+                if row + count <= begin.offset:
+                    row += count
+                    continue
+                offset = 0
+                for batch in self._file.iter_batches(
+                    batch_size=ROWS_OF_BLOCK, row_groups=[group], columns=names, use_threads=False
+                ):
+                    at = Place(row, row)
+                    row += batch.num_rows
+                    if at.offset >= begin.offset:
+                        numbers = pa.array(range(at.row + 1, row + 1), pa.int64())
+                        origin = ParquetOrigin(self, group, offset, pa.Table.from_batches([batch]))
+                        yield ParquetBlock(at, Place(row, row), numbers, origin)
+                    offset += batch.num_rows
+                    if stop is not None and row >= stop:
+                        return
+        except (pa.ArrowException, OSError) as fault:
+            raise SourceUnreadable(f"{self.path.name}: {at_row(row)}: {str(fault)[:200]}") from fault
+
+    def table_at(self, group: int, offset: int, count: int) -> pa.Table:
+        """Every column of some rows of a row group. Raises SourceUnreadable."""
+        try:
+            return self._file.read_row_group(group, use_threads=False).slice(offset, count)
+        except (pa.ArrowException, OSError) as fault:
+            raise SourceUnreadable(f"{self.path.name}: row group {group + 1}: {str(fault)[:200]}") from fault
+
+
+def opened(path: Path) -> ParquetFile:
+    """Open a Parquet file. Raises SourceUnreadable."""
+    return ParquetFile(path)
+
+
+def _unwrapped(values: pa.Array) -> pa.Array:
+    """A column without dictionary or extension around its values."""
+    if isinstance(values, pa.ExtensionArray):
+        values = values.storage
+    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+
+
+def _is_bytes(type_: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_binary(type_)
+        or pa.types.is_large_binary(type_)
+        or pa.types.is_fixed_size_binary(type_)
+        or pa.types.is_binary_view(type_)
+    )
 
 
 def _plain(values: pa.Array, column: Column) -> tuple[pa.Array, list[Misfit]]:
     """A Parquet column as the other formats hold it: dates as ISO texts, every number as the widest of its kind."""
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if column.type in ("object", "array"):
+    if column.type in NESTED:
         return values, []
     if pa.types.is_timestamp(values.type):
         moments = pc.cast(values, pa.timestamp(values.type.unit, tz="UTC"))
         texts = pc.strftime(moments, format="%Y-%m-%dT%H:%M:%SZ")
         return pc.replace_substring_regex(texts, r"\.0+Z$", "Z"), []
-    if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+    if _is_bytes(values.type):
         return utf8(pc.cast(values, pa.binary()), column.name)
     wanted = arrow_type(column.type)
     if values.type == wanted:
@@ -96,4 +273,16 @@ def _plain(values: pa.Array, column: Column) -> tuple[pa.Array, list[Misfit]]:
     try:
         return pc.cast(values, wanted), []
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return fitted_values(values.to_pylist(), column, None)
+        found = [_fitted(value, wanted) for value in values.to_pylist()]
+        return pa.array(found, wanted), []
+
+
+def _fitted(value: Any, wanted: pa.DataType) -> Any:
+    """A value of a type that Arrow does not turn into the wanted one; null where it does not fit."""
+    if value is None:
+        return None
+    if wanted == pa.string():
+        return text_of(value)
+    if wanted == pa.int64():
+        return value if -(2**63) <= value < 2**63 else None
+    return float(value)

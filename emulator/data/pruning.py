@@ -18,6 +18,7 @@ from flowledger.emulator.run_records import TRIGGERED_AGAIN, UNDER_WAY, first_of
 from flowledger.emulator.world import World
 
 OPEN: Final = "openWindows"  # windows of a schedule whose run failed, and that nothing has collected since
+REPORTED: Final = "reportedRows"  # by the flow's id: keys of the table's broken rows that its runs have reported
 MADE_GOOD: Final = "runsMadeGood"  # by the id of a run on demand that failed: one that it was triggered again as landed
 
 Json = dict[str, Any]
@@ -81,6 +82,7 @@ class Pruning:
         for cursor in store.all(CURSORS, sandbox):
             if store.peek(FLOWS, sandbox, cursor["id"]) is None:
                 store.drop(CURSORS, sandbox, cursor["id"])
+                store.drop(REPORTED, sandbox, cursor["id"])
 
     def _prune_batches(self, sandbox: str, kept: int) -> None:
         store = self._world.store

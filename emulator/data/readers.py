@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from flowledger.emulator.data import csv_tables, json_lines, parquet_tables
-from flowledger.emulator.data.source_rows import Broken, Rows, Shape
+from flowledger.emulator.data.csv_tables import CsvFile
+from flowledger.emulator.data.json_lines import JsonFile
+from flowledger.emulator.data.parquet_tables import ParquetFile
 
-READERS = {
-    ".csv": (csv_tables.shape_of, csv_tables.read),
-    ".jsonl": (json_lines.shape_of, json_lines.read),
-    ".parquet": (parquet_tables.shape_of, parquet_tables.read),
+SourceFile = CsvFile | JsonFile | ParquetFile
+
+READERS: Final[dict[str, Callable[[Path], SourceFile]]] = {
+    ".csv": csv_tables.opened,
+    ".jsonl": json_lines.opened,
+    ".parquet": parquet_tables.opened,
 }
-SUFFIXES = tuple(READERS)
+SUFFIXES: Final = tuple(READERS)
 
 
-def shape_of(path: Path) -> Shape:
-    """The columns of a file, told from its first rows. Raises SourceUnreadable."""
-    return READERS[path.suffix][0](path)
-
-
-def read(path: Path, shape: Shape, rows: int) -> Iterator[Rows | Broken]:
-    """The file's rows, at most `rows` at a time, and what is broken between them. Raises SourceUnreadable."""
-    return READERS[path.suffix][1](path, shape, rows)
+def opened(path: Path) -> SourceFile:
+    """Open a file to be read as it is now, whatever becomes of it meanwhile. Raises SourceUnreadable."""
+    return READERS[path.suffix](path)

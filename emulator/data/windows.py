@@ -6,70 +6,62 @@ Whole numbers are milliseconds. A row whose delta column is empty or no date can
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowledger.emulator.data.kinds import Misfit
-from flowledger.emulator.values import BadArgument, moment_of, text_of
+from flowledger.emulator.data.leaves import instants_of
+from flowledger.emulator.values import BadArgument, moment_of, text_of, written
 
-ZONED = r"(?:Z|[+-][0-9]{2}:?[0-9]{2})$"
+LARGEST_MS: Final = 2**63 // 1000 - 1
 
 
-def in_window(column: pa.Array, name: str, start_ms: int | None, end_ms: int | None) -> tuple[pa.Array, list[Misfit]]:
-    """True for each row in the window (ends in milliseconds, None: open), and the rows that cannot be placed."""
-    moments, misfits = moments_of(column, name)
+def in_window(moments: pa.Array, start_ms: int | None, end_ms: int | None) -> pa.Array:
+    """True for each moment (microseconds) in the window; its ends in milliseconds, None: open."""
     chosen = pc.is_valid(moments)
     if start_ms is not None:
         chosen = pc.and_(chosen, pc.fill_null(pc.greater_equal(moments, pa.scalar(start_ms * 1000, pa.int64())), False))
     if end_ms is not None:
         chosen = pc.and_(chosen, pc.fill_null(pc.less(moments, pa.scalar(end_ms * 1000, pa.int64())), False))
-    return chosen, misfits
+    return chosen
 
 
-def moments_of(column: pa.Array, name: str) -> tuple[pa.Array, list[Misfit]]:
-    """Microseconds since the epoch of each row, null where there is no date; and the rows without one."""
-    counted = pa.types.is_integer(column.type)
-    moments = pc.multiply(column, pa.scalar(1000, pa.int64())) if counted else _parsed(column)
-    if moments is None:
-        return _one_by_one(column.to_pylist(), name)
-    if moments.null_count:
-        empty = pc.indices_nonzero(pc.is_null(moments)).to_pylist()
-        return moments, [Misfit(place, f"the delta column {name} is empty") for place in empty]
-    return moments, []
+def moments_of(column: pa.Array, texts: pa.Array | None, name: str) -> tuple[pa.Array, list[Misfit]]:
+    """Microseconds since the epoch of each row, null where there is no date; and the rows without one.
 
-
-def _parsed(texts: pa.Array) -> pa.Array | None:
-    """All texts at once; None when they are not all of one kind of date, with or without a zone."""
-    if not pa.types.is_string(texts.type):
-        return None
-    zoned = pc.match_substring_regex(texts, ZONED)
-    for wanted, holds in ((pa.timestamp("us"), pc.invert(zoned)), (pa.timestamp("us", tz="UTC"), zoned)):
-        if pc.all(holds).as_py() is not True and len(texts):
-            continue
-        try:
-            return pc.cast(pc.cast(texts, wanted), pa.int64())
-        except pa.ArrowInvalid:
-            return None
-    return None
-
-
-def _one_by_one(values: list[Any], name: str) -> tuple[pa.Array, list[Misfit]]:
+    `texts` are those that the file has, where the column's type is not text.
+    """
+    sound = pa.nulls(len(column), pa.int64())
+    if pa.types.is_integer(column.type):
+        small = pc.and_(pc.less_equal(column, LARGEST_MS), pc.greater_equal(column, -LARGEST_MS))
+        kept = pc.if_else(pc.fill_null(small, False), column, pa.scalar(None, pa.int64()))
+        sound = pc.multiply(kept, pa.scalar(1000, pa.int64()))
+    elif pa.types.is_string(column.type):
+        sound = pc.cast(instants_of(column), pa.int64())
+    left = pc.indices_nonzero(pc.is_null(sound)).to_pylist()
+    if not left:
+        return sound, []
+    places = pa.array(left, pa.int64())
+    values = column.take(places).to_pylist()
+    said = [None] * len(left) if texts is None else texts.take(places).to_pylist()
     found: list[int | None] = []
     misfits: list[Misfit] = []
-    for place, value in enumerate(values):
-        try:
-            found.append(None if value is None else _micros(value))
-            if value is None:
-                misfits.append(Misfit(place, f"the delta column {name} is empty"))
-        except (BadArgument, OverflowError):
-            found.append(None)
-            misfits.append(Misfit(place, f"the delta column {name} is no date: {text_of(value)[:60]!r}"))
-    return pa.array(found, pa.int64()), misfits
+    for place, value, text in zip(left, values, said, strict=True):
+        micros, reason = _micros(written(value, text), name)
+        found.append(micros)
+        if reason:
+            misfits.append(Misfit(place, reason))
+    mask = pc.is_null(sound)
+    return pc.replace_with_mask(sound, mask, pa.array(found, pa.int64())), misfits
 
 
-def _micros(value: Any) -> int:
-    moment = moment_of(value)
-    whole = int(moment.timestamp() // 1)
-    return whole * 1_000_000 + moment.microsecond
+def _micros(value: Any, name: str) -> tuple[int | None, str]:
+    if value is None or value == "":
+        return None, f"the delta column {name} is empty"
+    try:
+        moment = moment_of(value)
+        return int(moment.timestamp() // 1) * 1_000_000 + moment.microsecond, ""
+    except (BadArgument, OverflowError):
+        return None, f"the delta column {name} is no date: {text_of(value)[:60]!r}"

@@ -255,7 +255,14 @@ CASES = [
         lands=("c",),
         mend=lambda shop: _wide_rows(shop, short=False),
     ),
-    Case(name="a cell of 10 MB", spoil=_long_number, says=("row 4", "amount"), lands=("c",), mend=_long_label),
+    Case(  # a text is no number: its field is null, and that is reported
+        name="a cell of 10 MB",
+        spoil=_long_number,
+        says=("row 4", "amount"),
+        lands=("c", "d"),
+        always=True,
+        mend=_long_label,
+    ),
 ]
 
 
