@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any, Final, NoReturn
 from urllib.parse import quote, urlencode
 
-from flowledger.emulator import expressions
+from flowledger.emulator import language
 from flowledger.emulator.conditions import flag, parse_condition, sort_by
 from flowledger.emulator.depth import too_deep
 from flowledger.emulator.digits import number_of
-from flowledger.emulator.expressions import Malformed, parse
 from flowledger.emulator.gateway import not_routed
-from flowledger.emulator.mapping_rules import bad, checked_set, faults_of, previewed, stored_form
+from flowledger.emulator.mapping_rules import (
+    bad,
+    checked_set,
+    faults_of,
+    next_version,
+    previewed,
+    stored_form,
+    stored_mapping,
+)
 from flowledger.emulator.paths import resolved_schema, unknown_destinations
 from flowledger.emulator.problem import refuse, service_problem
 from flowledger.emulator.wire import Response, json_response
@@ -23,9 +30,12 @@ BASE: Final = "/data/foundation/conversion"
 KIND: Final = "mappingSets"
 EARLIER: Final = "mappingSetVersions"  # what a PUT replaced, by "<id>/<version>" (U14)
 ANSWERED: Final = ("id", "version", "createdDate", "modifiedDate", "createdBy", "modifiedBy")
+PARAMETERS: Final = frozenset({"limit", "start", "name", "orderBy", "expandSchema", "property"})
 FILTERS: Final = ("xdmSchema", "status")
+DEFAULT_ORDER: Final = "lastUpdateDate"
 ORDERS: Final = {
     "updatedDate": "modifiedDate",
+    "lastUpdateDate": "modifiedDate",
     "modifiedDate": "modifiedDate",
     "createdDate": "createdDate",
     "name": "name",
@@ -47,18 +57,21 @@ def create_mapping_set(call: Call) -> Response:
 
 
 def list_mapping_sets(call: Call) -> Response:
-    """GET /mappingSets: `limit` and `start` are required."""
-    limit, start = _number(call, "limit", 1), _number(call, "start", 0)
+    """GET /mappingSets: `limit` is required; `start`, required by the reference too, is left out by a client in use.
+
+    In the order of their latest change, unless another one is asked for.
+    """
+    _check_parameters(call)
+    limit = _number(call, "limit", 1)
+    start = _number(call, "start", 0) if call.request.first("start") is not None else 0
     found = list(call.world.listed(KIND, call.sandbox))
     name = call.request.first("name")
     if name is not None:
         found = [entry for entry in found if entry.get("name") == name]
     for text in call.request.every("property"):
         found = _filtered(found, text)
-    orderby = call.request.first("orderBy")
-    if orderby:
-        fields = [_order(field.strip()) for field in orderby.split(",")]
-        sort_by(found, lambda entry, field: entry.get(field), fields)
+    orderby = call.request.first("orderBy") or DEFAULT_ORDER
+    sort_by(found, lambda entry, field: entry.get(field), [_order(field.strip()) for field in orderby.split(",")])
     shown = [_expanded(call, entry) for entry in found[start : start + limit]]
     links: Json = {}
     if start + limit < len(found):
@@ -69,8 +82,9 @@ def list_mapping_sets(call: Call) -> Response:
 
 
 def read_mapping_set(call: Call) -> Response:
-    """GET /mappingSets/{id}, of an earlier version with `version=` (U14)."""
-    return json_response(200, _expanded(call, _version_asked(call)))
+    """GET /mappingSets/{id}: version 0, as the reference has it, or that of `version=` (U14, U30)."""
+    latest = call.world.options.mapping_version_latest or not call.world.options.mapping_versions_kept
+    return json_response(200, _expanded(call, _version_asked(call, without=None if latest else "0")))
 
 
 def replace_mapping_set(call: Call) -> Response:
@@ -83,11 +97,52 @@ def replace_mapping_set(call: Call) -> Response:
     name = mapping_set.get("name")
     if name and call.world.options.unique_mapping_names:
         _check_name(call, name, itself=previous["id"])
+    _replace(call, previous, mapping_set)
+    return json_response(200, mapping_set)
+
+
+def create_mapping(call: Call) -> Response:
+    """POST /mappingSets/{id}/mappings: one mapping more, in a new version of the set."""
+    previous = _existing(call)
+    mapping = stored_mapping(call)
+    _replace(call, previous, next_version(call, previous, [*previous["mappings"], mapping]))
+    return json_response(200, mapping)
+
+
+def replace_mapping(call: Call) -> Response:
+    """PUT /mappingSets/{id}/mappings/{mid}: another mapping in its place and under its id, in a new version."""
+    previous = _existing(call)
+    before = _mapping_of(call, previous)
+    mapping = {**stored_mapping(call, previous=before), "id": before["id"]}
+    others = [mapping if one["id"] == before["id"] else one for one in previous["mappings"]]
+    _replace(call, previous, next_version(call, previous, others))
+    return json_response(200, mapping)
+
+
+def delete_mapping(call: Call) -> Response:
+    """DELETE /mappingSets/{id}/mappings/{mid}: 204; the last mapping of a set stays."""
+    previous = _existing(call)
+    gone = _mapping_of(call, previous)
+    others = [one for one in previous["mappings"] if one["id"] != gone["id"]]
+    if not others:
+        bad(f"{gone['id']} is the only mapping of mapping set {previous['id']}: a set has at least one")
+    _replace(call, previous, next_version(call, previous, others))
+    return Response(status=204)
+
+
+def _replace(call: Call, previous: Json, mapping_set: Json) -> None:
+    """Keep a new version of a mapping set, and the earlier one readable (U14)."""
     store = call.world.store
     if call.world.options.mapping_versions_kept:
         store.put(EARLIER, call.sandbox, f"{previous['id']}/{previous['version']}", previous)
     store.put(KIND, call.sandbox, mapping_set["id"], mapping_set)
-    return json_response(200, mapping_set)
+
+
+def _mapping_of(call: Call, mapping_set: Json) -> Json:
+    found: Json | None = next((one for one in mapping_set["mappings"] if one["id"] == call.params["mid"]), None)
+    if found is None:
+        _absent(f"Mapping {call.params['mid']} of mapping set {mapping_set['id']}")
+    return found
 
 
 def delete_mapping_set(call: Call) -> Response:
@@ -115,11 +170,7 @@ def list_mappings(call: Call) -> Response:
 
 def read_mapping(call: Call) -> Response:
     """GET /mappingSets/{id}/mappings/{mid}."""
-    mappings = _version_asked(call)["mappings"]
-    found = next((mapping for mapping in mappings if mapping["id"] == call.params["mid"]), None)
-    if found is None:
-        _absent(f"Mapping {call.params['mid']} of mapping set {call.params['id']}")
-    return json_response(200, found)
+    return json_response(200, _mapping_of(call, _version_asked(call)))
 
 
 def validate_mapping_set(call: Call) -> Response:
@@ -139,19 +190,6 @@ def preview_mapping_set(call: Call) -> Response:
     return json_response(200, previewed(call, checked_set(body.get("mappingSet")), body["data"]))
 
 
-def validate_expression(call: Call) -> Response:
-    """POST /languages/el/validate: bare true or false. The community client sends the text itself, not nested."""
-    outer = call.body.get("expression") if isinstance(call.body, dict) else None
-    text = outer.get("expression") if isinstance(outer, dict) else outer
-    if not isinstance(text, str):
-        bad('The body must be {"expression":{"expression":"..."}}')
-    try:
-        wrong = expressions.faults_of(parse(text), unpublished=call.world.options.unpublished_functions)
-    except Malformed:
-        return json_response(200, False)
-    return json_response(200, not wrong)
-
-
 def _check_name(call: Call, name: str, *, itself: str) -> None:
     for other in call.world.store.all(KIND, call.sandbox):
         if other.get("name") == name and other["id"] != itself:
@@ -165,9 +203,17 @@ def _existing(call: Call) -> Json:
     return found
 
 
-def _version_asked(call: Call) -> Json:
-    current = _existing(call)
-    asked = call.request.first("version")
+def _check_parameters(call: Call) -> None:
+    """Refuse a query parameter that the list does not have, unless the option passes over such."""
+    unknown = sorted({name for name, _ in call.request.query} - PARAMETERS)
+    if unknown and not call.world.options.unknown_queries_ignored:
+        bad(f"{', '.join(unknown)}: no query parameter here; known are {', '.join(sorted(PARAMETERS))}")
+
+
+def _version_asked(call: Call, *, without: str | None = None) -> Json:
+    """The set in the version of the query, else in that of `without`, else the latest."""
+    current: Json = _existing(call)
+    asked = call.request.first("version") or without
     if asked is None or asked == str(current["version"]):
         return current
     if not asked.isdecimal():
@@ -216,14 +262,17 @@ def _absent(what: str) -> NoReturn:
 
 
 ROUTES: list[Route] = [
+    *language.ROUTES,
     ("POST", f"{BASE}/mappingSets", create_mapping_set),
     ("GET", f"{BASE}/mappingSets", list_mapping_sets),
     ("GET", f"{BASE}/mappingSets/{{id}}", read_mapping_set),
     ("PUT", f"{BASE}/mappingSets/{{id}}", replace_mapping_set),
     ("DELETE", f"{BASE}/mappingSets/{{id}}", delete_mapping_set),
     ("GET", f"{BASE}/mappingSets/{{id}}/mappings", list_mappings),
+    ("POST", f"{BASE}/mappingSets/{{id}}/mappings", create_mapping),
     ("GET", f"{BASE}/mappingSets/{{id}}/mappings/{{mid}}", read_mapping),
+    ("PUT", f"{BASE}/mappingSets/{{id}}/mappings/{{mid}}", replace_mapping),
+    ("DELETE", f"{BASE}/mappingSets/{{id}}/mappings/{{mid}}", delete_mapping),
     ("POST", f"{BASE}/mappingSets/validate", validate_mapping_set),
     ("POST", f"{BASE}/mappingSets/preview", preview_mapping_set),
-    ("POST", f"{BASE}/languages/el/validate", validate_expression),
 ]

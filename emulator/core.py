@@ -255,6 +255,7 @@ class Emulator:
             method=request.method,
             raw_path=request.raw_path,
             query=request.query,
+            raw_query=request.raw_query,
             headers={**request.headers, "x-request-id": request_id},
             body=request.body,
         )

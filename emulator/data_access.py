@@ -7,6 +7,7 @@ the preview of a data set.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
@@ -27,6 +28,8 @@ DEFAULT_LIMIT: Final = 100
 PREVIEW_ROWS: Final = 100
 PARQUET: Final = "application/octet-stream"
 DIAGNOSTICS: Final = "_diagnostics"  # the folder of a batch where `data.landing` keeps them
+PAGING: Final = frozenset({"start", "limit"})
+SAMPLES: Final = ("row_error_samples.json", "row_errors_sample.json")  # the reference spells it both ways
 META_FOLDERS: Final = ("row_errors", "input_files")
 RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$", re.ASCII)
 
@@ -34,6 +37,7 @@ RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$", re.ASCII)
 def list_files_of_batch(call: Call) -> Response:
     """GET /batches/{id}/files: the batch's files, from `start`, at most `limit`."""
     batch = _batch(call)
+    _check_parameters(call, PAGING)
     found = [file for file in call.world.store.all(FILES, call.sandbox) if file["batchId"] == batch["id"]]
     return _page(call, [_file_entry(call, file) for file in found])
 
@@ -43,6 +47,7 @@ def read_file(call: Call) -> Response:
     file = call.world.store.peek(FILES, call.sandbox, call.params["id"])
     if file is None or call.world.store.peek(DATA_SETS, call.sandbox, file["dataSetId"]) is None:
         _absent(f"The data set file {call.params['id']}")
+    _check_parameters(call, {*PAGING, "path"})
     wanted = call.request.first("path")
     here = f"{BASE}/files/{file['id']}"
     if wanted is None:
@@ -55,6 +60,7 @@ def read_file(call: Call) -> Response:
 def read_failed(call: Call) -> Response:
     """GET and HEAD /batches/{id}/failed: the rows that failed, as files of JSON lines; with `path`, one of them."""
     batch = _batch(call)
+    _check_parameters(call, {*PAGING, "path"})
     return _diagnostics(call, batch, "failed", call.request.first("path"), f"{BASE}/batches/{batch['id']}/failed", "")
 
 
@@ -64,15 +70,16 @@ def read_meta(call: Call) -> Response:
     404 when the batch has nothing of that path.
     """
     batch, wanted = _batch(call), call.request.first("path")
+    _check_parameters(call, {*PAGING, "path"})
     if not wanted:
         _bad("path is missing: row_errors, row_error_samples.json or input_files")
     here = f"{BASE}/batches/{batch['id']}/meta"
     folder, _, name = wanted.strip("/").partition("/")
     if folder in META_FOLDERS:
         return _diagnostics(call, batch, folder, name or None, here, f"{folder}/")
-    if folder != "row_error_samples.json" or name:
+    if folder not in SAMPLES or name:
         _absent(f"The path {wanted} of batch {batch['id']}")
-    return _diagnostics(call, batch, "", folder, here, "")
+    return _diagnostics(call, batch, "", SAMPLES[0], here, "")
 
 
 def preview_data_set(call: Call) -> Response:
@@ -180,6 +187,13 @@ def _span(call: Call, size: int) -> tuple[int, int, bool] | None:
     if found[2] and int(found[2]) < first:
         return 0, size - 1, False
     return (first, last, True) if first < size else None
+
+
+def _check_parameters(call: Call, known: Collection[str]) -> None:
+    """Refuse a query parameter that the call does not have, unless the option passes over such."""
+    unknown = sorted({name for name, _ in call.request.query} - set(known))
+    if unknown and not call.world.options.unknown_queries_ignored:
+        _bad(f"{', '.join(unknown)}: no query parameter here; known are {', '.join(sorted(known))}")
 
 
 def _number(call: Call, name: str, default: int) -> int:

@@ -122,12 +122,15 @@ def timed_out(response: Response) -> Response:
 
 
 def _check_url(request: Request, world: World) -> None:
-    """414 for a URL that is too long (§1.3). Most are seen to fit without encoding them."""
+    """414 for a URL that is too long (§1.3), as it was sent. A call that was not sent is encoded to be counted."""
     most = world.options.url_maximum
-    least = len(request.raw_path) + sum(len(name) + len(value) + 2 for name, value in request.query)
-    if least * ENCODED_AT_MOST <= most:
-        return
-    length = len(request.raw_path) + (len(urlencode(request.query)) + 1 if request.query else 0)
+    raw = request.raw_query
+    if raw is None:
+        least = len(request.raw_path) + sum(len(name) + len(value) + 2 for name, value in request.query)
+        if least * ENCODED_AT_MOST <= most:
+            return
+        raw = urlencode(request.query)
+    length = len(request.raw_path) + (len(raw) + 1 if raw else 0)
     if length > most:
         refuse(gateway_error(414, "414000", f"The URL has {length} characters, at most {most} are allowed"))
 

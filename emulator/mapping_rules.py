@@ -41,7 +41,7 @@ def bad(detail: str) -> NoReturn:
 def stored_form(call: Call, *, previous: Json | None = None) -> Json:
     """The mapping set to store for a create, or for a new version of `previous`. Raises Refused with 400."""
     body = checked_set(call.body)
-    world, now, user = call.world, call.world.now_ms(), user_of(call.client_id)
+    world = call.world
     schema = schema_of(body)
     if schema is None:
         bad("A mapping set needs its target schema: xdmSchema, or outputSchema.schemaRef.id")
@@ -49,12 +49,7 @@ def stored_form(call: Call, *, previous: Json | None = None) -> Json:
         bad(f"The target schema {schema} is not found in this sandbox")
     content_type = ((body.get("outputSchema") or {}).get("schemaRef") or {}).get("contentType")
     xdm_version = _version(body, content_type)
-    created = (
-        {key: previous[key] for key in ("createdDate", "createdBy")}
-        if previous
-        else {"createdDate": now, "createdBy": user}
-    )
-    stamps = {**created, "modifiedDate": now, "modifiedBy": user}
+    stamps = _stamps(call, previous)
     result: Json = {
         "id": previous["id"] if previous else world.new_hex(32),
         "version": previous["version"] + 1 if previous else 0,
@@ -77,6 +72,26 @@ def stored_form(call: Call, *, previous: Json | None = None) -> Json:
     if "inputSchema" in result:
         result["inputSchema"] = {**result["inputSchema"], "id": world.new_hex(32)}
     return result
+
+
+def stored_mapping(call: Call, *, previous: Json | None = None) -> Json:
+    """The mapping to store for one that is sent alone, new or in place of `previous`. Raises Refused with 400."""
+    if not isinstance(call.body, dict):
+        bad("The body must be a JSON object: a mapping")
+    (mapping,) = checked_set({"mappings": [call.body]})["mappings"]
+    return _stored_mapping(mapping, call.world.new_hex(32), _stamps(call, previous))
+
+
+def next_version(call: Call, previous: Json, mappings: list[Json]) -> Json:
+    """A mapping set with other mappings, as a new version of it."""
+    return {**previous, **_stamps(call, previous), "version": previous["version"] + 1, "mappings": mappings}
+
+
+def _stamps(call: Call, previous: Json | None) -> Json:
+    """When and by whom something was made (of something earlier: then) and changed (now)."""
+    now, user = call.world.now_ms(), user_of(call.client_id)
+    created = {key: previous[key] for key in ("createdDate", "createdBy")} if previous else {}
+    return {"createdDate": now, "createdBy": user, **created, "modifiedDate": now, "modifiedBy": user}
 
 
 def checked_set(body: Any) -> Json:

@@ -156,6 +156,14 @@ SCHEMAS: dict[str, Json] = {
         },
         additionalProperties=False,
     ),
+    "LanguageFunction": shape(
+        "category function description syntax returns returnType example result params since",
+        {"category": FILLED, "function": FILLED, "syntax": FILLED, "params": array(ANY_OBJECT), "since": COUNT},
+    ),
+    "LanguageOperator": shape(
+        "operatorSymbol methodName numberOfOperands description example",
+        {"operatorSymbol": FILLED, "methodName": FILLED, "numberOfOperands": {"enum": [1, 2]}, "example": FILLED},
+    ),
     "ExpressionBody": any_of(
         shape("expression", {"expression": shape("expression", {"expression": TEXT})}),
         shape("expression", {"expression": TEXT}, description="As a community client sends it."),
@@ -189,7 +197,7 @@ def operations(options: Options) -> Operations:
             "summary": "Mapping sets, a page of them",
             "parameters": [
                 query("limit", {"type": "integer", "minimum": 1, "maximum": 10**15 - 1}, required=True),
-                query("start", {**COUNT, "maximum": 10**15 - 1}, required=True),
+                query("start", {**COUNT, "maximum": 10**15 - 1, "default": 0}),
                 query("name", TEXT),
                 query("property", array(FILTER)),
                 query("orderBy", {"type": "string", "pattern": f"^([+-]?({order})(,[+-]?({order}))*)?$"}),
@@ -204,7 +212,7 @@ def operations(options: Options) -> Operations:
         ("GET", one): {
             "summary": "A mapping set",
             "parameters": [path(), VERSION, EXPAND, *common],
-            "responses": {"200": answer("The set.", ref("MappingSet")), **read},
+            "responses": {"200": answer("The set, in version 0 or the one asked for.", ref("MappingSet")), **read},
         },
         ("PUT", one): {
             "summary": "A new version of a mapping set",
@@ -225,15 +233,48 @@ def operations(options: Options) -> Operations:
             "parameters": [path(), VERSION, *common],
             "responses": {"200": answer("All of them.", ref("Mappings")), **read},
         },
+        ("POST", f"{one}/mappings"): {
+            "summary": "One mapping more, in a new version of the set",
+            "parameters": [path(), *common],
+            "requestBody": body(ref("MappingBody")),
+            "responses": {
+                "200": answer("The mapping.", ref("Mapping")),
+                **refusals({400: BAD, 404: ABSENT, 415: MEDIA}),
+            },
+        },
         ("GET", f"{one}/mappings/{{mid}}"): {
             "summary": "One mapping of a set",
             "parameters": [path(), path("mid"), VERSION, *common],
             "responses": {"200": answer("The mapping.", ref("Mapping")), **read},
         },
+        ("PUT", f"{one}/mappings/{{mid}}"): {
+            "summary": "Another mapping in its place, in a new version of the set",
+            "parameters": [path(), path("mid"), *common],
+            "requestBody": body(ref("MappingBody")),
+            "responses": {
+                "200": answer("The mapping.", ref("Mapping")),
+                **refusals({400: BAD, 404: ABSENT, 415: MEDIA}),
+            },
+        },
+        ("DELETE", f"{one}/mappings/{{mid}}"): {
+            "summary": "One mapping less, in a new version of the set",
+            "parameters": [path(), path("mid"), *common],
+            "responses": {"204": answer("It is gone.", None), **read},
+        },
         ("POST", f"{sets}/validate"): _tries(
             "What is wrong with each mapping", "MappingsToTry", "MappingValidation", common
         ),
         ("POST", f"{sets}/preview"): _tries("One row through the mappings", "PreviewBody", "Preview", common),
+        ("GET", f"{BASE}/languages/el/functions"): {
+            "summary": "The functions of expressions",
+            "parameters": common,
+            "responses": {"200": answer("All of them.", array(ref("LanguageFunction"))), **refusals({404: NO_SANDBOX})},
+        },
+        ("GET", f"{BASE}/languages/el/operators"): {
+            "summary": "The operators of expressions",
+            "parameters": common,
+            "responses": {"200": answer("All of them.", array(ref("LanguageOperator"))), **refusals({404: NO_SANDBOX})},
+        },
         ("POST", f"{BASE}/languages/el/validate"): {
             **_tries("Whether an expression can be read", "ExpressionBody", "Preview", common),
             "responses": {

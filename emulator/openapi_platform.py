@@ -9,6 +9,7 @@ from flowledger.emulator.openapi_parts import (
     LINKS,
     TEXT,
     TRUTH,
+    UUID,
     Json,
     Operations,
     answer,
@@ -22,7 +23,7 @@ from flowledger.emulator.openapi_parts import (
     shape,
 )
 from flowledger.emulator.options import Options
-from flowledger.emulator.sandboxes import DEFAULT_LIMIT, LARGEST_LIMIT
+from flowledger.emulator.sandboxes import DEFAULT_LIMIT, FIELDS, LARGEST_LIMIT
 
 SCHEMAS: dict[str, Json] = {
     "Token": shape(
@@ -35,8 +36,9 @@ SCHEMAS: dict[str, Json] = {
         additionalProperties=False,
     ),
     "Sandbox": shape(
-        "name title state type region isDefault",
+        "id name title state type region isDefault",
         {
+            "id": UUID,
             "name": FILLED,
             "title": FILLED,
             "state": {"enum": ["active", "creating"]},
@@ -44,6 +46,11 @@ SCHEMAS: dict[str, Json] = {
             "region": FILLED,
             "isDefault": TRUTH,
         },
+        additionalProperties=False,
+    ),
+    "SandboxTypes": shape(
+        "sandboxTypes",
+        {"sandboxTypes": array(shape("id title", {"id": FILLED, "title": FILLED}, additionalProperties=False))},
         additionalProperties=False,
     ),
     "Sandboxes": shape(
@@ -82,6 +89,16 @@ def operations(options: Options) -> Operations:
         "parameters": [
             query("limit", {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": DEFAULT_LIMIT}),
             query("offset", {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "default": 0}),
+            query(
+                "property",
+                array({"type": "string", "pattern": f"^({'|'.join(FIELDS)})(==|!=|<=?|>=?)[^~]*$"}),
+                says="Conditions, like name==prod; all must hold.",
+            ),
+            query(
+                "orderBy",
+                array({"type": "string", "pattern": f"^((asc|desc):)?({'|'.join(FIELDS)})$"}),
+                says="Like asc:type.",
+            ),
             *gateway_headers(options, sandboxed=False),
         ],
         "responses": {
@@ -91,6 +108,14 @@ def operations(options: Options) -> Operations:
     }
     found["GET", SANDBOX_MANAGEMENT] = listing
     found["GET", f"{SANDBOX_MANAGEMENT}/sandboxes"] = listing
+    found["GET", f"{SANDBOX_MANAGEMENT}/sandboxTypes"] = {
+        "summary": "The types of sandboxes that there are",
+        "parameters": gateway_headers(options, sandboxed=False),
+        "responses": {
+            "200": answer("They.", ref("SandboxTypes")),
+            **refusals({400: ("A header is missing.", ["GatewayFault"])}),
+        },
+    }
     found["GET", f"{SANDBOX_MANAGEMENT}/sandboxes/{{name}}"] = {
         "summary": "One sandbox, for administrators",
         "parameters": [path("name", "The name of the sandbox."), *gateway_headers(options, sandboxed=False)],

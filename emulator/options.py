@@ -53,6 +53,7 @@ class Options:
     catalog_calls_201: bool = False  # §3.1: POST / of Catalog answers 201, as the reference has it
     absent_delete_404: bool = False  # §3.3: Catalog answers 404 to the delete of what is not there, not 200 with []
     mapping_versions_kept: bool = True  # U14: what a PUT of a mapping set replaced stays readable
+    mapping_version_latest: bool = False  # U30: a mapping set read without version is the latest, not version 0
     mapping_set_delete: bool = True  # U15: Conversion has a DELETE at all
     keep_tutorial_names: bool = True  # U16: the tutorial's dialect of a mapping set keeps name and tags
     strict_mappings: bool = False  # U17: POST /mappingSets refuses unknown destinations without validate=true too

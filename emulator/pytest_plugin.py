@@ -6,6 +6,7 @@ Name it in a `conftest.py`: `pytest_plugins = ["flowledger.emulator.pytest_plugi
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 import time
 from collections.abc import Iterator
@@ -58,9 +59,9 @@ class ServedEmulator:
         return len(self.objects(kind, sandbox))
 
     def objects(self, kind: str, sandbox: str | None = None) -> list[dict[str, Any]]:
-        """The objects of a kind as they are stored, oldest first; copies."""
+        """The objects of a kind as they are stored, oldest first; copies, whatever is changed in them."""
         found: list[dict[str, Any]] = self._in_its_thread(
-            lambda: [dict(one) for one in self._core.objects(kind, sandbox or self.options.default_sandbox)]
+            lambda: copy.deepcopy(self._core.objects(kind, sandbox or self.options.default_sandbox))
         )
         return found
 

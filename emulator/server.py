@@ -132,6 +132,7 @@ def _as_seen_by_core(request: web.BaseRequest, body: bytes) -> Request:
         method=request.method,
         raw_path=path,
         query=tuple(parse_qsl(query, keep_blank_values=True)) if query else (),
+        raw_query=query,
         headers={**headers, "host": _text(", ".join(hosts))},
         body=body,
     )

@@ -25,6 +25,7 @@ class Request:
     method: str
     raw_path: str
     query: tuple[tuple[str, str], ...] = ()
+    raw_query: str | None = None  # as it was sent, still percent-encoded; None when it was not sent over a socket
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 

@@ -24,6 +24,7 @@ class World:
         self.made.flow()
         self.made.runs_and_batches()
         self._numbers = itertools.count()
+        self._two = ""
 
     def kept(self, name: str) -> Any:
         """What the tutorial kept."""
@@ -90,6 +91,16 @@ class World:
     def mapping_set(self) -> str:
         """The id of a fresh mapping set."""
         return str(self.created(f"{CONVERSION}/mappingSets", self.made.mapping_body())["id"])
+
+    def two_mappings(self) -> str:
+        """The id of a fresh mapping set of two mappings, the first of which `one_of_two` is."""
+        body = self.made.mapping_body()
+        self._two = str(self.created(f"{CONVERSION}/mappingSets", {**body, "mappings": body["mappings"] * 2})["id"])
+        return self._two
+
+    def one_of_two(self) -> str:
+        """The id of the first mapping of the set that `two_mappings` made last."""
+        return str(self.plain.call("GET", f"{CONVERSION}/mappingSets/{self._two}").json["mappings"][0]["id"])
 
     def flow_body_of(self, kind: str) -> Json:
         """What a create of Flow Service is sent."""

@@ -38,7 +38,9 @@ def conversion() -> Iterator[Case]:
     yield wrong("POST", sets, "a path of no field", 400, bad, body=lambda w: sent(w, **unmapped), query=asked)
     paged = (("limit", "10"), ("start", "0"))
     yield right("GET", sets, query=paged)
-    yield wrong("GET", sets, "no limit and start", 400, bad)
+    yield right("GET", sets, why="no start", query=(("limit", "10"),))
+    yield wrong("GET", sets, "no limit", 400, bad)
+    yield wrong("GET", sets, "a parameter that it lacks", 400, bad, query=(*paged, ("nonsense", "x")))
     yield wrong("GET", sets, "another filter", 400, bad, query=(*paged, ("property", "name==x")))
     yield wrong("GET", sets, "another order", 400, bad, query=(*paged, ("orderBy", "colour")))
     yield right("GET", one, ids=fresh)
@@ -56,6 +58,19 @@ def conversion() -> Iterator[Case]:
     two = {"id": kept("mappingSet"), "mid": kept("mapping")}
     yield right("GET", f"{one}/mappings/{{mid}}", ids=two)
     yield wrong("GET", f"{one}/mappings/{{mid}}", "unknown", 404, absent, ids={**two, "mid": UNKNOWN})
+    (lone,) = mapped()
+    yield right("POST", f"{one}/mappings", ids=fresh, body=lone)
+    yield wrong("POST", f"{one}/mappings", "unknown", 404, absent, ids=unknown, body=lone)
+    yield wrong("POST", f"{one}/mappings", "no mapping", 400, bad, ids=fresh, body={"source": "x"})
+    below = f"{one}/mappings/{{mid}}"
+    yield right("PUT", below, ids=two, body=lone)
+    yield wrong("PUT", below, "unknown", 404, absent, ids={**two, "mid": UNKNOWN}, body=lone)
+    yield right("DELETE", below, ids={"id": World.two_mappings, "mid": World.one_of_two}, status=204)
+    yield wrong("DELETE", below, "unknown", 404, absent, ids={**two, "mid": UNKNOWN})
+    for what in ("functions", "operators"):
+        listed, nowhere = f"{CONVERSION}/languages/el/{what}", {"x-sandbox-name": "nowhere"}
+        yield right("GET", listed)
+        yield wrong("GET", listed, "unknown sandbox", 404, absent, headers=nowhere)
     yield right("POST", f"{sets}/validate", body=sent)
     yield wrong("POST", f"{sets}/validate", "no mappings", 400, bad, body={})
     row = {"Product_Id": "P-1", "Product_Name": "Tea"}

@@ -54,6 +54,11 @@ def sandboxes() -> Iterator[Case]:
         yield right("GET", path, query=(("limit", "1"),))
         yield wrong("GET", path, "limit 0", 400, "SMS-400", query=(("limit", "0"),))
         yield wrong("GET", path, "offset no number", 400, "SMS-400", query=(("offset", "x"),))
+        yield right("GET", path, why="a condition", query=(("property", "name==dev"), ("orderBy", "desc:name")))
+        yield wrong("GET", path, "a condition on nothing", 400, "SMS-400", query=(("property", "colour==red"),))
+    types, other = f"{SANDBOXES}/sandboxTypes", {"x-gw-ims-org-id": "OTHER@AdobeOrg"}
+    yield right("GET", types)
+    yield wrong("GET", types, "another organisation", 403, "403025", headers=other)
     one = f"{SANDBOXES}/sandboxes/{{name}}"
     yield right("GET", one, ids={"name": "dev"})
     yield wrong("GET", one, "unknown", 404, "SMS-404", ids={"name": "nowhere"})

@@ -11,6 +11,7 @@ import pytest
 
 from flowledger.emulator.caller import CONVERSION, REGISTRY, Caller, Reply
 from flowledger.emulator.core import Emulator
+from flowledger.emulator.functions import FUNCTIONS, NOT_COMPUTED
 
 PROFILE = "https://ns.adobe.com/xdm/context/profile"
 PATH = f"{CONVERSION}/mappingSets"
@@ -170,10 +171,133 @@ def test_a_write_without_json_as_content_type_is_refused(prod: Caller, schema: s
 
 @pytest.mark.parametrize(
     "query",
-    [[], [("limit", "10")], [("start", "0")], [("limit", "0"), ("start", "0")], [("limit", "x"), ("start", "0")]],
+    [
+        [],
+        [("start", "0")],
+        [("limit", "0"), ("start", "0")],
+        [("limit", "x"), ("start", "0")],
+        [("limit", "1"), ("start", "x")],
+        [("limit", "1"), ("nonsense", "x")],
+    ],
 )
-def test_a_list_needs_limit_and_start(prod: Caller, query: list[tuple[str, str]]) -> None:
-    assert prod.send("GET", PATH, query=query).status == 400
+def test_a_list_needs_a_limit_and_takes_only_what_it_has(prod: Caller, query: list[tuple[str, str]]) -> None:
+    assert prod.send("GET", PATH, query=query).code == "MAPPER-400"
+
+
+def test_a_list_without_a_start_begins_at_the_first(prod: Caller, schema: str) -> None:
+    """As a client in use asks."""
+    made = [make(prod, tutorial_body(schema)) for _ in range(2)]
+
+    found = prod.send("GET", PATH, query=[("limit", "100")]).json
+
+    assert [entry["id"] for entry in found["data"]] == made
+
+
+@pytest.mark.parametrize(
+    ("order", "newest_first"),
+    [
+        ("", False),
+        ("lastUpdateDate", False),
+        ("+lastUpdateDate", False),
+        ("-lastUpdateDate", True),
+        ("updatedDate", False),
+        ("-updatedDate", True),
+    ],
+)
+def test_a_list_is_ordered_by_the_names_of_the_reference(
+    prod: Caller, schema: str, clock: Any, order: str, newest_first: bool
+) -> None:
+    """Without an order by the latest change, which a PUT is."""
+    first = make(prod, tutorial_body(schema))
+    clock.pass_ms(1)
+    second = make(prod, tutorial_body(schema))
+    clock.pass_ms(1)
+    prod.send("PUT", f"{PATH}/{first}", tutorial_body(schema))
+
+    found = [entry["id"] for entry in listed(prod, *([("orderBy", order)] if order else [])).json["data"]]
+
+    assert found == ([first, second] if newest_first else [second, first])
+
+
+@pytest.mark.parametrize("latest", [False, True])
+def test_a_set_read_without_a_version_is_its_version_0_or_by_option_the_latest(
+    prod: Caller, schema: str, latest: bool
+) -> None:
+    prod.emulator.options.mapping_version_latest = latest
+    id = make(prod, tutorial_body(schema))
+    prod.send("PUT", f"{PATH}/{id}", tutorial_body(schema))
+
+    assert prod.send("GET", f"{PATH}/{id}").json["version"] == int(latest)
+    assert prod.send("GET", f"{PATH}/{id}", query=[("version", "1")]).json["version"] == 1
+    assert listed(prod).json["data"][0]["version"] == 1
+
+
+def test_mappings_come_change_and_go_one_by_one_each_in_a_new_version(prod: Caller, schema: str, clock: Any) -> None:
+    id = make(prod, tutorial_body(schema))
+    path = f"{PATH}/{id}/mappings"
+    (first,) = prod.send("GET", path).json["data"]
+    clock.pass_ms(5)
+    more = {"source": "Last", "destination": "person.name.lastName", "sourceType": "ATTRIBUTE"}
+
+    made = prod.send("POST", path, more)
+    changed = prod.send("PUT", f"{path}/{first['id']}", {"sourceAttribute": "Id", "destinationXdmPath": "_id"})
+    gone = prod.send("DELETE", f"{path}/{made.json['id']}")
+
+    assert [made.status, changed.status, gone.status] == [200, 200, 204]
+    assert made.json["destinationXdmPath"] == "person.name.lastName"
+    assert (changed.json["id"], changed.json["destination"]) == (first["id"], "_id")
+    assert changed.json["modifiedDate"] == changed.json["createdDate"] + 5
+    versions = [prod.send("GET", f"{PATH}/{id}", query=[("version", str(n))]).json["mappings"] for n in range(4)]
+    assert [[one["destination"] for one in mappings] for mappings in versions] == [
+        ["person.name.firstName"],
+        ["person.name.firstName", "person.name.lastName"],
+        ["_id", "person.name.lastName"],
+        ["_id"],
+    ]
+
+
+@pytest.mark.parametrize("body", [None, [], {}, {"source": "a"}, {"source": "a", "destination": 1}, {"source": ""}])
+def test_a_mapping_that_is_none_is_refused_and_changes_nothing(prod: Caller, schema: str, body: Any) -> None:
+    id = make(prod, tutorial_body(schema))
+    (only,) = prod.send("GET", f"{PATH}/{id}/mappings").json["data"]
+
+    assert prod.send("POST", f"{PATH}/{id}/mappings", body).code == "MAPPER-400"
+    assert prod.send("PUT", f"{PATH}/{id}/mappings/{only['id']}", body).code == "MAPPER-400"
+    assert prod.send("DELETE", f"{PATH}/{id}/mappings/{only['id']}").code == "MAPPER-400"  # a set has at least one
+    assert listed(prod).json["data"][0]["version"] == 0
+
+
+def test_every_function_that_validation_accepts_is_listed_and_no_other(prod: Caller) -> None:
+    def valid(name: str, count: int) -> bool:
+        body = {"expression": {"expression": f"{name}({', '.join(['a'] * count)})"}}
+        return bool(prod.send("POST", f"{CONVERSION}/languages/el/validate", body).json)
+
+    for option in (False, True):
+        prod.emulator.options.unpublished_functions = option
+        entries = prod.send("GET", f"{CONVERSION}/languages/el/functions").json
+        shown = {entry["function"]: entry for entry in entries}
+        assert len(shown) == len(entries)
+        assert set(shown) == {
+            name for name in {*FUNCTIONS, *NOT_COMPUTED} if any(valid(name, count) for count in range(9))
+        }
+        for name, entry in shown.items():
+            needed = [one["name"] for one in entry["params"] if one["name"].startswith("argument")]
+            assert valid(name, len(needed)), name
+            assert entry["category"] != "Other", name
+
+
+def test_every_operator_that_is_listed_can_be_written(prod: Caller) -> None:
+    entries = prod.send("GET", f"{CONVERSION}/languages/el/operators").json
+
+    assert {"operatorSymbol", "methodName", "numberOfOperands", "description", "example"} == set(entries[0])
+    assert ("-", "negate", 1) in [
+        (one["operatorSymbol"], one["methodName"], one["numberOfOperands"]) for one in entries
+    ]
+    for entry in entries:
+        sign, operands = entry["operatorSymbol"], entry["numberOfOperands"]
+        for text in (entry["example"], f"a {sign} b" if operands == 2 else f"{sign}a"):
+            body = {"expression": {"expression": text}}
+            assert prod.send("POST", f"{CONVERSION}/languages/el/validate", body).json is True, text
 
 
 def test_a_list_is_filtered_sorted_and_paged(prod: Caller, schema: str, clock: Any) -> None:
@@ -236,7 +360,7 @@ def test_a_put_makes_a_new_version_and_earlier_ones_stay_readable(prod: Caller, 
     assert reply.status == 200
     assert (reply.json["id"], reply.json["version"]) == (id, 1)
     assert reply.json["modifiedDate"] == reply.json["createdDate"] + 7
-    newest = prod.send("GET", f"{PATH}/{id}").json
+    newest = prod.send("GET", f"{PATH}/{id}", query=[("version", "1")]).json
     earlier = prod.send("GET", f"{PATH}/{id}", query=[("version", "0")]).json
     assert newest["mappings"][0]["destinationXdmPath"] == "_id"
     assert earlier["mappings"][0]["destinationXdmPath"] == "person.name.firstName"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -207,6 +208,53 @@ def test_sandboxes_can_be_listed_and_read_without_naming_one(prod: Caller) -> No
     assert prod.send("GET", f"{base}/sandboxes/dev").json == sandboxes["dev"]
     assert prod.send("GET", f"{base}/sandboxes/nowhere").status == 404
     assert prod.send("GET", f"{base}/", without=["authorization"]).code == "403010"
+
+
+@pytest.mark.parametrize("path", ["", "/sandboxes"])
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ([("property", "name==dev")], ["dev"]),
+        ([("property", "name!=dev")], ["prod"]),
+        ([("property", "type==production")], ["prod"]),
+        ([("property", "isDefault==false")], ["dev"]),
+        ([("property", "state==active"), ("property", "name~^p")], ["prod"]),
+        ([("property", "state==deleted")], []),
+        ([("orderBy", "name")], ["dev", "prod"]),
+        ([("orderBy", "asc:state,desc:name")], ["prod", "dev"]),
+        ([("property", "nothing==x")], None),
+        ([("property", "")], None),
+        ([("orderBy", "up:name")], None),
+        ([("orderBy", "asc:nothing")], None),
+        ([("nonsense", "x")], None),
+    ],
+)
+def test_sandboxes_are_filtered_and_ordered_or_the_call_is_refused(
+    prod: Caller, path: str, query: list[tuple[str, str]], names: list[str] | None
+) -> None:
+    reply = prod.send("GET", f"/data/foundation/sandbox-management{path}", query=query)
+
+    if names is None:
+        assert (reply.status, reply.code) == (400, "SMS-400")
+    else:
+        assert [found["name"] for found in reply.json["sandboxes"]] == names
+
+
+def test_the_next_page_of_sandboxes_keeps_filter_and_order(prod: Caller) -> None:
+    base = "/data/foundation/sandbox-management"
+    query = [("limit", "1"), ("property", "state==active"), ("orderBy", "name")]
+
+    href = urlsplit(prod.send("GET", f"{base}/", query=query).json["_links"]["next"]["href"])
+    following = prod.send("GET", href.path, query=parse_qsl(href.query)).json
+
+    assert [found["name"] for found in following["sandboxes"]] == ["prod"]
+    assert following["_links"] == {}
+
+
+def test_the_types_of_sandboxes_are_listed(prod: Caller) -> None:
+    found = prod.send("GET", "/data/foundation/sandbox-management/sandboxTypes").json
+
+    assert [one["id"] for one in found["sandboxTypes"]] == ["production", "development"]
 
 
 def test_the_gateway_is_not_asked_about_tokens(emulator: Emulator) -> None:

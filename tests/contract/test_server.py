@@ -242,6 +242,16 @@ async def test_it_serves_until_it_is_told_to_stop(emulator: Emulator) -> None:
             pass
 
 
+@pytest.mark.parametrize(("sent", "status"), [("/", 200), ("%2F", 414)])
+async def test_a_url_is_as_long_as_it_was_sent(served: Server, sent: str, status: int) -> None:
+    """§1.3: 700 slashes are 700 characters, or 2100 when they come encoded."""
+    async with aiohttp.ClientSession() as session:
+        headers = await headers_from(session, served.url)
+        url = f"{served.url}{PATH}?property=name=={sent * 700}"
+        async with session.get(URL(url, encoded=True), headers=headers) as answer:
+            assert answer.status == status
+
+
 @pytest.mark.parametrize("length", [9_000, 100_000])
 async def test_a_url_that_is_far_too_long_is_the_gateways_to_refuse(served: Server, length: int) -> None:
     """§1.3: 414 in the gateway's words, not the shell's, however long the request line."""

@@ -21,6 +21,8 @@ def test_a_dataflow_is_provisioned_in_a_plain_test(flowledger_env, tmp_path):
     assert report.state == "provisioned"
     assert flowledger_env.count("flows") == 1
     assert flowledger_env.objects("flows")[0]["name"].startswith("paypal-products")
+    flowledger_env.objects("flows")[0]["scheduleParams"]["interval"] = 99  # a copy, at every depth
+    assert flowledger_env.objects("flows")[0]["scheduleParams"]["interval"] != 99
     assert any(call["path"].endswith("/flows") for call in flowledger_env.requests())
 
 async def in_a_loop(emulator, tmp_path):

@@ -52,6 +52,17 @@ def test_from_a_batch_to_its_rows(landed: Any) -> None:
     assert rows[0]["person"]["name"]["firstName"] == "Ann"
 
 
+@pytest.mark.parametrize("template", ["batches/{batch}/files", "batches/{batch}/failed", "files/{file}"])
+def test_a_query_parameter_that_a_call_does_not_have_is_refused(landed: Any, template: str) -> None:
+    path = template.format(batch=next(iter(landed.batches())), file=file_of(landed))
+
+    reply = landed.caller.send("GET", f"{EXPORT}/{path}", query=[("offset", "1")])
+
+    assert (reply.status, reply.code) == (400, "EXPORT-400")
+    landed.emulator.options.unknown_queries_ignored = True
+    assert landed.caller.send("GET", f"{EXPORT}/{path}", query=[("offset", "1")]).status in (200, 404)
+
+
 def test_catalog_lists_the_files_of_a_data_set(landed: Any) -> None:
     found = landed.caller.send("GET", f"{CATALOG}/dataSetFiles", query=[("dataSetId", landed.data_set)]).json
     assert [entry["records"] for entry in found.values()] == [2, 1]
@@ -180,6 +191,8 @@ def test_a_batch_tells_what_failed(ingestion_with: Callable[..., Any]) -> None:
     [failed] = ingestion.caller.send("GET", f"{EXPORT}/batches/{batch}/failed").json["data"]
     assert failed["name"] == "part-0.json"
     samples = ingestion.caller.send("GET", f"{EXPORT}/batches/{batch}/meta", query=[("path", "row_error_samples.json")])
+    other = ingestion.caller.send("GET", f"{EXPORT}/batches/{batch}/meta", query=[("path", "row_errors_sample.json")])
+    assert other.response.body == samples.response.body  # the reference spells it both ways
     assert json.loads(samples.response.body.splitlines()[0])["_errors"][0]["row"] == 2
     inputs = ingestion.caller.send("GET", f"{EXPORT}/batches/{batch}/meta", query=[("path", "input_files")])
     assert [entry["name"] for entry in inputs.json["data"]] == ["fileMetaData1.json"]
