@@ -23,6 +23,7 @@ class CoreRequest:
     method: str
     raw_path: str
     query: tuple[tuple[str, str], ...] = ()
+    raw_query: str | None = None  # as it was sent; None: it was not sent over a socket
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
