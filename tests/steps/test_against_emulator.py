@@ -182,6 +182,9 @@ async def test_an_edit_by_a_third_party_is_seen_as_drift_where_it_was_made(
 ) -> None:
     field = "title" if step.kind in ("classes", "schemas", "fieldgroups") else "name"
     await edit_text(provisioned, step, field)
+    if step.kind == "mappingSets":  # the edit is another version: the flow's own, which is read, is as it was
+        assert step.check(provisioned, await provisioned.live(step)) == []
+        provisioned.emulator.options.mapping_version_latest = True
     differences = step.check(provisioned, await provisioned.live(step))
     assert [(difference.path, difference.found) for difference in differences] == [(field, "Renamed by hand")]
 
