@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 import orjson
@@ -112,7 +112,7 @@ class SourceKind:
 @cache
 def known_kinds() -> tuple[SourceKind, ...]:
     """Every kind of platform-api.md §7, and one each for files and streams."""
-    written = orjson.loads(Path(__file__).with_name("source_kinds.json").read_bytes())
+    written = orjson.loads(files("flowledger.emulator").joinpath("source_kinds.json").read_bytes())
     return tuple(source_kind(one) for one in written)
 
 

@@ -10,6 +10,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from flowledger.engine.aside import Aside
 from flowledger.engine.discretion import without_secrets
 from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, refuse_destroyed
@@ -87,7 +88,8 @@ class Dataset:
         return written
 
     async def tables(self, *, batches: Sequence[str] = (), limit: int | None = None) -> AsyncGenerator[pa.Table, None]:
-        """Its rows as Arrow tables of some thousand rows, oldest batch first; one file at a time is held on disk.
+        """Its rows as Arrow tables of some thousand rows, oldest batch first; one file at a time is held, on disk
+        if it is a large one.
 
         `limit`: rows at most. Raises UsageError without pyarrow, Unreachable for a file that is no Parquet.
         """
@@ -97,7 +99,7 @@ class Dataset:
             for part in await self._parts(reader, batches):
                 if left == 0:
                     return
-                with tempfile.TemporaryFile(prefix="flowledger-") as file:
+                with Aside() as file:
                     await _fetch(reader, part, file)
                     file.seek(0)
                     try:

@@ -10,7 +10,6 @@ import string
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,6 +55,7 @@ from flowledger.steps.client.clock import Clock, SystemClock, fresh_random
 from flowledger.steps.client.config import platform_from_env
 from flowledger.steps.client.platform import Platform
 from flowledger.steps.spec import Retry, Spec
+from flowledger.version import VERSION
 
 T = TypeVar("T")
 JournalLike = Journal | Path | str
@@ -249,7 +249,7 @@ class Sitting:
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "boot_id": self._clock.boot_id,
-            "version": _version(),
+            "version": VERSION,
         }
 
     async def _held(
@@ -367,11 +367,3 @@ async def _write_stop(run: Run, error: FlowledgerError) -> None:
 def draw_nonce(chance: random.Random) -> str:
     """A run's identity: 10 characters a-z0-9 (protocol rule 12)."""
     return "".join(chance.choice(string.ascii_lowercase + string.digits) for _ in range(10))
-
-
-@cache
-def _version() -> str:
-    """Looked up once: reading the package's metadata takes a millisecond, and a thousand runs may start together."""
-    from importlib.metadata import version
-
-    return version("flowledger")

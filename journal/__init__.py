@@ -6,6 +6,7 @@ from flowledger.journal.database import JournalDB, JournalStorage, JournalTable
 from flowledger.journal.filesystem import File, FileSystem, OsFileSystem
 from flowledger.journal.journal import Journal, JournalReader
 from flowledger.journal.opening import Recovery
+from flowledger.journal.overlay import OverlayFileSystem
 from flowledger.journal.pruning import PruneReport, prune
 from flowledger.journal.repair import Dropped, RepairReport, repair
 from flowledger.journal.scan import Damage
@@ -27,6 +28,7 @@ __all__ = [
     "JournalStorage",
     "JournalTable",
     "OsFileSystem",
+    "OverlayFileSystem",
     "PruneReport",
     "Recovery",
     "RepairReport",

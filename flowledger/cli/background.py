@@ -55,8 +55,9 @@ def start_apart(arguments: Sequence[str], *, state: Path, quiet: bool) -> int:
         stderr = log.open("ab")
     with stderr:
         process = subprocess.Popen(  # noqa: S603 - ourselves, with the options that we were given
-            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
-        )
+            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True,
+            env={**os.environ, **_import_path()},
+        )  # fmt: skip
     assert process.stdout is not None
     # The first line is the only one that it ever prints; closing the pipe afterwards harms nothing.
     ready = process.stdout.readline().decode().strip()
@@ -73,6 +74,20 @@ def start_apart(arguments: Sequence[str], *, state: Path, quiet: bool) -> int:
     its = "" if state == PLACE else f" --state {shlex.quote(str(state))}"
     print(ready if quiet else f"{ready}  (process {process.pid}; flowledger emulator stop{its} ends it)")
     return 0
+
+
+def _import_path() -> dict[str, str]:
+    """The variables with which a new Python finds flowledger, where it is in an archive that only this one knows."""
+    import sysconfig
+    from zipimport import zipimporter
+
+    import flowledger
+
+    if not isinstance(getattr(flowledger.__spec__, "loader", None), zipimporter):
+        return {}
+    library = Path(sysconfig.get_path("stdlib"))
+    places = [place for place in sys.path if place and not Path(place).is_relative_to(library.parent)]
+    return {"PYTHONPATH": os.pathsep.join(places)}
 
 
 def status(state: StateOption = None, url: UrlOption = "", as_json: JsonOption = False) -> int:

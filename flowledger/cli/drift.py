@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from flowledger.engine.audience import OnEvent
     from flowledger.engine.driftcheck import DriftReport
     from flowledger.engine.halt import Halt
+    from flowledger.journal import Journal
     from flowledger.steps.client.platform import Platform
 
 
@@ -60,6 +59,7 @@ def drift(
     from flowledger.cli.show import print_json, print_lines
     from flowledger.cli.showremoval import drift_lines
     from flowledger.engine import api
+    from flowledger.journal import Journal, OsFileSystem, OverlayFileSystem
 
     seconds = seconds_of(lock_timeout)
     ledger, _ = api.read_ledger(run, journal)
@@ -67,7 +67,7 @@ def drift(
         _need_a_terminal(run)
     labels = {row.step.name: row.step.label for row in ledger.table.rows}
 
-    def compared(*, remove: bool, book: Path = journal) -> DriftReport:
+    def compared(*, remove: bool, book: Journal | Path = journal) -> DriftReport:
         def drive(platform: Platform | None, on_event: OnEvent, halt: Halt) -> Coroutine[Any, Any, DriftReport]:
             return api.drift(
                 run,
@@ -86,8 +86,9 @@ def drift(
             raise
 
     if dry:
-        with _copy_of(journal) as copy:
-            report = replace(compared(remove=False, book=copy), journal=str(journal))
+        # What the comparison saw is to be forgotten, and the journal may be one that is only to be read.
+        with Journal.open(journal, fs=OverlayFileSystem(OsFileSystem())) as forgetful:
+            report = compared(remove=False, book=forgetful)
     else:
         report = compared(remove=remove_twins and yes)
     if remove_twins and not yes and not dry and report.removable:
@@ -106,16 +107,6 @@ def drift(
         if dry:
             print("Dry run: nothing was changed and nothing was written.")
     return report.exit_code
-
-
-@contextmanager
-def _copy_of(journal: Path) -> Iterator[Path]:
-    """A copy of the journal that a comparison may write into: what it saw is to be forgotten."""
-    import shutil
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="flowledger-") as folder:
-        yield Path(shutil.copytree(journal, Path(folder) / "journal"))
 
 
 def _need_a_terminal(run: str) -> None:

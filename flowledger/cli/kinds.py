@@ -72,7 +72,8 @@ def remember(state: Path, specs: Iterable[Spec]) -> None:
         Path(file.name).replace(state / _FILE)  # whole or not at all: a killed program must not spoil the next
     except OSError as error:
         raise UsageError(
-            f"the source kinds cannot be kept in {state}: {error.strerror}", hint="give another --journal"
+            f"the source kinds cannot be kept in {state}: {error.strerror}",
+            hint=f"give this user the right to write in {state}, and room; then the same again",
         ) from error
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowledger.emulator.core import Emulator
+    from flowledger.errors import FlowledgerError
     from flowledger.steps.client.platform import Platform
 
 CREDENTIALS = {
@@ -59,13 +60,34 @@ def open_emulator(state: Path | None, **choices: Any) -> Emulator:
     except DataPlaneMissing as error:
         raise UsageError(str(error), hint="pip install 'pyarrow>=18', or leave --sources out") from error
     except NotADirectoryError as error:
+        if error.errno is not None:  # the operating system's, about the state
+            raise _no_state(error, state) from error
         raise UsageError(str(error), hint="--sources names a folder of CSV, JSON Lines or Parquet files") from error
     except ValueError as error:
         raise UsageError(str(error), hint="flowledger emulator start --help") from error
     except StateNewer as error:
         raise UsageError(str(error), hint="use that version of flowledger, or another folder") from error
     except (OSError, sqlite3.Error) as error:
-        raise UsageError(f"an emulator cannot keep its state in {state}: {error}", hint="give another place") from error
+        raise _no_state(error, state) from error
+
+
+def _no_state(error: Exception, state: Path | None) -> FlowledgerError:
+    """The error for a folder in which an emulator cannot keep its state; `state`: None for a temporary one."""
+    from flowledger.cli.failure import refusal_of
+    from flowledger.errors import UsageError
+    from flowledger.journal.refusal import NO_ROOM, PASSING, without_working_folder
+
+    if isinstance(error, OSError) and error.errno in NO_ROOM | PASSING:
+        return refusal_of(error)
+    if state is None:
+        return UsageError(
+            f"an emulator has no temporary folder for the rows that its dataflows collect: {error}",
+            hint="set TMPDIR to a folder that this user may write into, or give --state DIR",
+        )
+    return without_working_folder(state) or UsageError(
+        f"an emulator cannot keep its state in {state}: {error}",
+        hint=f"give this user the right to write in {state}, then the same again",
+    )
 
 
 def unasked_platform(environ: Mapping[str, str]) -> Platform:

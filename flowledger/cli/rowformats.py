@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
@@ -27,16 +26,17 @@ async def print_jsonl(rows: AsyncIterator[Row]) -> int:
 async def print_csv(rows: AsyncIterator[Row]) -> int:
     """CSV with a header: nested fields by their dotted path, lists as JSON; columns without any value are left out.
 
-    Which columns there are is known only at the end, so rows are put aside on disk until then.
+    Which columns there are is known only at the end, so rows are put aside until then.
     """
     import orjson
 
     from flowledger.cli.printable import printable
     from flowledger.cli.show import on_terminal
+    from flowledger.engine.aside import Aside
 
     columns: dict[str, None] = {}
     count = 0
-    with tempfile.TemporaryFile(prefix="flowledger-") as aside:
+    with Aside() as aside:
         async for row in rows:
             flat = flattened(plain(row))
             columns |= dict.fromkeys(flat)

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from flowledger.cli.app import app
 from flowledger.cli.settings import config_files, profile_of
 from flowledger.errors import UsageError
-from tests.program import Program, Ran, quiet_logging
+from tests.program import Program, Ran, credentials, quiet_logging
 
 # Verbs that need neither a home nor a journal that is there, and what each ends with.
 NEED_NO_HOME: Final = (
@@ -278,3 +278,70 @@ def test_a_journal_of_another_user_is_refused_with_a_hint_that_works(service: Se
     for path in (journal, *journal.iterdir()):
         os.chown(path, 11111, 11111)  # as the hint says
     assert service("apply", "spec.yaml", "--local").code == 0
+
+
+@pytest.mark.needs_system
+def test_every_dry_run_and_reader_works_on_a_journal_that_may_only_be_read(service: Service, served: Any) -> None:
+    served.ask("POST", "reset")
+    env = credentials(served.url)
+    assert service("apply", "spec.yaml", **env).code == 0
+    journal = service.folder / ".flowledger" / "journal"
+    for path in journal.iterdir():
+        path.chmod(0o440)
+    journal.chmod(0o550)
+    for verb in (
+        ("drift", "paypal-products", "--dry-run"),
+        ("destroy", "paypal-products", "--dry-run"),
+        ("resume", "paypal-products", "--dry-run"),
+        ("apply", "spec.yaml", "--dry-run"),
+        ("status", "paypal-products"),
+        ("journal", "verify"),
+    ):
+        ran = service(*verb, **env, TMPDIR="/nonexistent")
+        assert ran.code == 0, (verb, ran.err)
+    ran = service("drift", "paypal-products", **env)
+    assert ran.code == 1
+    assert f"chmod -R u+rwX {journal.relative_to(service.folder)}" in ran.err
+    subprocess.run(["chmod", "-R", "u+rwX", str(journal)], check=True)
+    assert service("drift", "paypal-products", **env).code == 0
+
+
+@pytest.mark.needs_system
+def test_a_container_with_a_read_only_root_and_no_temporary_folder_provisions_and_reads(
+    service: Service, served: Any
+) -> None:
+    served.ask("POST", "reset")
+    (service.folder / "data").mkdir()
+    os.chown(service.folder / "data", 11111, 11111)
+    # The root and the temporary folders are read-only, one volume is not; HOME is /root, as images have it.
+    script = (
+        "mount --make-rprivate / && mount -o remount,ro,bind / && "
+        "for m in /tmp /var/tmp; do mount --bind $m $m && mount -o remount,ro,bind $m || exit 99; done; "
+        'cd "$0" && mount --bind data data && mount -o remount,rw,bind data && '
+        'exec setpriv --reuid 11111 --regid 11111 --clear-groups "$@"'
+    )
+    env = {
+        **service.env,
+        **credentials(served.url),
+        "HOME": "/root",
+        "FLOWLEDGER_JOURNAL": str(service.folder / "data" / "journal"),
+    }
+
+    def run(*verb: str) -> Ran:
+        line = ["unshare", "-m", "bash", "-c", script, str(service.folder), sys.executable, "-m", "flowledger", *verb]
+        done = subprocess.run(
+            line, cwd=service.folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90,
+            check=False,
+        )  # fmt: skip
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    for verb in (
+        ("apply", "spec.yaml"),
+        ("status", "paypal-products"),
+        ("drift", "paypal-products", "--dry-run"),
+        ("read", "paypal-products", "--format", "csv"),
+        ("read", "paypal-products", "--format", "jsonl"),
+        ("destroy", "paypal-products", "--yes"),
+    ):
+        ran = run(*verb)
+        assert ran.code == 0, (verb, ran.err)
