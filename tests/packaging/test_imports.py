@@ -12,12 +12,20 @@ import pytest
 #: What a part may import of ours, besides itself. `cli`, tests and benchmarks may import everything.
 MAY_IMPORT = {
     "flowledger.errors": (),
+    "flowledger.version": (),
+    "flowledger.words": (),
     "flowledger.emulator": (),
     "flowledger.journal": ("flowledger.errors",),
     # The spec is plain data that lies in steps/ only because nothing lies below them both.
     "flowledger.steps.client": ("flowledger.errors", "flowledger.steps.spec"),
     "flowledger.steps": ("flowledger.errors", "flowledger.steps.client"),
-    "flowledger.engine": ("flowledger.errors", "flowledger.steps", "flowledger.journal"),
+    "flowledger.engine": (
+        "flowledger.errors",
+        "flowledger.steps",
+        "flowledger.journal",
+        "flowledger.version",
+        "flowledger.words",
+    ),
 }
 
 #: The emulator stands where Adobe stands: what provisions must not know of it. `testing` is for tests, and shipped.
