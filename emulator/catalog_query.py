@@ -171,7 +171,8 @@ COMMON: Final[Filters] = {
     "createdBefore": _beyond("created", after=False),
 }
 OF_DATA_SETS: Final[Filters] = {
-    name: _field(name) for name in ("description", "enableErrorDiagnostics", "connectorId", "connectionId")
+    name: _field(name)
+    for name in ("description", "enableErrorDiagnostics", "state", "namespace", "connectorId", "connectionId")
 }
 OF_BATCHES: Final[Filters] = {
     "batch": _field("id"),
