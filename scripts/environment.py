@@ -25,6 +25,7 @@ STAMP: Final = ENVIRONMENT / "ready"
 MARK: Final = ENVIRONMENT / "made-by-flowledger"
 LOCK: Final = ROOT / ".venv.lock"
 LOG: Final = ROOT / ".venv.log"
+TELL_EVERY: Final = 10.0  # seconds between two lines about a set-up that takes long
 LEVELS: Final = ("core", "data", "test")  # each holds the one before it
 INPUTS: Final = ("pyproject.toml", "constraints.txt", "scripts/environment.py")
 
@@ -101,13 +102,34 @@ def run(arguments: list[str], lock: int) -> None:
         log.flush()
         started = log.tell()
         # The program inherits the lock: should this process be killed, nobody else starts before pip has ended too.
-        ended = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(lock,), cwd=ROOT)
-    if ended.returncode != 0:
+        with subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(lock,), cwd=ROOT
+        ) as program:
+            code = _waited_for(program, started)
+    if code != 0:
         with LOG.open("rb") as log:
             log.seek(started)
             sys.stderr.write(log.read().decode(errors="replace"))
         what = " ".join([word for word in arguments[1:] if not word.startswith("-")][:2])
-        raise SetupFailed(f"`{what}` ended with {ended.returncode}; the whole log is {LOG.name}")
+        raise SetupFailed(f"`{what}` ended with {code}; the whole log is {LOG.name}")
+
+
+def _waited_for(program: subprocess.Popen[bytes], started: int) -> int:
+    """Wait for a program and return its exit code; every few seconds say on stderr how far it is.
+
+    `started`: the byte of the log at which its output begins.
+    """
+    began = time.monotonic()
+    while True:
+        try:
+            return program.wait(timeout=TELL_EVERY)
+        except subprocess.TimeoutExpired:
+            said = LOG.read_bytes()[started:]
+            looked_up = said.count(b"Collecting ")
+            doing = f"{looked_up} packages looked up or downloaded" if looked_up else "preparing"
+            if b"Installing collected packages" in said:
+                doing = "installing them"
+            print(f"flowledger: {time.monotonic() - began:.0f} s: {doing}", file=sys.stderr, flush=True)
 
 
 def requirements(level: str) -> list[str]:
@@ -142,7 +164,7 @@ def make(level: str, lock: int) -> None:
     else:
         base = python_of(sys.executable)
         clear_the_way()
-        print(f"flowledger: setting up .venv with Python {base[0]}", file=sys.stderr)
+        print(f"flowledger: setting up .venv with Python {base[0]}; this takes a minute or two", file=sys.stderr)
         ENVIRONMENT.mkdir()
         MARK.write_text("scripts/environment.py made this folder, and removes it when it has to make a new one.\n")
         # The real interpreter, not an environment's: an environment can be thrown away under ours.
