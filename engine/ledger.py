@@ -300,8 +300,12 @@ def refuse_destroyed(ledger: Ledger) -> None:
     """A run whose destroy has begun can only be destroyed (protocol rule 15). Raises UsageError."""
     if ledger.destroyed:
         raise UsageError(
-            f"run {ledger.run} is destroyed: what it made is deleted, and its name stands for what it was",
-            hint="give the spec a new name and apply that; or apply into another journal (--journal DIR)",
+            f"run {ledger.run} is destroyed, and its name is taken by its record",
+            hint="flowledger journal prune drops the records of destroyed runs and frees their names; "
+            "or give the spec a new name"
+            if not ledger.left
+            else f"give the spec a new name; or, once nothing refers to what was left, flowledger destroy {ledger.run} "
+            "deletes that, and flowledger journal prune frees the name",
         )
     if ledger.destroying:
         raise UsageError(
