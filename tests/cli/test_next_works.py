@@ -223,6 +223,17 @@ def test_the_next_command_is_not_refused(case: Case, connected: Any, emulator: A
         assert ran.code in case.ends, f"{hint}\n$ flowledger {' '.join(filled)}\n{ran.err}{ran.out}"
 
 
+def test_a_run_under_a_wrong_organisation_says_that_it_keeps_it_and_another_name_works(
+    connected: Any, emulator: Any
+) -> None:
+    failed = connected("apply", connected.spec(), env={"FLOWLEDGER_ORG_ID": "ELSE@AdobeOrg"})
+    assert failed.code == 4
+    assert "give the spec another name" in next_of(failed)
+
+    assert connected("apply", connected.spec((r"^name: .*$", "name: another"))).code == 0
+    assert emulator.counts["flows"] == 1
+
+
 def test_the_name_of_a_destroyed_run_is_free_after_what_is_said_to_do_next(connected: Any, emulator: Any) -> None:
     failed = connected(*_destroyed("apply", "spec.yaml")(connected, emulator))
     (prune,) = commands_in(next_of(failed))
