@@ -165,8 +165,8 @@ _HINTS: Final = {
     "403003": "check FLOWLEDGER_CLIENT_ID: the platform does not know this API key",
     "403010": "the token did not arrive: something between here and the platform drops the Authorization header",
     "403025": "these credentials have no right on the organisation of FLOWLEDGER_ORG_ID: give them one, then "
-    "`flowledger resume`; if another organisation was meant, set that, and give the spec another name, since a run keeps "
-    "the organisation that it began with",
+    "`flowledger resume`; if another organisation was meant, set that, and give the spec another name, since a run "
+    "keeps the organisation that it began with",
     "403027": "the credentials lack a right: ask an administrator of the org",
     "400003": "set FLOWLEDGER_ORG_ID",
     "FLOW-1360-400": "the start lies in the past: give a later one with --start",
@@ -175,8 +175,8 @@ _HINTS: Final = {
     "XDM-1521-400": "the title is taken by another resource of the org: rename or delete that one",
     **dict.fromkeys(
         _UNKNOWN_SANDBOX,
-        "check FLOWLEDGER_SANDBOX: the platform does not know this sandbox, or it is not active. A run keeps the sandbox "
-        "that it began with: for another one give the spec another name",
+        "check FLOWLEDGER_SANDBOX: the platform does not know this sandbox, or it is not active. A run keeps the "
+        "sandbox that it began with: for another one give the spec another name",
     ),
     **dict.fromkeys(
         ("FLOW-2118-403", "FLOW-2120-403", "FLOW-2121-403"),
@@ -197,8 +197,8 @@ def _hint(fault: Fault) -> str:
         return "check the FLOWLEDGER_ credentials, and the rights of the API project in this org and sandbox"
     if fault.status == 404:
         return (
-            "check the ids and names in the spec, and FLOWLEDGER_SANDBOX: ids of one sandbox are unknown in another, and "
-            "a run keeps the sandbox that it began with"
+            "check the ids and names in the spec, and FLOWLEDGER_SANDBOX: ids of one sandbox are unknown in another, "
+            "and a run keeps the sandbox that it began with"
         )
     return ""
 
