@@ -180,7 +180,7 @@ def _next(run: Run, step: Step, answer: Answer, *, renewed: bool) -> _Next | Non
         return _Next.DONE
     if record.attempts[-1].unanswered:
         return _Next.RECONCILE
-    if answer.unserved:
+    if answer.hopeless:
         return _Next.GIVE_UP
     if answer.reach is Reach.NOT_SENT:
         return _Next.SEND_AT_ONCE if answer.deadline_missed else _Next.BACK_OFF

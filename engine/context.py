@@ -124,7 +124,7 @@ class StepContext:
                     )
             if whole:
                 asked = retry_after(answer, run.clock.wall())
-            if answer.unserved:
+            if answer.hopeless:
                 raise not_served(answer, then=run.again)
             if attempt >= retry.attempts:
                 raise Unreachable(

@@ -95,7 +95,7 @@ class PlanContext:
             return answer
         if whole and judge(answer) is Verdict.NOT_DONE and answer.status != 429:
             raise refusal(answer, f"{request.method} {request.path}")
-        if answer.unserved:
+        if answer.hopeless:
             raise not_served(answer)
         raise Unreachable(
             f"{request.method} {request.path} gave no usable answer: "

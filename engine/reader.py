@@ -61,7 +61,7 @@ class Reader:
                         renewed = True
                         continue
                     raise refusal(answer, f"{request.method} {request.path}")
-                if answer.unserved:
+                if answer.hopeless:
                     raise not_served(answer)
                 trouble = answer.trouble or str(fault_of(answer)) or answer.json_fault or f"HTTP {answer.status}"
             if attempt >= self._retry.attempts:

@@ -179,7 +179,7 @@ async def _send(run: Run, ctx: StepContext, doomed: Doomed, request: Request) ->
             case Verdict.NOT_DONE if answer.reach is Reach.NOT_SENT:
                 if answer.deadline_missed:
                     continue
-                if answer.unserved:
+                if answer.hopeless:
                     raise not_served(answer, then=run.again)
             case Verdict.NOT_DONE:
                 if answer.status == 401 and not renewed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from flowledger.steps.client.redact import Redactor
 from flowledger.steps.client.secrets import from_command, from_file, split_command
 
 ADOBE: Final = "https://platform.adobe.io"  # platform-api.md §1.1
+_API_PATH: Final = re.compile(r"/(data/foundation|ims/token)(/|$)")  # as Adobe's pages print whole URLs
 ADOBE_IMS: Final = "https://ims-na1.adobelogin.com"
 
 SECRET_SOURCES: Final = (
@@ -72,6 +74,11 @@ def base_url(name: str, text: str) -> str:
         raise NotPermitted(f"{name} is not a base URL", hint="like https://platform.adobe.io or http://127.0.0.1:8480")
     if parts.username is not None or parts.password is not None:
         raise NotPermitted(f"{name} holds credentials", hint="credentials go into the FLOWLEDGER_CLIENT_* variables")
+    if _API_PATH.search(parts.path):
+        raise NotPermitted(
+            f"{name} ends with {parts.path}, which every call's own path begins with",
+            hint=f"leave the path out: {name}={parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+        )
     if parts.scheme == "http" and not is_loopback(text):
         raise NotPermitted(f"{name} would send credentials in the clear to {parts.hostname}", hint="use https://")
     return text.rstrip("/")
@@ -104,7 +111,7 @@ def credentials_from(environ: Mapping[str, str]) -> Credentials:
 
 def proxies_from(environ: Mapping[str, str], places: Places) -> dict[Host, str]:
     """The proxies for https bases, from HTTPS_PROXY and NO_PROXY in either case. Raises NotPermitted on an odd one."""
-    proxy = environ.get("https_proxy") or environ.get("HTTPS_PROXY")
+    proxy = environ.get("https_proxy", environ.get("HTTPS_PROXY"))  # one that is set and empty is none, as in curl
     if not proxy:
         return {}
     try:
@@ -114,7 +121,7 @@ def proxies_from(environ: Mapping[str, str], places: Places) -> dict[Host, str]:
         sound = False
     if not sound:
         raise NotPermitted("HTTPS_PROXY is not a proxy's URL", hint="like http://proxy.example:3128")
-    direct = {"no": environ.get("no_proxy") or environ.get("NO_PROXY") or ""}
+    direct = {"no": environ.get("no_proxy", environ.get("NO_PROXY", ""))}
     bases = {Host.PLATFORM: places.platform, Host.IMS: places.ims}
     return {
         host: proxy

@@ -17,7 +17,7 @@ import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -33,6 +33,7 @@ from flowledger.steps.client import strictjson
 from flowledger.steps.client.clock import Clock
 from flowledger.steps.client.paths import is_loopback
 from flowledger.steps.client.port import Answer, Host, Reach, Request, sent_nothing
+from flowledger.steps.client.trouble import advice_for
 
 CONNECT_TIMEOUT: Final = 10.0  # seconds for one TCP and TLS handshake
 UNACKNOWLEDGED: Final = 10.0  # U of the protocol: seconds that sent bytes may wait in our kernel
@@ -240,7 +241,11 @@ class HttpPort:
                     unserved=self._bases[request.host],
                     duration=self._clock.monotonic() - began,
                 )
-            return self._broken_off(call, _words(error))
+            answer = self._broken_off(call, _words(error))
+            advice = advice_for(
+                error, host=request.host, base=self._bases[request.host], proxied=request.host in self._proxies
+            )
+            return replace(answer, advice=advice.text, final=advice.final and answer.reach is Reach.NOT_SENT)
         finally:
             _CALL.reset(mark)  # else the task's context would keep the last call alive as long as the task
             self._calls.discard(call)

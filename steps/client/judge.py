@@ -148,7 +148,7 @@ def refusal(answer: Answer, what: str, *, run: str = "", step: str = "") -> Flow
     status = answer.status or 0
     transient = answer.reach is not Reach.ANSWERED or status in (408, 429) or not 400 <= status < 500
     if transient or (status not in (401, 403, 404) and fault.layer == "unknown"):
-        return Unreachable(f"{message}{asked}", hint="try `flowledger resume` later")
+        return Unreachable(f"{message}{asked}", hint=answer.advice or "try `flowledger resume` later")
     hint = _hint(fault)
     if status in (401, 403):
         return NotPermitted(f"{message}{asked}", hint=hint)
@@ -185,8 +185,10 @@ _HINTS: Final = {
 }
 
 
-def not_served(answer: Answer, **then: str) -> NotServed:
-    """The error of a call that a port of this machine refused; `then` as NotServed has it."""
+def not_served(answer: Answer, **then: str) -> NotServed | NotPermitted:
+    """The error of a hopeless call: a port of this machine refused it, or a setting is wrong; `then` as NotServed."""
+    if answer.final:
+        return NotPermitted(f"nothing was sent: {answer.trouble}", hint=answer.advice)
     return NotServed(answer.unserved, port=urlsplit(answer.unserved).port, **then)
 
 
@@ -195,6 +197,8 @@ def _hint(fault: Fault) -> str:
         return _HINTS[fault.code]
     if fault.status in (401, 403):
         return "check the FLOWLEDGER_ credentials, and the rights of the API project in this org and sandbox"
+    if fault.code in ("404000", "405000") or (fault.status in (404, 405) and fault.layer == "unknown"):
+        return "check FLOWLEDGER_BASE_URL: it is scheme and host, like https://platform.adobe.io"
     if fault.status == 404:
         return (
             "check the ids and names in the spec, and FLOWLEDGER_SANDBOX: ids of one sandbox are unknown in another, "

@@ -224,18 +224,25 @@ class Platform:
         error = answer.json.get("error") if isinstance(answer.json, dict) else None
         why = self.redactor.redact_text(f"{error}: {fault.text}" if error and error != fault.text else str(fault))
         asked = f" (request id {fault.request_id})" if fault.request_id else ""
-        if answer.status is not None and 400 <= answer.status < 500 and answer.status not in (408, 429):
+        refused = answer.status is not None and 400 <= answer.status < 500 and answer.status not in (408, 429)
+        if refused and (answer.status in (404, 405) or fault.layer == "unknown"):
+            return NotPermitted(
+                f"nothing gives tokens at {TOKEN} of the IMS URL: HTTP {why or answer.status}{asked}",
+                hint="check FLOWLEDGER_IMS_URL, or FLOWLEDGER_BASE_URL where that serves both: scheme and host, like "
+                "https://ims-na1.adobelogin.com",
+            )
+        if refused:
             return NotPermitted(
                 f"IMS refused a token for client {self._credentials.client_id!r}: {why}{asked}",
                 hint="check FLOWLEDGER_CLIENT_ID and FLOWLEDGER_CLIENT_SECRET (OAuth server-to-server), then resume",
             )
-        if answer.unserved:
+        if answer.hopeless:
             return not_served(answer)
         if answer.ok:
             why = "it answered without a usable access_token"
         return Unreachable(
             f"IMS gave no token: {why or 'no answer'}{asked}",
-            hint="check FLOWLEDGER_IMS_URL and the network, then `flowledger resume`",
+            hint=f"{answer.advice or 'check FLOWLEDGER_IMS_URL and the network'}, then `flowledger resume`",
         )
 
 

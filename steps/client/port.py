@@ -75,7 +75,14 @@ class Answer:
     trouble: str = ""  # the network's words when reach is not ANSWERED
     deadline_missed: bool = False  # NOT_SENT because the send deadline had passed
     unserved: str = ""  # NOT_SENT because nothing listens at this base URL of our own machine: no wait can help
+    advice: str = ""  # which setting the network's trouble points at
+    final: bool = False  # NOT_SENT, and no later try helps until the advice is followed
     duration: float = 0.0  # seconds
+
+    @property
+    def hopeless(self) -> bool:
+        """Nothing was sent, and no wait can help: a person has to start or to set something."""
+        return bool(self.unserved) or self.final
 
     @property
     def ok(self) -> bool:
