@@ -40,6 +40,7 @@ class Source(Protocol):
         delta: str | None,
         start_ms: int | None,
         end_ms: int | None,
+        delta_format: str | None = ...,
         rows: int = ...,
         named: Callable[[str], bool] = ...,
     ) -> Iterator[Any]:
@@ -74,6 +75,7 @@ class Work:
     moment_ms: int  # when the run is, by the emulator's clock
     table: str
     delta: str | None
+    delta_format: str | None  # the Java pattern of its dates; None: ISO 8601
     start_ms: int | None
     end_ms: int | None  # as the run tells it
     reach_ms: int | None  # where reading stops, exclusive: the end, or just behind it (U25)
@@ -193,7 +195,12 @@ def _read_all(work: Work, source: Source, mapper_of: MapperOf, writer: BatchWrit
         return column == work.delta or column in fields or mapper.reads(column)
 
     for batch in source.batches(
-        work.table, delta=work.delta, start_ms=work.start_ms, end_ms=work.reach_ms, named=named
+        work.table,
+        delta=work.delta,
+        delta_format=work.delta_format,
+        start_ms=work.start_ms,
+        end_ms=work.reach_ms,
+        named=named,
     ):
         table = getattr(batch, "table", None)
         if table is None:

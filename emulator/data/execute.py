@@ -20,7 +20,7 @@ from flowledger.emulator.data.landing import Lake
 from flowledger.emulator.data.pruning import MADE_GOOD, OPEN, REPORTED, Pruning, window_key
 from flowledger.emulator.data.source_rows import SourceUnreadable
 from flowledger.emulator.datasets import KIND as DATA_SETS
-from flowledger.emulator.delta_columns import delta_problem
+from flowledger.emulator.delta_columns import delta_format_of, delta_problem
 from flowledger.emulator.flow_rules import connections_of, delta_column_of, delta_of
 from flowledger.emulator.flow_state import PAIR
 from flowledger.emulator.paths import resolved_schema, schema_of
@@ -290,7 +290,14 @@ class Execution:
         except Exception as problem:
             if not isinstance(problem, Impossible | SourceUnreadable):
                 log.exception("run %s cannot begin, in an unforeseen way", record["id"])
-            nothing: Json = {"table": "", "delta": None, "passes": None, "mappings": (), "target": None}
+            nothing: Json = {
+                "table": "",
+                "delta": None,
+                "delta_format": None,
+                "passes": None,
+                "mappings": (),
+                "target": None,
+            }
             nothing |= {"data_set": "", "percent": None, "diagnostics": False}
             return Work(**known, **nothing, reach_ms=None, impossible=reason_of(problem))
         inclusive = self._world.options.delta_end_inclusive and end_ms is not None
@@ -342,9 +349,11 @@ class Execution:
             raise Impossible(f"the schema {schema_of(mapping_set)} of the mapping set cannot be resolved")
         options = flow.get(world.options.flow_options_name) or {}
         bounded = window.start_ms is not None or window.end_ms is not None
+        delta, delta_format = _delta_of(record, flow) if bounded else (None, None)
         return {
             "table": table,
-            "delta": _delta_of(record, flow) if bounded else None,
+            "delta": delta,
+            "delta_format": delta_format,
             "passes": _filter_of(params.get("filters")),
             "mappings": tuple(mapping_set["mappings"]),
             "target": schema,
@@ -376,15 +385,16 @@ class Execution:
         return current
 
 
-def _delta_of(record: Mapping[str, Any], flow: Json) -> str:
-    named = ((record.get("params") or {}).get("deltaColumn") or {}).get("name")
-    found = str(named or delta_column_of(flow))
-    problem = delta_problem(delta_of(flow))
+def _delta_of(record: Mapping[str, Any], flow: Json) -> tuple[str, str | None]:
+    """The delta column by which the run's rows are placed, and the pattern of its dates; None: they are ISO 8601."""
+    asked, of_flow = (record.get("params") or {}).get("deltaColumn") or {}, delta_of(flow)
+    name = str(asked.get("name") or delta_column_of(flow))
+    if not name:
+        raise Impossible("the run has a window, and neither it nor the flow names a delta column")
+    problem = delta_problem(of_flow)
     if problem:  # the flow of an older state: no flow is made with it now
         raise Impossible(problem)
-    if not found:
-        raise Impossible("the run has a window, and neither it nor the flow names a delta column")
-    return found
+    return name, delta_format_of(asked if asked.get("dateFormat") else of_flow)
 
 
 def _filter_of(written: Any) -> RowFilter | None:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from flowledger.emulator.data.kinds import Column
 from flowledger.emulator.data.readers import SourceFile, opened
 from flowledger.emulator.data.source_rows import Block, Broken, Names, Place, Shape, SourceUnreadable, key_of
-from flowledger.emulator.data.windows import in_window, moments_of
+from flowledger.emulator.data.windows import Delta, Key, in_window, moments_of
 
 LOOKED_AT: Final = 5 * 2**20  # bytes: what is appended to a longer file changes no column's type
 TOGETHER: Final = 2**20  # bytes: files up to that long are compared as a whole
@@ -72,12 +72,12 @@ class Known:
     is_settled: bool  # False: it was changed so shortly before that a change since need not show in its times
     proof: bytes
     shape: Shape
-    stretches: dict[str, list[Stretch]] = field(default_factory=dict)  # by delta column
-    complete: set[str] = field(default_factory=set)  # delta columns of which all rows were read
+    stretches: dict[Key, list[Stretch]] = field(default_factory=dict)  # by delta column
+    complete: set[Key] = field(default_factory=set)  # delta columns of which all rows were read
 
-    def is_read_by(self, delta: str) -> bool:
+    def is_read_by(self, delta: Delta) -> bool:
         """Whether the moments of the delta column are known to the end of the file."""
-        return delta in self.complete
+        return delta.key in self.complete
 
     def forget_moments(self) -> None:
         """Keep only the first and the last moment of each part."""
@@ -126,7 +126,7 @@ def known_of(path: Path, before: Known | None, now_ns: int) -> Known:
     kept = {
         delta: [one for one in found if not one.is_final]
         for delta, found in before.stretches.items()
-        if column_of(shape, delta) == column_of(before.shape, delta)
+        if column_of(shape, delta[0]) == column_of(before.shape, delta[0])
     }
     return Known(stamp, is_settled, proof, shape, kept)
 
@@ -165,22 +165,22 @@ def column_of(shape: Shape, name: str) -> Column | None:
     return next((column for column in shape.columns if column.name == name), None)
 
 
-def stretches_of(file: SourceFile, known: Known, delta: Column, wanted: Names) -> Iterator[tuple[Stretch, Block]]:
+def stretches_of(file: SourceFile, known: Known, delta: Delta, wanted: Names) -> Iterator[tuple[Stretch, Block]]:
     """Read on from where the index ends: each part with its block. They are kept when all are read."""
-    found = list(known.stretches.get(delta.name, ()))
+    found = list(known.stretches.get(delta.key, ()))
     for block in file.blocks(found[-1].end if found else file.start(), wanted):
         found.append(_stretch(block, *placed(block, delta)))
         yield found[-1], block
     if sum(len(one.broken) for one in found) <= MOST_BROKEN:
-        known.stretches[delta.name] = found
-        known.complete.add(delta.name)
+        known.stretches[delta.key] = found
+        known.complete.add(delta.key)
 
 
-def placed(block: Block, delta: Column) -> tuple[pa.Array, list[Broken]]:
+def placed(block: Block, delta: Delta) -> tuple[pa.Array, list[Broken]]:
     """When each row of a block is, in microseconds; and its rows that belong to no window, in order."""
-    table, unreadable = block.typed([delta], range(len(block.numbers)))
+    table, unreadable = block.typed([delta.column], range(len(block.numbers)))
     column = table.column(0).combine_chunks() if table.column(0).num_chunks != 1 else table.column(0).chunk(0)
-    moments, undated = moments_of(column, block.origin.texts(delta.name, ()), delta.name)
+    moments, undated = moments_of(column, block.origin.texts(delta.column.name, ()), delta)
     reasons = {misfit.place: misfit.reason for misfit in undated} | {one.place: one.reason for one in unreadable}
     if not reasons:
         return moments, block.broken

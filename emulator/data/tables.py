@@ -23,7 +23,7 @@ from flowledger.emulator.data.source_rows import (
     indices,
 )
 from flowledger.emulator.data.table_index import MOST_MOMENTS, Known, column_of, known_of, placed, stretches_of
-from flowledger.emulator.data.windows import in_window
+from flowledger.emulator.data.windows import Delta, in_window
 from flowledger.emulator.row_filters import NotComparable, RowFilter
 
 __all__ = ["Batch", "Broken", "Column", "SourceFolder", "SourceUnreadable", "TableUnknown"]
@@ -113,12 +113,14 @@ class SourceFolder:
         delta: str | None,
         start_ms: int | None,
         end_ms: int | None,
+        delta_format: str | None = None,
         rows: int = BATCH_ROWS,
         named: Names = _every,
     ) -> Iterator[Batch | Broken]:
         """The rows of a table, in its order, at most `rows` at a time; what cannot be read comes as Broken.
 
         With `delta`, only rows of which that column is in the window: `start_ms` included, `end_ms` not, None open.
+        `delta_format` is the Java pattern of its dates, None where they are ISO 8601.
         `named` says which columns are read: what another column holds makes no row Broken.
         Raises TableUnknown, SourceUnreadable; the latter also in the middle, when the file cannot be read further.
         """
@@ -129,37 +131,37 @@ class SourceFolder:
         column = column_of(known.shape, delta)
         if column is None:
             raise SourceUnreadable(f"{path.name} has no column {delta!r}, by which new rows are told from old ones")
-        return self._rows_of_window(path, known, column, start_ms, end_ms, rows, named)
+        return self._rows_of_window(path, known, Delta(column, delta_format), start_ms, end_ms, rows, named)
 
     def bytes_of(self, name: str) -> int:
         """How long the table's file is now. Raises TableUnknown."""
         return self._file(name).stat().st_size
 
     def _rows_of_window(
-        self, path: Path, known: Known, delta: Column, start_ms: int | None, end_ms: int | None, rows: int,
+        self, path: Path, known: Known, delta: Delta, start_ms: int | None, end_ms: int | None, rows: int,
         named: Names,
     ) -> Iterator[Batch | Broken]:  # fmt: skip
-        read = known.stretches.get(delta.name, [])
-        if known.is_read_by(delta.name) and not any(one.may_hold(start_ms, end_ms) for one in read):
+        read = known.stretches.get(delta.key, [])
+        if known.is_read_by(delta) and not any(one.may_hold(start_ms, end_ms) for one in read):
             for stretch in read:
                 yield from stretch.broken  # nothing is opened for a window without rows
             return
         file, known = self._opened(path, known)
         with closing(file):
-            if column_of(known.shape, delta.name) != delta:
+            if column_of(known.shape, delta.column.name) != delta.column:
                 raise SourceUnreadable(f"{path.name} was replaced while it was read: it has other columns now")
             columns = [column for column in known.shape.columns if named(column.name)]
 
             def wanted(name: str) -> bool:
-                return name == delta.name or named(name)
+                return name == delta.column.name or named(name)
 
-            for stretch in known.stretches.get(delta.name, []):
+            for stretch in known.stretches.get(delta.key, []):
                 yield from stretch.broken
                 if stretch.may_hold(start_ms, end_ms):
                     for again in file.blocks(stretch.begin, wanted, stretch.end.offset):
                         chosen = indices(in_window(placed(again, delta)[0], start_ms, end_ms))
                         yield from batches_of(again, columns, chosen, rows, placed=True)
-            if not known.is_read_by(delta.name):
+            if not known.is_read_by(delta):
                 for stretch, block in stretches_of(file, known, delta, wanted):
                     yield from stretch.broken
                     if stretch.may_hold(start_ms, end_ms) and stretch.moments is not None:

@@ -353,9 +353,9 @@ def test_rows_without_a_date_in_the_delta_column_are_reported(folder: Path, sour
 
 
 def test_milliseconds_are_a_delta_column_too(folder: Path, sources: SourceFolder) -> None:
-    (folder / "t.csv").write_text("n,at\n1,999\n2,1000\n3,2000\n")
+    (folder / "t.csv").write_text("n,at\n1,1700000000999\n2,1700000001000\n3,1700000002000\n")
 
-    assert [row["n"] for row in everything(sources, "t", "at", 1000, 2000)[0]] == [2]
+    assert [row["n"] for row in everything(sources, "t", "at", 1_700_000_001_000, 1_700_000_002_000)[0]] == [2]
 
 
 def test_a_delta_column_that_is_gone_is_named(folder: Path, sources: SourceFolder) -> None:
