@@ -18,12 +18,14 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 
+from flowledger.emulator.data.collect import Collected, Work, collect
 from flowledger.emulator.data.columns import Mapper
 from flowledger.emulator.data.landing import Lake
 from flowledger.emulator.data.tables import Batch, SourceFolder
@@ -31,7 +33,7 @@ from flowledger.emulator.data.tables import Batch, SourceFolder
 TABLE: Final = "PayPal.Payments"
 COLUMNS: Final = "id,name,email,amount,currency,status,quantity,created,updated,country,refunded,note"
 TEXT: Final = {"type": "string"}
-TARGET: Final = {
+TARGET: Final[dict[str, Any]] = {
     "properties": {
         "_id": TEXT,
         "email": TEXT,
@@ -123,6 +125,70 @@ def ours(folder: Path, lake: Path, stages: Stages) -> int:
         return writer.finish().rows
 
 
+def run_of(name: str, *, table: str, target: dict[str, Any], **more: Any) -> Work:
+    """A flow's run over a table, its rows by `created`."""
+    known: dict[str, Any] = {"run": name, "flow": "flow", "sandbox": "prod", "moment_ms": 0, "passes": None}
+    known |= {"start_ms": None, "end_ms": None, "reach_ms": None, "delta": None, "data_set": "runs", "batch": name}
+    known |= {"percent": 100, "diagnostics": True, "mappings": tuple(MAPPINGS), "table": table, "target": target}
+    return Work(**{**known, **more})
+
+
+def seconds_of(work: Work, sources: SourceFolder, lake: Path) -> tuple[float, Collected]:
+    """How long a run takes that lands, or rejects, its rows; and what came of it."""
+    start = time.perf_counter()
+    done = collect(work, sources, Mapper, Lake(lake))
+    return time.perf_counter() - start, done
+
+
+def measure_rejected(base: Path, rows: int, repeats: int) -> None:
+    """Print how much longer rows take that the schema does not take."""
+    folder = base / "rejected"
+    folder.mkdir()
+    write_source(folder / f"{TABLE}.csv", rows)
+    amount = {"type": "number", "maximum": -1}
+    payment = {**TARGET["properties"]["payment"]}
+    payment["properties"] = {**payment["properties"], "amount": amount}
+    strict = {**TARGET, "properties": {**TARGET["properties"], "payment": payment}}
+    seconds: dict[str, list[float]] = {"good": [], "rejected": []}
+    for number in range(repeats):
+        for name, target in (("good", TARGET), ("rejected", strict)):
+            work = run_of(f"{name}-{number}", table=TABLE, target=target)
+            took, done = seconds_of(work, SourceFolder(folder), base)
+            assert done.failed_records == (rows if name == "rejected" else 0), done.failure
+            seconds[name].append(took)
+    good, rejected = (statistics.median(seconds[name]) for name in ("good", "rejected"))
+    print(f"{rows:,} rejected rows: {rejected / good:.1f} times as long as good ones ({rejected:.2f} s, {good:.2f} s)")
+
+
+def measure_windows(base: Path, rows: int, repeats: int) -> None:
+    """Print how long a window without rows takes, and one with a row that was appended."""
+    folder = base / "windows"
+    folder.mkdir()
+    path = folder / f"{TABLE}.csv"
+    write_source(path, rows)
+    sources = SourceFolder(folder)
+    later = 1_800_000_000_000  # milliseconds, after every row
+    window: dict[str, Any] = {"table": TABLE, "target": TARGET, "delta": "created"}
+    whole, _ = seconds_of(run_of("first", **window, reach_ms=later), sources, base)
+    empty, appended = list[float](), list[float]()
+    for number in range(repeats):
+        begin = later + number * 60_000
+        since = {**window, "start_ms": begin, "reach_ms": begin + 60_000}
+        took, done = seconds_of(run_of(f"empty-{number}", **since), sources, base)
+        assert (done.input_records, done.failure) == (0, "")
+        empty.append(took)
+        moment = f"{datetime.fromtimestamp(begin / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+        with path.open("a") as file:
+            file.write(f"TX-{number},New,New@Example.com,1.00,USD,open,1,{moment},{moment},FR,true,new\n")
+        took, done = seconds_of(run_of(f"appended-{number}", **since), sources, base)
+        assert done.output_records == 1, done
+        appended.append(took)
+    none, one = statistics.median(empty) * 1000, statistics.median(appended) * 1000
+    print(
+        f"a window of {rows:,} rows: {whole:.1f} s with all, {none:.1f} ms with none, {one:.1f} ms with one that is new"
+    )
+
+
 def peak_mb(folder: Path, lake: Path) -> tuple[int, float]:
     """Rows and peak memory, in MB, of a process of its own that collects the table."""
     call = [sys.executable, __file__, "--collect", str(folder), str(lake)]
@@ -184,6 +250,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="data-plane-", dir=options.folder) as made:
         base = Path(made)
         measure(base, options.rows, options.repeats)
+        measure_rejected(base, min(options.rows, 60_000), options.repeats)
+        measure_windows(base, options.rows, options.repeats)
         for rows in (options.memory // 10, options.memory) if options.memory else ():
             write_source(base / f"{TABLE}.csv", rows)
             landed, peak = peak_mb(base, base)

@@ -60,10 +60,18 @@ def written(value: Any, text: str | None) -> Any:
     return found
 
 
+def shown_number(value: float, text: str) -> Any:
+    """A number for a document of JSON: itself, as a whole number where it is written as one, else its text."""
+    if str(value) == text:
+        return value
+    whole = int(value) if value == value // 1 else 0  # infinity and NaN are no whole numbers
+    return whole if str(whole) == text else text
+
+
 def shown(value: Any) -> Any:
     """A value for a JSON document: as it is where JSON writes it as the source does, else the text of the source."""
     if isinstance(value, WrittenInteger | WrittenNumber):
-        return value.text
+        return shown_number(value, value.text)
     if isinstance(value, dict):
         return {name: shown(inner) for name, inner in value.items()}
     if isinstance(value, list):

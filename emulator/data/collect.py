@@ -209,7 +209,7 @@ def _read_all(work: Work, source: Source, mapper_of: MapperOf, writer: BatchWrit
                 if not work.reports(batch.key):
                     continue  # another run of the schedule reports it
             done.input_records += 1
-            _fail_row(work, writer, done, PARSING, {"row": batch.row, "reason": batch.reason}, {})
+            _fail_rows(work, writer, done, PARSING, [{"row": batch.row, "reason": batch.reason}], [{}])
             continue
         if work.passes is not None:
             batch = _filtered(work, writer, done, batch, work.passes)
@@ -223,14 +223,11 @@ def _read_all(work: Work, source: Source, mapper_of: MapperOf, writer: BatchWrit
             done.output_records += mapped.table.num_rows
         _warn(work, done, mapped)
         rows = _rows_of(batch, [rejected.row for rejected in mapped.rejected])
-        for rejected, row in zip(mapped.rejected, rows, strict=True):
-            told = {
-                "row": rejected.row,
-                "column": rejected.column,
-                "expression": rejected.expression,
-                "reason": rejected.reason,
-            }
-            _fail_row(work, writer, done, CONVERSION, told, row)
+        told = [
+            {"row": one.row, "column": one.column, "expression": one.expression, "reason": one.reason}
+            for one in mapped.rejected
+        ]
+        _fail_rows(work, writer, done, CONVERSION, told, rows)
     done.is_read = True
 
 
@@ -265,9 +262,9 @@ def _filtered(work: Work, writer: BatchWriter, done: Collected, batch: Any, pass
         except NotComparable as problem:
             kept.append(False)
             failed.append((number, f"the filter cannot judge it: {problem}"))
-    for (number, reason), whole in zip(failed, _rows_of(batch, [number for number, _ in failed]), strict=True):
-        done.input_records += 1
-        _fail_row(work, writer, done, PARSING, {"row": number, "reason": reason}, whole)
+    done.input_records += len(failed)
+    rows = _rows_of(batch, [number for number, _ in failed])
+    _fail_rows(work, writer, done, PARSING, [{"row": number, "reason": reason} for number, reason in failed], rows)
     return batch.without(pa.array(kept, pa.bool_()))
 
 
@@ -280,19 +277,26 @@ def _rows_of(batch: Any, numbers: Sequence[int]) -> list[Json]:
     return found
 
 
-def _fail_row(work: Work, writer: BatchWriter, done: Collected, name: str, told: Json, row: Json) -> None:
-    done.failed_records += 1
-    places = (key for key in ("row", "column", "expression") if told.get(key) not in (None, ""))
-    where = ", ".join(f"{key} {told[key]}" for key in places)
-    error = {"code": FAULTY, "message": f"{where}: {told['reason']}", **told}
-    line = orjson.dumps({**row, "_errors": [error], "_filename": work.table}, default=str)
-    writer.note(FAILED_ROWS, line)
-    if len(done.told) < TOLD:
-        done.told.append(f"{work.table}, {where}: {told['reason']}")
-        if work.diagnostics:
-            writer.note(SAMPLES, line)
+def _fail_rows(
+    work: Work, writer: BatchWriter, done: Collected, name: str, told: Sequence[Json], rows: Sequence[Json]
+) -> None:
+    """Count rows as failed, and note each with its reason: in the file of failed rows, and in the file `name`."""
+    if not told:
+        return
+    lines: list[bytes] = []
+    for one, row in zip(told, rows, strict=True):
+        where = ", ".join([f"{key} {one[key]}" for key in ("row", "column", "expression") if one.get(key)])
+        error = {"code": FAULTY, "message": f"{where}: {one['reason']}", **one}
+        lines.append(orjson.dumps({**row, "_errors": [error], "_filename": work.table}, default=str))
+        if len(done.told) < TOLD:
+            done.told.append(f"{work.table}, {where}: {one['reason']}")
+            if work.diagnostics:
+                writer.note(SAMPLES, lines[-1])
+    done.failed_records += len(lines)
+    written = b"\n".join(lines)
+    writer.note(FAILED_ROWS, written)
     if work.diagnostics:
-        writer.note(name, line)
+        writer.note(name, written)
 
 
 def _too_many(work: Work, done: Collected) -> str:

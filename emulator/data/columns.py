@@ -188,27 +188,38 @@ class Mapper:
         by_place: dict[int, list[Fault]] = {}
         for fault in faults_of(table, self._target):
             by_place.setdefault(fault.place, []).append(fault)
-        return [self._rejection(numbers[place].as_py(), place, by_place[place], failures) for place in sorted(by_place)]
+        if not by_place:
+            return []
+        rows = numbers.to_pylist()
+        writers: dict[str, list[int]] = {}  # by the path at fault: the mappings that write it, or below it
+        return [self._rejection(rows[place], place, by_place[place], failures, writers) for place in sorted(by_place)]
 
     def _rejection(
-        self, row: int, place: int, faults: Sequence[Fault], failures: Sequence[Mapping[int, str]]
+        self,
+        row: int,
+        place: int,
+        faults: Sequence[Fault],
+        failures: Sequence[Mapping[int, str]],
+        writers: dict[str, list[int]],
     ) -> Rejected:
-        reasons, expressions = [], []
+        reasons, expression = [], ""
         for fault in faults:
+            if fault.path not in writers:
+                below = f"{fault.path}."
+                writers[fault.path] = [
+                    number
+                    for number, mapping in enumerate(self._mappings)
+                    if mapping.destination == fault.path or mapping.destination.startswith(below)
+                ]
             code, reason = INVALID, fault.reason
-            for mapping, failed in zip(self._mappings, failures, strict=True):
-                if mapping.destination == fault.path or mapping.destination.startswith(f"{fault.path}."):
-                    expressions.append(mapping.source)
-                    if fault.missing and place in failed:
-                        code, reason = NOT_MAPPED, f"{reason}: {mapping.source}: {failed[place]}"
-                        break
+            for number in writers[fault.path]:
+                source = self._mappings[number].source
+                expression = expression or source
+                if fault.missing and place in failures[number]:
+                    code, reason = NOT_MAPPED, f"{reason}: {source}: {failures[number][place]}"
+                    break
             reasons.append(f"{code}: {reason}")
-        return Rejected(
-            row=row,
-            column=faults[0].path,
-            expression=expressions[0] if expressions else "",
-            reason="; ".join(reasons),
-        )
+        return Rejected(row=row, column=faults[0].path, expression=expression, reason="; ".join(reasons))
 
 
 def _compiled(mapping: Json, target: Json, unpublished: bool) -> _Mapping:

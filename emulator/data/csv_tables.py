@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from flowledger.emulator.data.csv_records import first_record, is_closed, whole_records
@@ -29,12 +30,14 @@ from flowledger.emulator.data.source_rows import (
     Places,
     Shape,
     SourceUnreadable,
-    as_json,
     at_row,
     key_of,
     overlaid,
+    rows_of,
     taken,
 )
+from flowledger.emulator.values import shown, shown_number
+from flowledger.emulator.values import written as marked
 
 BLOCK: Final = 4 * 2**20  # bytes that are parsed at a time
 LONG_BLOCK: Final = 32 * 2**20  # no row may be longer than this
@@ -98,10 +101,31 @@ class CsvOrigin:
                 raw = self.read.column(self.header.key(name)).combine_chunks().take(at).to_pylist()
                 found[name] = [None if one is None else one.decode("utf-8", "replace") for one in raw]
                 continue
-            chosen = texts.take(at)
-            shown = overlaid(fitted_texts(chosen, column).to_pylist(), chosen.to_pylist())
-            found[name] = [as_json(value) for value in shown]
-        return [{name: values[row] for name, values in found.items()} for row in range(len(places))]
+            found[name] = _shown(texts.take(at), column)
+        return rows_of(found, len(places))
+
+
+def _shown(texts: pa.Array, column: Column) -> list[Any]:
+    """A column for a document of JSON: typed values where JSON writes them as the file does, else the texts."""
+    written: list[Any] = texts.to_pylist()
+    wanted = arrow_type(column.type)
+    if wanted == pa.string():
+        return written
+    typed = fitted_texts(texts, column)
+    values: list[Any] = typed.to_pylist()
+    if wanted != pa.float64() and typed.null_count == texts.null_count:
+        is_plain = pc.all(pc.equal(pc.cast(typed, pa.string()), texts)).as_py() is not False
+        if is_plain:
+            return values
+    if wanted == pa.float64():
+        return [
+            (text or None) if value is None else shown_number(value, text)
+            for value, text in zip(values, written, strict=True)
+        ]
+    return [
+        (text or None) if value is None else shown(marked(value, text))
+        for value, text in zip(values, written, strict=True)
+    ]
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from flowledger.emulator.data.source_rows import (
     as_json,
     at_row,
     overlaid,
+    rows_of,
     taken,
 )
 from flowledger.emulator.values import WrittenNumber, text_of
@@ -120,7 +121,7 @@ class ParquetOrigin:
                 texts = _texts_of(values).to_pylist() if _has_text(values.type) else None
                 shown = _plain(values, column)[0].to_pylist()
                 found[name] = shown if texts is None else overlaid(shown, texts)
-        return [{name: as_json(values[row]) for name, values in found.items()} for row in range(len(places))]
+        return rows_of({name: [as_json(value) for value in values] for name, values in found.items()}, len(places))
 
 
 def _exact(value: Any, type_: pa.DataType) -> Any:

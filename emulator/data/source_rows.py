@@ -129,7 +129,7 @@ class Batch:
         if self.origin is not None:
             places = self._places(at)
             columns = {name: self.origin.exact(name, values, places) for name, values in columns.items()}
-        return [{name: values[row] for name, values in columns.items()} for row in range(count)]
+        return rows_of(columns, count)
 
     def whole_rows(self, at: Sequence[int]) -> list[dict[str, Any]]:
         """Every column of the rows `at` these places, for a document of JSON."""
@@ -167,6 +167,14 @@ def key_of(row: int, content: bytes) -> str:
 def overlaid(values: list[Any], texts: Sequence[str | None]) -> list[Any]:
     """Typed values with the texts that they are written as."""
     return [written(value, text) for value, text in zip(values, texts, strict=True)]
+
+
+def rows_of(columns: dict[str, list[Any]], count: int) -> list[dict[str, Any]]:
+    """Columns as rows; `count` of them, also where there is no column."""
+    if not columns:
+        return [{} for _ in range(count)]
+    names = list(columns)
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def as_json(value: Any) -> Any:

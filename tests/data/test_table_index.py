@@ -28,12 +28,9 @@ def line(key: str, minute: int) -> str:
 
 def rows(sources: SourceFolder, start: int | None, end: int | None, name: str = "t") -> list[str]:
     """The ids of a window in minutes, and `!ROW` for each row that is broken."""
-    window = {
-        "start_ms": None if start is None else DAY + start * MINUTE,
-        "end_ms": None if end is None else DAY + end * MINUTE,
-    }
+    start_ms, end_ms = (None if one is None else DAY + one * MINUTE for one in (start, end))
     found: list[str] = []
-    for part in sources.batches(name, delta="at", **window):
+    for part in sources.batches(name, delta="at", start_ms=start_ms, end_ms=end_ms):
         found += [f"!{part.row}"] if isinstance(part, Broken) else part.table.column("id").to_pylist()
     return found
 
