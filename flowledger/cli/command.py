@@ -170,7 +170,7 @@ def sure(question: str, *, yes: bool, otherwise: str) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"{question} There is no terminal to ask at.", hint=otherwise)
     if not typer.confirm(question, err=True):
-        raise UsageError("nothing was changed", hint=otherwise)
+        raise UsageError("you answered no: nothing was changed", hint=otherwise)
 
 
 def _voice_parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
