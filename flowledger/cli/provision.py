@@ -244,9 +244,9 @@ def provision(
     called_with(run=run, journal=journal, local=local)
     print(f"Journal: {place(report.journal)}  ({report.events} events; {as_typed(f'flowledger history {run}')})")
     if local and report.state == "provisioned" and not was_done:
-        print("Rows come when the schedule says so. On the emulator, time passes on demand:")
-        print("  flowledger emulator start -d --sources DIR   (DIR: CSV, JSON Lines or Parquet files, one a table)")
-        print("  flowledger emulator advance 11m")
+        print("Rows come when they are due. With a folder of tables, DIR:")
+        print("  flowledger emulator start -d --sources DIR")
+        print("  flowledger emulator advance 11m             lets time pass there")
     return report.exit_code
 
 

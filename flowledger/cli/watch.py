@@ -215,7 +215,7 @@ def due_text(moment: float) -> str:
 
     left = moment - time.time()
     when = f"in {lasting(left)}" if left >= 1 else "now"
-    return f"the next is due {when}, at {date_of(moment)}, and shows two or three minutes later"
+    return f"the next is due {when}, at {date_of(moment)}"
 
 
 def last_words(report: WatchReport) -> str:
