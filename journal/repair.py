@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from codecs import BOM_UTF8
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Final
 
-from flowledger.errors import DiskFull, UsageError
+from flowledger.errors import DiskFull, JournalCorrupt, JournalDenied, UsageError
 from flowledger.journal.committer import InlineCommitter
 from flowledger.journal.filesystem import File, FileSystem, OsFileSystem
 from flowledger.journal.layout import layout_of, segment_name
@@ -21,6 +23,7 @@ from flowledger.journal.writer import MOST_BYTES, MOST_RECORDS, Writer
 from flowledger.journal.writing import os_errors
 
 _OWN: Final = frozenset({HEADER, CLOSE, CHECKPOINT, SEAL})  # the new journal has its own
+_BLANK_MOST: Final = 4096  # bytes between two records that are looked at for nothing but blanks
 _NAMED_MOST: Final = 1000  # dropped places that the `_repair` record lists
 
 
@@ -50,7 +53,9 @@ def repair(directory: str | PathLike[str], to: str | PathLike[str], *, fs: FileS
 
     Every segment that is there is gone through. `to` must not exist or be empty. Records keep their order by number;
     one that stands there twice is kept once.
-    Raises NotThere, UsageError (something is in `to`), DiskFull, JournalError.
+    Line ends and blanks that a transfer as text has changed are put right.
+    Raises NotThere, UsageError (something is in `to`), JournalCorrupt (no event can be read: nothing is written),
+    DiskFull, JournalError.
     """
     fs, place, target = fs or OsFileSystem(), Path(directory), Path(to)
     with os_errors(place, reading=True):
@@ -73,6 +78,16 @@ def repair(directory: str | PathLike[str], to: str | PathLike[str], *, fs: FileS
                 read_header(file, name, to_write=False)
             finally:
                 file.close()
+        if _nothing_good(fs, place, layout.segments):
+            raise JournalCorrupt(
+                f"no event in {place} can be read, so nothing was written to {target}",
+                file=layout.segments[0],
+                offset=0,
+                line=1,
+                reason="no record verifies",
+                hint="put the folder back from a copy of it; a new journal in its place knows nothing of the runs, and "
+                "makes everything a second time",
+            )
     writer, _ = open_writer(target, fs=fs, committer=InlineCommitter(), lock_timeout=0.0, wall=time.time)
     try:
         for number in range(1, layout.last_number + 1):
@@ -94,6 +109,8 @@ def repair(directory: str | PathLike[str], to: str | PathLike[str], *, fs: FileS
                 missing += _missing(found)
         account = _account(place, kept, dropped, missing)
         writer.insert([(REPAIR, None, body_of(REPAIR, None, encode_doc(account)))])
+    except JournalDenied as error:
+        raise JournalDenied(error.message, hint="give another folder with --to") from error
     except DiskFull as error:
         raise DiskFull(error.message, hint=f"make room, remove {target}, and repair again") from error
     finally:
@@ -111,7 +128,7 @@ def _good(file: File, name: str) -> tuple[Found, list[Dropped]]:
     seen: set[tuple[int, str]] = set()
     at, size = 0, file.size()
     for offset, line, record in stragglers(file, 0, size):
-        if offset > at:
+        if offset > at and not _is_of_a_transfer(file, at, offset):
             dropped.append(Dropped(file=name, offset=at, size=offset - at, reason="does not verify"))
         at = offset + len(line) + 1
         if (record.seq, record.crc) in seen:
@@ -120,10 +137,29 @@ def _good(file: File, name: str) -> tuple[Found, list[Dropped]]:
             continue
         seen.add((record.seq, record.crc))
         found.append((offset, at - offset, record))
-    if size > at:
+    if size > at and not _is_of_a_transfer(file, at, size):
         dropped.append(Dropped(file=name, offset=at, size=size - at, reason="does not verify"))
     found.sort(key=lambda place: place[2].seq)
     return found, dropped
+
+
+def _is_of_a_transfer(file: File, start: int, end: int) -> bool:
+    """True if there is nothing but what a transfer as text puts between lines: blanks, line ends, a byte order mark."""
+    return end - start <= _BLANK_MOST and not file.read(end - start, start).removeprefix(BOM_UTF8).strip(b" \t\r\n")
+
+
+def _nothing_good(fs: FileSystem, place: Path, segments: Sequence[str]) -> bool:
+    """True if the segments hold bytes that do not verify, and not one event that does."""
+    damaged = False
+    for name in segments:
+        file = fs.open(place / name, "read")
+        try:
+            if any(record.table not in _OWN for _, _, record in stragglers(file, 0, file.size())):
+                return False
+            damaged = damaged or bool(_good(file, name)[1])
+        finally:
+            file.close()
+    return damaged
 
 
 def _copy(file: File, found: Found, writer: Writer) -> None:

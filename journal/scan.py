@@ -162,15 +162,35 @@ def stragglers(file: File, start: int, size: int) -> Iterator[tuple[int, bytes, 
     """Offset, line and record of everything in `start:size` that verifies alone.
 
     A record is looked for at every place where one could begin, not only after an LF: the LF may be what was lost.
+    What a transfer as text does is undone: a CR ends a line too, and blanks at its end are not part of the record,
+    which holds neither unescaped.
     """
-    for offset, line, whole in lines(file, start, size):
-        at = line.find(START) if whole else -1
-        while at >= 0:
-            record = parse(line[at:])
-            if record is not None:
-                yield offset + at, line[at:], record
-                break
-            at = line.find(START, at + 1)
+    for offset, text, whole in lines(file, start, size):
+        for begin, line in _ended(text, whole=whole):
+            at = line.find(START)
+            while at >= 0:
+                found = line[at:]
+                record = parse(found)
+                if record is None and found[-1:] in _BLANKS:
+                    found = found.rstrip(_BLANKS)
+                    record = parse(found)
+                if record is not None:
+                    yield offset + begin + at, found, record
+                    break
+                at = line.find(START, at + 1)
+
+
+_BLANKS: Final = b" \t"
+
+
+def _ended(text: bytes, *, whole: bool) -> Iterator[tuple[int, bytes]]:
+    """Place and bytes of each line in `text` that has an end: a CR, or the LF after `text`, if it is `whole`."""
+    begin = 0
+    while (stop := text.find(b"\r", begin)) >= 0:
+        yield begin, text[begin:stop]
+        begin = stop + 1
+    if whole:
+        yield begin, text[begin:]
 
 
 def _judge(index: Index, file: File, *, offset: int, line: int, reason: str, size: int) -> Damage:

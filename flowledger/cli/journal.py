@@ -289,6 +289,6 @@ command(
     "repair",
     summary="Save what is good of a damaged journal.",
     example="flowledger journal repair --to .flowledger/journal-2",
-    exit_codes="0 written, 2 DIR is not empty, 5 no journal.",
+    exit_codes="0 written, 2 DIR is not empty, 5 no journal, 9 no event can be read.",
 )(repair)
 journalcare.register(app)

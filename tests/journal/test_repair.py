@@ -136,3 +136,71 @@ def test_verify_finds_a_document_that_is_no_json_under_a_good_checksum(directory
     assert report.damage is not None
     assert "no JSON" in report.damage.reason
     assert report.damage.line == 2
+
+
+TRANSFERS: dict[str, Callable[[bytes], bytes]] = {
+    "CRLF": lambda text: text.replace(b"\n", b"\r\n"),
+    "CR": lambda text: text.replace(b"\n", b"\r"),
+    "CR CR LF": lambda text: text.replace(b"\n", b"\r\r\n"),
+    "a byte order mark": lambda text: b"\xef\xbb\xbf" + text,
+    "a byte order mark and CRLF": lambda text: b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"),
+    "blanks at line ends": lambda text: text.replace(b"\n", b" \t \n"),
+    "empty lines": lambda text: text.replace(b"\n", b"\n\n"),
+    "an empty line at the end": lambda text: text + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("transfer", TRANSFERS)
+def test_a_repair_keeps_every_record_of_a_journal_that_was_transferred_as_text(
+    transfer: str, directory: Path, segment: Path, tmp_path: Path
+) -> None:
+    documents = [{"run": f"run-{n % 2}", "n": n, "text": "ends in a blank \r\n "} for n in range(50)]
+    with Journal.open(directory) as journal:
+        journal.db.insert_multiple(documents)
+    segment.write_bytes(TRANSFERS[transfer](segment.read_bytes()))
+    assert verify(directory).damage is not None
+
+    report = repair(directory, tmp_path / "new")
+
+    assert (report.kept, report.dropped, report.missing) == (50, (), 0)
+    with Journal.open(tmp_path / "new") as journal:
+        assert [dict(doc) for doc in journal.db.all()] == documents
+    assert verify(tmp_path / "new").sound
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text.decode().encode("utf-16"),
+        lambda text: b"\0" * len(text),
+        lambda text: text.partition(b"\n")[0] + b"\n" + text.partition(b"\n")[2].replace(b'"', b"'"),
+        lambda _: b"not a journal",
+    ],
+    ids=["UTF-16", "zeros", "only the header is good", "another text"],
+)
+def test_a_repair_that_can_keep_nothing_fails_and_makes_no_empty_journal(
+    spoil: Callable[[bytes], bytes], directory: Path, segment: Path, tmp_path: Path
+) -> None:
+    with Journal.open(directory) as journal:
+        journal.db.insert_multiple([{"n": n} for n in range(5)])
+    segment.write_bytes(spoil(segment.read_bytes()))
+    with pytest.raises(JournalCorrupt) as caught:
+        repair(directory, tmp_path / "new")
+    assert caught.value.exit_code == 9
+    assert "a second time" in caught.value.hint
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_journal_without_events_is_repaired_into_one_without_events(directory: Path, tmp_path: Path) -> None:
+    Journal.open(directory).close()
+    assert repair(directory, tmp_path / "new").kept == 0
+    assert verify(tmp_path / "new").sound
+
+
+def test_verify_counts_the_records_behind_a_changed_line_end(directory: Path, segment: Path) -> None:
+    with Journal.open(directory) as journal:
+        journal.db.insert_multiple([{"n": n} for n in range(5)])
+    segment.write_bytes(segment.read_bytes().replace(b"\n", b"\r\n"))
+    damage = verify(directory).damage
+    assert damage is not None
+    assert damage.later == 7  # the header, the events and the note of the end
