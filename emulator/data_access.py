@@ -67,13 +67,16 @@ def read_failed(call: Call) -> Response:
 def read_meta(call: Call) -> Response:
     """GET and HEAD /batches/{id}/meta?path=: row_errors and input_files are folders, row_error_samples.json is a file.
 
-    404 when the batch has nothing of that path.
+    404 when the batch has nothing of that path. Without one: which of the three there are.
     """
     batch, wanted = _batch(call), call.request.first("path")
     _check_parameters(call, {*PAGING, "path"})
-    if not wanted:
-        _bad("path is missing: row_errors, row_error_samples.json or input_files")
     here = f"{BASE}/batches/{batch['id']}/meta"
+    if not wanted:
+        place = _folder(call, batch["relatedObjects"][0]["id"], batch["id"]) / DIAGNOSTICS
+        there = [place / name for name in (*META_FOLDERS, SAMPLES[0]) if (place / name).exists()]
+        sizes = {path.name: path.stat().st_size if path.is_file() else 0 for path in there}
+        return _page(call, [_part_entry(call, name, size, here) for name, size in sizes.items()])
     folder, _, name = wanted.strip("/").partition("/")
     if folder in META_FOLDERS:
         return _diagnostics(call, batch, folder, name or None, here, f"{folder}/")

@@ -58,13 +58,14 @@ def read_descriptor(call: Call) -> Response:
 
 
 def replace_descriptor(call: Call) -> Response:
-    """PUT /tenant/descriptors/{id}: answers 201 with the id."""
+    """PUT /tenant/descriptors/{id}: answers 201 (by option 200) with the id."""
     previous = _existing(call)
     body = _checked(call)
     if not call.world.options.allow_equal_descriptors:
         _check_duplicate(call, body, call.world.store.all(KIND, call.sandbox), itself=previous["@id"])
     call.world.store.put(KIND, call.sandbox, previous["@id"], _completed(call, body, previous["@id"]))
-    return json_response(201, {"@id": previous["@id"]})
+    status = 200 if call.world.options.descriptor_put_200 else 201
+    return json_response(status, {"@id": previous["@id"]})
 
 
 def delete_descriptor(call: Call) -> Response:

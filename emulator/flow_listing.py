@@ -282,10 +282,12 @@ def _start(items: list[dict[str, Any]], token: str | None, *, padded: bool) -> i
         whole = token if padded else token + "=" * (-len(token) % 4)
         position, _, last_id = urlsafe_b64decode(whole.encode()).decode().partition("/")
         start = int(position)
+        if start < 1:
+            raise ValueError(position)
     except ValueError:
         refuse(flow_problem(400, "FLOW-1452-400", "Invalid value", "The continuationToken cannot be read"))
     last_id = last_id.rstrip(".")
-    if 0 < start <= len(items) and items[start - 1].get("id") == last_id:
+    if start <= len(items) and items[start - 1].get("id") == last_id:
         return start  # nothing has moved
     places = (place + 1 for place, item in enumerate(items) if item.get("id") == last_id)
-    return next(places, max(start, 0))
+    return next(places, start)

@@ -89,7 +89,7 @@ def operations(options: Options) -> Operations:
         ("batches/{id}/meta", "What is known of a batch's errors and input"),
         ("files/{id}", "The parts of a file, or the bytes of one"),
     ):
-        which = query("path", FILLED, required=place.endswith("meta"), says="The part or file to answer the bytes of.")
+        which = query("path", FILLED, says="The part or file to answer the bytes of.")
         for method in ("GET", "HEAD"):
             found[method, f"{BASE}/{place}"] = {
                 "summary": summary,

@@ -44,6 +44,7 @@ class Options:
     bare_not_routed: bool = False  # U28: an unknown path or method gets an empty body
     registry_2020_errors: bool = False  # §2.1, U5: the registry's Accept faults and malformed bodies as in 2020
     short_pages: bool = False  # §2.2: the registry takes limit for a hint, and its pages are half as long
+    descriptor_put_200: bool = False  # §2.7: PUT of a descriptor answers 200, as the reference has it, not 201
     allow_equal_descriptors: bool = False  # U22: a second descriptor of the same place is accepted
     short_registry_ids: bool = False  # §2: the last part of a new `$id` has 32 digits, as older ones do, not 48
     class_usage_array: bool = False  # §2.3: classUsage of the stats is an array, as in the OpenAPI file

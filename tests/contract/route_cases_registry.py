@@ -215,8 +215,9 @@ def export() -> Iterator[Case]:
         yield right(method, f"{EXPORT}/batches/{{id}}/failed", ids=batch)
         meta, inputs = f"{EXPORT}/batches/{{id}}/meta", (("path", "input_files"),)
         yield right(method, meta, ids=batch, query=inputs)
+        yield right(method, meta, why="no path", ids=batch)
         said = "" if method == "HEAD" else "EXPORT-400"
-        yield wrong(method, meta, "no path", 400, said, ids=batch)
+        yield wrong(method, meta, "limit 0", 400, said, ids=batch, query=(("limit", "0"),))
     templates = [
         "batches/{id}/files",
         "batches/{id}/failed",

@@ -232,8 +232,15 @@ def test_a_limit_that_is_no_number_is_refused(five: Caller, limit: str) -> None:
     assert (reply.status, reply.code) == (400, "FLOW-1452-400")
 
 
-def test_a_token_that_cannot_be_read_is_refused(five: Caller) -> None:
-    assert five.send("GET", PATH, query=[("continuationToken", "???")]).code == "FLOW-1452-400"
+@pytest.mark.parametrize("token", ["???", "abc", "MA", "LTMveA", "MC94", "=", "%"])
+def test_a_token_that_cannot_be_read_is_refused(five: Caller, token: str) -> None:
+    """Those that were never given out, for a place before the first page, too."""
+    assert five.send("GET", PATH, query=[("continuationToken", token)]).code == "FLOW-1452-400"
+
+
+def test_an_empty_token_is_none(five: Caller) -> None:
+    """As Adobe's collection of requests sends it for the first page."""
+    assert len(five.send("GET", PATH, query=[("continuationToken", "")]).items) == 5
 
 
 def test_a_count_is_given_when_asked_for_and_not_beside_a_limit(five: Caller) -> None:

@@ -50,6 +50,13 @@ def test_a_descriptor_is_created_read_replaced_and_deleted(prod: Caller, body: J
     assert prod.send("DELETE", place).status == 404
 
 
+def test_a_replaced_descriptor_is_answered_with_200_by_option(prod: Caller, body: Json) -> None:
+    prod.emulator.options.descriptor_put_200 = True
+    place = f"{PATH}/{prod.send('POST', PATH, body).json['@id']}"
+
+    assert prod.send("PUT", place, body).status == 200
+
+
 def test_lists_group_by_type_and_an_absent_type_is_no_key(prod: Caller, body: Json) -> None:
     assert listed(prod, "xdm").json == {}
     created = prod.send("POST", PATH, body).json
