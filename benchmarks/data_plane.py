@@ -1,9 +1,10 @@
 """How fast rows land: CSV read, mapped, checked and written as Parquet, beside DuckDB's COPY of the same file.
 
 Both read 12 columns and write 8 fields, 3 of them computed, some nested, in turn and in one run; DuckDB checks nothing.
-Prints medians, the ratio, where the time goes, and the peak memory of a process of its own. Asserts no time.
+Prints medians, the ratio, where the time goes, and the peak memory of a process of its own. Then what a call costs an
+emulator with many flows over such a table, beside one with ten. Asserts no time.
 
-    python benchmarks/data_plane.py [--rows 1000000] [--repeats 5] [--memory 10000000]
+    python benchmarks/data_plane.py [--rows 1000000] [--repeats 5] [--memory 10000000] [--flows 1000]
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from typing import Any, Final
 
 import duckdb
 
+from flowledger.emulator.caller import CATALOG, CONVERSION, FLOW, REGISTRY, Caller
+from flowledger.emulator.core import Emulator
 from flowledger.emulator.data.collect import Collected, Work, collect
 from flowledger.emulator.data.columns import Mapper
 from flowledger.emulator.data.landing import Lake
@@ -236,11 +239,81 @@ def measure(base: Path, rows: int, repeats: int) -> None:
         print(f"    {stage:<14} {seconds / repeats:7.2f} s a run")
 
 
+FEW: Final = 10  # flows
+CALLS: Final = 200  # of each kind and emulator, in turn
+PROFILE: Final = "https://ns.adobe.com/xdm/context/profile"
+MEDIA_TYPE: Final = "application/vnd.adobe.xed-full+json;version=1"
+SPECS: Final = {
+    "base": {"id": "221c7626-58f6-4eec-8ee2-042b0226f03b", "version": "1.0"},
+    "sink": {"id": "c604ff05-7f1a-43c0-8e18-33bf874cb11c", "version": "1.0"},
+    "flow": {"id": "14518937-270c-4525-bdec-c2ba7cce3860", "version": "1.0"},
+}
+
+
+def with_flows(base: Path, flows: int) -> tuple[Emulator, Caller, dict[str, str]]:
+    """An emulator over the table in `base` with so many flows of it, and the paths of calls to it."""
+    emulator = Emulator(sources=base, state=base / f"state-{flows}")
+    caller = Caller(emulator)
+
+    def make(path: str, body: dict[str, Any], query: tuple[tuple[str, str], ...] = ()) -> str:
+        reply = caller.send("POST", path, body, query=query)
+        assert reply.status in (200, 201), reply.response
+        made = reply.json
+        return str(made[0]).rpartition("/")[2] if isinstance(made, list) else str(made.get("id") or made["$id"])
+
+    schema = make(f"{REGISTRY}/tenant/schemas", {"title": "People", "type": "object", "allOf": [{"$ref": PROFILE}]})
+    reference = {"id": schema, "contentType": MEDIA_TYPE}
+    data_set = make(f"{CATALOG}/dataSets", {"name": "rows", "schemaRef": reference}, (("requestDataSource", "true"),))
+    secrets = {"host": "api.sandbox.paypal.com", "clientId": "the-id", "clientSecret": "the-secret"}
+    auth = {"specName": "Client-Id-Secret Based Authentication", "params": secrets}
+    connection = make(f"{FLOW}/connections", {"name": "base", "connectionSpec": SPECS["base"], "auth": auth})
+    table = {"data": {"format": "tabular"}, "params": {"tableName": TABLE}, "connectionSpec": SPECS["base"]}
+    source = make(f"{FLOW}/sourceConnections", {"name": "source", "baseConnectionId": connection, **table})
+    held = {"format": "parquet_xdm", "schema": {"id": schema, "version": MEDIA_TYPE}}
+    sink = {"data": held, "params": {"dataSetId": data_set}, "connectionSpec": SPECS["sink"]}
+    target = make(f"{FLOW}/targetConnections", {"name": "target", **sink})
+    mapping = {"sourceType": "ATTRIBUTE", "source": "id", "destination": "_id"}
+    mapped = {"outputSchema": {"schemaRef": reference}, "mappings": [mapping]}
+    mapping_set = make(f"{CONVERSION}/mappingSets", mapped)
+    transformations = [
+        {"name": "Copy", "params": {"deltaColumn": {"name": "created"}}},
+        {"name": "Mapping", "params": {"mappingId": mapping_set, "mappingVersion": 0}},
+    ]
+    flow: dict[str, Any] = {
+        "flowSpec": SPECS["flow"],
+        "sourceConnectionIds": [source],
+        "targetConnectionIds": [target],
+        "transformations": transformations,
+        "scheduleParams": {"startTime": int(time.time()) + 86_400, "frequency": "minute", "interval": 15},
+    }
+    made = [make(f"{FLOW}/flows", {"name": f"flow {number}", **flow}) for number in range(flows)]
+    paths = {"GET health": "/_emulator/health", "GET stats": f"{REGISTRY}/stats", "GET flow": f"{FLOW}/flows/{made[0]}"}
+    return emulator, caller, paths
+
+
+def measure_calls(base: Path, flows: int) -> None:
+    """Print what a call costs with few flows and with many; both emulators are asked in turn."""
+    emulators = [with_flows(base, count) for count in (FEW, flows)]
+    for name in emulators[0][2]:
+        took: list[list[float]] = [[], []]
+        for _ in range(CALLS):
+            for place, (_, caller, paths) in enumerate(emulators):
+                start = time.perf_counter()
+                status = caller.send("GET", paths[name]).status
+                took[place].append(time.perf_counter() - start)
+                assert status == 200, paths[name]
+        few, many = (statistics.median(one) * 1000 for one in took)
+        print(f"{name:<11} {FEW} flows {few:7.3f} ms, {flows} flows {many:7.3f} ms   ratio {many / few:.2f}")
+    for emulator, _, _ in emulators:
+        emulator.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each, taken in turn")
     parser.add_argument("--memory", type=int, default=10_000_000, help="rows of the larger memory measurement; 0: none")
+    parser.add_argument("--flows", type=int, default=1000, help="of the larger emulator; 0: no calls are measured")
     parser.add_argument("--folder", type=Path, default=Path(), help="where the files go: the disk to measure on")
     parser.add_argument("--collect", type=Path, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -252,6 +325,8 @@ def main() -> None:
         measure(base, options.rows, options.repeats)
         measure_rejected(base, min(options.rows, 60_000), options.repeats)
         measure_windows(base, options.rows, options.repeats)
+        if options.flows:
+            measure_calls(base, options.flows)
         for rows in (options.memory // 10, options.memory) if options.memory else ():
             write_source(base / f"{TABLE}.csv", rows)
             landed, peak = peak_mb(base, base)

@@ -75,7 +75,6 @@ class Work:
     moment_ms: int  # when the run is, by the emulator's clock
     table: str
     delta: str | None
-    delta_format: str | None  # the Java pattern of its dates; None: ISO 8601
     start_ms: int | None
     end_ms: int | None  # as the run tells it
     reach_ms: int | None  # where reading stops, exclusive: the end, or just behind it (U25)
@@ -90,6 +89,7 @@ class Work:
     reports_only: frozenset[str] | None = (
         None  # keys of the broken rows that are this run's to report; None: all others
     )
+    delta_format: str | None = None  # the Java pattern of the delta column's dates; None: ISO 8601
     on_demand: bool = False
     collected: bool = False  # another run has landed the window since: there is nothing left to do
     impossible: str = ""  # why there is no work to do: the run fails with it

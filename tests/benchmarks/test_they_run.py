@@ -19,6 +19,10 @@ SMALLEST = {
     "whole journal": ("journal.py --whole --events 2000", r"^ +2000 +1000 +[1-9]\d* +\d+ +\d+ +\d+ \(\d\.\d+\) "),
     "emulator": ("emulator.py --calls 80 --repeats 1", r"^POST  emulator with --state +[1-9]\d* +\d+\.\d\d "),
     "data plane": ("data_plane.py --rows 2000 --repeats 1 --memory 0", r"^flowledger .* rows/s .* ratio \d+\.\d\d$"),
+    "calls": (
+        "data_plane.py --rows 2000 --repeats 1 --memory 0 --flows 20",
+        r"^GET health +10 flows .* ms, 20 flows .* ms +ratio \d+\.\d\d$",
+    ),
     "crash": ("crash.py --runs 1 --settle 1", r"^ +1 +ours +[1-9]\d* +0 +0 +"),
 }
 
