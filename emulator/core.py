@@ -177,10 +177,11 @@ class Emulator:
 
     @property
     def warnings(self) -> list[str]:
-        """What the state holds and cannot be meant, in words; it is left out."""
+        """What the state and the sources hold and cannot be meant, in words; it is left out."""
         left_out = self._clock_left_out_ms
         ended = [f"the clock of the state is past the year {LATEST_YEAR}: {left_out} ms are left out"]
-        return [*self.faults.set_aside, *(ended if left_out else [])]
+        notice = self.plane.notice if self.plane is not None else ""
+        return [*self.faults.set_aside, *(ended if left_out else []), *([notice] if notice else [])]
 
     @property
     def handled(self) -> int:

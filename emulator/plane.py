@@ -60,6 +60,7 @@ class Plane:
         self._own = None if state is not None else Path(tempfile.mkdtemp(prefix="flowledger-lake-"))
         self._world = world
         world.sources = SourceFolder(sources)
+        self.notice = world.sources.notice()  # what lay in the folder at the start and is no table
         lake = Lake(state if state is not None else self._own_folder())
         use_lake(world, lake)
         unpublished = world.options.unpublished_functions

@@ -66,7 +66,7 @@ class Explore(Step):
         ) as (tested, root, described):
             # In this order, because each may be the reason why the next one failed.
             await self._require_credentials(ctx, connection, tested)
-            self._require_table(ctx, await root)
+            await self._require_table(ctx, await root, described)
             columns = self._columns(ctx, await described)
             format = short_text((await described).json, "format") or "flat"
         _require_columns(ctx.spec, columns)
@@ -88,7 +88,7 @@ class Explore(Step):
             f"on the platform, then `flowledger resume {ctx.run}`",
         ) from refused
 
-    def _require_table(self, ctx: Context, root: Answer) -> None:
+    async def _require_table(self, ctx: Context, root: Answer, described: Awaitable[Answer]) -> None:
         tables = [
             path
             for item in (root.json if isinstance(root.json, list) else [])
@@ -96,9 +96,10 @@ class Explore(Step):
         ]
         table = ctx.spec.source.table
         if table not in tables:
+            said = await _refusal(described)
             raise SpecError(
                 f"{ctx.spec.source.kind} has no table {table!r}",
-                faults=(f"source.table: {table!r} is not there{_near(table, tables)}",),
+                faults=(f"source.table: {table!r} is not there{_near(table, tables)}{said}",),
                 hint=f"correct source.table, {begin_anew(ctx.run)}",
             )
 
@@ -119,6 +120,17 @@ class Explore(Step):
                 hint="check in the source that the table has columns which these credentials may read",
             )
         return columns
+
+
+async def _refusal(described: Awaitable[Answer]) -> str:
+    """Why the platform does not describe a table, as the end of a sentence; "" where it does not say so."""
+    try:
+        await described
+    except Rejected as refused:
+        return f"; the platform says: {refused.message}" if refused.message else ""
+    except StepError:
+        return ""
+    return ""
 
 
 def _xdm(column: Json) -> dict[str, Json]:
@@ -183,4 +195,5 @@ def _near(wanted: str, there: list[str]) -> str:
     near = difflib.get_close_matches(wanted.lower(), list(lowered), n=3, cutoff=0.5)
     named = [lowered[name] for name in near] or there[:10]
     word = "near" if near else "there"
-    return f" ({word}: {', '.join(named)})" if named else ""
+    shown = [name if name == name.strip() else repr(name) for name in named]  # a blank at an end is to be seen
+    return f" ({word}: {', '.join(shown)})" if shown else ""

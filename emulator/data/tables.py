@@ -83,6 +83,19 @@ class SourceFolder:
                 found.append(f"{path.name} ({'a folder' if is_folder else 'no .csv, .jsonl or .parquet'})")
         return found
 
+    def notice(self) -> str:
+        """What to say of the folder at the start: files that are no tables, and links that lead nowhere; "" if none."""
+        try:
+            gone = [f"{path.name} (a link to what is not there)" for path in self._files() if not path.exists()]
+            others = [*self.others(), *gone]
+        except SourceUnreadable as problem:
+            return str(problem)
+        if not others:
+            return ""
+        more = len(others) - MOST_NAMED
+        named = ", ".join(others[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        return f"no tables of {self._folder}: {named}; a table is a file NAME.csv, NAME.jsonl or NAME.parquet"
+
     def columns(self, name: str) -> list[Column]:
         """The columns of a table as its file has them now. Raises TableUnknown, SourceUnreadable."""
         return list(self._known_of(self._file(name)).shape.columns)

@@ -94,6 +94,19 @@ async def test_a_table_that_is_not_there_is_refused_naming_near_ones(make_contex
     assert "PayPal.Catalog_Products" in error.value.faults[0]
 
 
+async def test_a_table_that_is_not_there_is_refused_with_what_the_platform_says_of_it(make_context: Any) -> None:
+    ctx = make_context(source=source(table="gz"))
+    refused = {
+        "type": "https://ns.adobe.com/aep/errors/CONNECTOR-1330-400",
+        "status": 400,
+        "title": "There is no table 'gz': gz.csv.gz is none",
+    }
+    explorable(ctx, table=(400, refused))
+    with pytest.raises(SpecError) as error:
+        await Explore().prepare(ctx)
+    assert "gz.csv.gz is none" in error.value.faults[0].partition("the platform says: ")[2]
+
+
 async def test_a_table_that_is_listed_and_cannot_be_read_is_the_platforms_refusal(ctx: Any) -> None:
     explorable(ctx, table=(400, {"type": "https://ns.adobe.com/aep/errors/CONNECTOR-1330-400", "status": 400}))
     with pytest.raises(Rejected) as error:
