@@ -237,8 +237,8 @@ def _check_content_type(asked: Asked) -> None:
     if asked.template.endswith("/action") and not asked.request.body:
         return  # an action says everything in its query
     media_type = asked.request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if media_type == "application/json":
-        return
+    if media_type == "application/json" or (not media_type and asked.template.startswith(f"{REGISTRY}rpc/")):
+        return  # the guides of the registry's rpc endpoints say that these need none
     text = "A valid content-type must be specified"
     status = asked.world.options.flow_content_type_status
     if asked.template.startswith((FLOW_SERVICE, CONVERSION)) and status != 415:  # the other worlds of U27

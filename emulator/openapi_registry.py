@@ -32,6 +32,7 @@ from flowledger.emulator.options import Options
 from flowledger.emulator.registry import READABLE, WRITABLE
 from flowledger.emulator.registry_compose import XDM_TYPES
 from flowledger.emulator.registry_list import BASE, LARGEST_LIMIT
+from flowledger.emulator.registry_move import PLACEHOLDER
 
 LIST_ACCEPT: Final = sorted(PREFIX + form for form in LIST_FORMS)
 LOOK_UP_ACCEPT: Final = sorted(f"{PREFIX}{form}; version=1" for form in VIEWS)
@@ -142,6 +143,41 @@ SCHEMAS: dict[str, Json] = {
         },
         additionalProperties=False,
     ),
+    "ExportedResource": shape(
+        "$id meta:resourceType title allOf",
+        {
+            "$id": {
+                "type": "string",
+                "pattern": f"^https://ns\\.adobe\\.com/({PLACEHOLDER}|[^/]+)/[a-z]+/[A-Za-z0-9]+$",
+            },
+            "meta:resourceType": {"enum": ["classes", "schemas", "mixins", "datatypes"]},
+            "title": {"type": "string", "pattern": "[!-~]"},
+            "type": OBJECT,
+            "allOf": array(ANY_OBJECT, minItems=1),
+        },
+        description=f"A resource as it is carried to another sandbox; {PLACEHOLDER} stands for the tenant id.",
+    ),
+    "AuditEntry": shape(
+        "id updatedUser imsOrg updatedTime requestId clientId sandBoxId updates",
+        {
+            "id": FILLED,
+            "updatedUser": FILLED,
+            "imsOrg": FILLED,
+            "updatedTime": {"type": "string", "pattern": "^[0-9]{2}-[0-9]{2}-[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}$"},
+            "requestId": FILLED,
+            "clientId": FILLED,
+            "sandBoxId": FILLED,
+            "updates": array(
+                shape(
+                    "id xdmType action path value",
+                    {"id": FILLED, "xdmType": FILLED, "action": {"enum": ["add", "remove", "replace"]}, "path": TEXT},
+                    additionalProperties={},
+                ),
+                minItems=1,
+            ),
+        },
+        additionalProperties=False,
+    ),
     "DescriptorBody": shape(
         "@type xdm:sourceSchema xdm:sourceProperty",
         {
@@ -201,7 +237,40 @@ def operations(options: Options) -> Operations:
             found |= _reads(f"{BASE}/{container}/{spelling}", spelling, common)
     for spelling, kind in WRITABLE.items():
         found |= _writes(f"{BASE}/tenant/{spelling}", spelling, ref(BODIES[kind]), common)
-    return found | _descriptors(common)
+    return found | _descriptors(common) | _procedures(common)
+
+
+def _procedures(common: list[Json]) -> Operations:
+    one = [path(says="The `meta:altId` or the percent-encoded `$id`."), *common]
+    read = refusals({400: BAD, 404: ABSENT})
+    imported: Json = {
+        "summary": "Make all resources of an export, or none",
+        "parameters": common,
+        "requestBody": body(array(ref("ExportedResource"), minItems=1)),
+        "responses": {
+            "200": answer("The resources as stored.", array(ref("RegistryResource"), minItems=1)),
+            **refusals({400: BAD, 404: NO_SANDBOX}),
+        },
+    }
+    return {
+        ("GET", f"{BASE}/rpc/export/{{id}}"): {
+            "summary": "A resource and all that it is made of, for another sandbox",
+            "parameters": one,
+            "responses": {"200": answer("Each after those that it needs.", array(ref("ExportedResource"))), **read},
+        },
+        ("POST", f"{BASE}/rpc/import"): imported,
+        ("POST", f"{BASE}/rpc/export"): {**imported, "summary": "The same, where the community client sends it"},
+        ("GET", f"{BASE}/rpc/sampledata/{{id}}"): {
+            "summary": "One row that a schema takes",
+            "parameters": one,
+            "responses": {"200": answer("The row.", ANY_OBJECT), **read},
+        },
+        ("GET", f"{BASE}/rpc/auditlog/{{id}}"): {
+            "summary": "The changes of a resource and of what it is made of, the latest first",
+            "parameters": one,
+            "responses": {"200": answer("The changes.", array(ref("AuditEntry"))), **read},
+        },
+    }
 
 
 def _listing(common: list[Json]) -> list[Json]:

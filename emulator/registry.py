@@ -13,10 +13,14 @@ from flowledger.emulator.descriptors import ROUTES as DESCRIPTOR_ROUTES
 from flowledger.emulator.descriptors import with_deprecated
 from flowledger.emulator.identity import tenant_of
 from flowledger.emulator.jsonpatch import DOCUMENTED, PatchFault, apply_patch
+from flowledger.emulator.registry_audit import ROUTES as AUDIT_ROUTES
+from flowledger.emulator.registry_audit import forget_changes, note_change
 from flowledger.emulator.registry_compose import compose, id_of, look_up_in
 from flowledger.emulator.registry_list import BASE, listed_page
+from flowledger.emulator.registry_move import ROUTES as MOVE_ROUTES
 from flowledger.emulator.registry_problem import NOT_FOUND, refuse_registry
 from flowledger.emulator.registry_rules import check_additive, check_title, check_union, check_unused
+from flowledger.emulator.registry_sample import ROUTES as SAMPLE_ROUTES
 from flowledger.emulator.resolve import MergeConflict, RefUnknown, leaves_of, resolve, without_text
 from flowledger.emulator.unions import unions_of
 from flowledger.emulator.wire import Response, json_response
@@ -158,6 +162,7 @@ def _creates(kind: str) -> Handler:
         check_title(resource["title"], call)
         check_union(kind, resource, call)
         call.world.store.put(kind, call.sandbox, resource["$id"], resource)
+        note_change(call, None, resource)
         return json_response(201, resource)
 
     return handler
@@ -190,6 +195,7 @@ def _change(call: Call, kind: str, previous: Json, body: Any) -> Response:
     check_union(kind, resource, call, previous=previous)
     check_additive(resource, call)
     call.world.store.put(kind, call.sandbox, resource["$id"], resource)
+    note_change(call, previous, resource)
     return json_response(200, resource)
 
 
@@ -199,6 +205,7 @@ def _deletes(kind: str) -> Handler:
         resource = _existing(call, "tenant", kind)
         check_unused(kind, resource["$id"], call)
         call.world.store.delete(kind, call.sandbox, resource["$id"])
+        forget_changes(call, resource["$id"])
         return Response(status=204)
 
     return handler
@@ -224,4 +231,4 @@ def _routes() -> list[Route]:
     return routes
 
 
-ROUTES: list[Route] = [*_routes(), *DESCRIPTOR_ROUTES]
+ROUTES: list[Route] = [*_routes(), *DESCRIPTOR_ROUTES, *MOVE_ROUTES, *SAMPLE_ROUTES, *AUDIT_ROUTES]

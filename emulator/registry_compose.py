@@ -56,22 +56,33 @@ def look_up_in(world: World, sandbox: str) -> LookUp:
         found = xdm.global_resource(id)
         if found is not None:
             return found
-        kind = id.rsplit("/", 2)[-2] if id.count("/") > 2 else ""
-        kind = "fieldgroups" if kind == "mixins" else kind
+        kind = kind_of(id)
         return world.store.get(kind, sandbox, id) if kind in TENANT_KINDS else None
 
     return look_up
 
 
-def compose(kind: str, body: Any, call: Call, *, previous: Json | None = None) -> Json:
-    """The resource to store for a create, or for a change of `previous`. Raises Refused with the documented code."""
+def kind_of(id: str) -> str:
+    """The kind that the `$id` of a tenant's resource names; "" if it names none."""
+    kind = id.rsplit("/", 2)[-2] if id.count("/") > 2 else ""
+    return "fieldgroups" if kind == "mixins" else kind
+
+
+def compose(
+    kind: str, body: Any, call: Call, *, previous: Json | None = None, id: str = "", look_up: LookUp | None = None
+) -> Json:
+    """The resource to store for a create, or for a change of `previous`.
+
+    An import says the `$id`, and how references are followed to what it makes with it. Raises Refused with the
+    documented code.
+    """
     world = call.world
     _check_form(kind, body, world)
     tenant = tenant_of(world.options, call.org)
-    look_up = look_up_in(world, call.sandbox)
+    look_up = look_up or look_up_in(world, call.sandbox)
     digits = 32 if world.options.short_registry_ids else 48
     fresh = f"https://ns.adobe.com/{tenant}/{RESOURCE_TYPE[kind]}/{world.new_hex(digits)}"
-    id = previous["$id"] if previous else fresh
+    id = previous["$id"] if previous else id or fresh
     own_namespace = "_" + id.rsplit("/", 1)[1]
 
     base = _base(kind, body, look_up, world)
@@ -278,7 +289,8 @@ def _check_compatible(refs: list[str], base: Json, look_up: LookUp, world: World
             continue
         if resource["meta:resourceType"] != "mixins":
             refuse_registry(world, problem.INVALID, f"{ref} is no field group")
-        if not family & set(resource.get("meta:intendedToExtend", ())):
+        intended = set(resource.get("meta:intendedToExtend", ()))
+        if intended and not family & intended:  # none are named in exports and by IdentityMap: it is for any (§2.8)
             text = f"Field group {ref} is not meant for class {base['$id']} (meta:intendedToExtend)"
             refuse_registry(world, problem.INVALID, text)
 

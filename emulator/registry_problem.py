@@ -32,6 +32,7 @@ TITLE: Final = "XDM-1521-400"
 UNION_PERMANENT: Final = "XDM-1526-400"
 UNION_ONLY_SCHEMAS: Final = "XDM-1527-400"
 UNION_IDENTITY: Final = "XDM-1528-400"
+IMPORT: Final = "XDM-3005-400"
 BREAKING: Final = "XDM-1598-400"  # own: §2.6 says that only additive changes are allowed, not what answers others
 IN_USE: Final = "XDM-1599-400"  # U6, own
 
@@ -51,6 +52,7 @@ TITLES: Final = {
     UNION_PERMANENT: "Union tag validation error",
     UNION_ONLY_SCHEMAS: "Union tag validation error",
     UNION_IDENTITY: "Union tag validation error",
+    IMPORT: "Import Resource Failed",
     BREAKING: "Schema evolution error",
     IN_USE: "Resource in use",
 }

@@ -23,15 +23,22 @@ def check_title(title: str, call: Call, *, itself: str = "") -> None:
 
     Raises Refused with the `$id` of the resource that has it.
     """
-    world = call.world
-    if call.late and world.options.racy_titles:
+    if call.late and call.world.options.racy_titles:
         return
+    owner = title_owner(title, call, itself=itself)
+    if owner is not None:
+        refuse_registry(call.world, problem.TITLE, f"The resource {owner} already exists with the same title")
+
+
+def title_owner(title: str, call: Call, *, itself: str = "") -> str | None:
+    """The `$id` of another resource that has the title; None if it is free."""
+    world = call.world
     for sandbox in world.options.sandboxes if world.options.titles_per_org else (call.sandbox,):
         for kind in TENANT_KINDS:
             for other in world.store.all(kind, sandbox):
                 if other["title"] == title and other["$id"] != itself and other["imsOrg"] == call.org:
-                    text = f"The resource {other['$id']} already exists with the same title"
-                    refuse_registry(world, problem.TITLE, text)
+                    return str(other["$id"])
+    return None
 
 
 def check_unused(kind: str, id: str, call: Call) -> None:

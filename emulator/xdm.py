@@ -132,9 +132,8 @@ def global_resources() -> dict[str, dict[str, Json]]:
         _resource(
             "fieldgroups",
             IDENTITY_MAP,
-            "IdentityMap",
+            "IdentityMap",  # for any class
             "Identities of a person by namespace.",
-            extends=(PROFILE, EXPERIENCE_EVENT),
             identityMap=_identities(),
         ),
         _class(

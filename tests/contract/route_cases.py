@@ -44,6 +44,10 @@ class World:
         """The altId of a fresh resource of the registry."""
         return str(self.created(f"{REGISTRY}/tenant/{kind}", resource_body(self, kind))["meta:altId"])
 
+    def exported(self) -> Json:
+        """A fresh class as it is carried to another sandbox."""
+        return self.plain.call("GET", f"{REGISTRY}/rpc/export/{self.resource('classes')}").json
+
     def descriptor_body(self) -> Json:
         """A descriptor on a schema of its own."""
         parts = [{"$ref": PROFILE}, {"$ref": f"{PROFILE}-personal-details"}]

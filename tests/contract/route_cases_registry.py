@@ -83,6 +83,21 @@ def registry() -> Iterator[Case]:
             yield wrong("GET", one, "no version", 400, "XDM-1007-400", ids={"id": "_no"}, headers=UNVERSIONED)
     yield right("GET", f"{REGISTRY}/tenant/unions/{{id}}", ids={"id": World.union}, headers=STORED)
     yield from _descriptors()
+    yield from _procedures()
+
+
+def _procedures() -> Iterator[Case]:
+    schema = {"id": lambda w: w.kept("schema")["meta:altId"]}
+    for name in ("export", "sampledata", "auditlog"):
+        one = f"{REGISTRY}/rpc/{name}/{{id}}"
+        yield right("GET", one, ids=schema)
+        yield wrong("GET", one, "unknown", 404, "XDM-1012-404", ids={"id": "_no"})
+    for name in ("import", "export"):
+        every = f"{REGISTRY}/rpc/{name}"
+        yield right("POST", every, body=World.exported, headers={"x-sandbox-name": "dev"})
+        for why, sent in (("no array", {}), ("nothing", []), ("no JSON", b"{"), ("no $id", [{"title": "t"}])):
+            yield wrong("POST", every, why, 400, "XDM-3005-400", body=sent)
+        yield wrong("POST", every, "a $id taken", 400, "XDM-3005-400", body=World.exported)
 
 
 def _lists(path: str) -> Iterator[Case]:
