@@ -10,7 +10,7 @@ from typing import Any
 
 from flowledger.emulator.flow_bodies import kind_of, require
 from flowledger.emulator.flow_fault import fault
-from flowledger.emulator.flow_specs import DATA_LAKE_SOURCE, SINK
+from flowledger.emulator.flow_specs import DATA_LAKE_SOURCE, LANDING_ZONE, SINK
 from flowledger.emulator.row_filters import FilterInvalid, filter_of
 from flowledger.emulator.source_kinds import SourceKind
 from flowledger.emulator.world import Call, World
@@ -83,15 +83,24 @@ def check_source_connection(call: Call, body: dict[str, Any], spec: dict[str, An
 
 
 def _check_own_source(call: Call, body: dict[str, Any], spec: dict[str, Any]) -> None:
-    """A source that is part of the platform: datasets of the data lake, or the Profile store."""
+    """A source that is part of the platform: datasets of the data lake, its landing zone, or the Profile store."""
     if spec["id"] == SINK:
         fault(400, "FLOW-1413", f"The data lake is a source as {DATA_LAKE_SOURCE}, not as {SINK}, which is a target")
     require(body, "name", "data")
+    params, data = body.get("params"), body["data"]
+    if spec["id"] == LANDING_ZONE:
+        written = data.get("format") if isinstance(data, dict) else None
+        if written not in FILE_FORMATS:
+            fault(400, "CONNECTOR-1327", f"data.format {written!r} is not supported by {spec['name']}")
+        if body.get("baseConnectionId") is not None:
+            fault(400, "CONNECTOR-1332", f"A source connection of {spec['name']} has no base connection")
+        if not isinstance(params, dict) or not isinstance(params.get("path"), str) or not params["path"]:
+            fault(400, "CONNECTOR-1304", "Missing mandatory parameter: params.path")
+        return
     if body.get("baseConnectionId") is not None:
         check_base_exists(call, body)
     if spec["id"] != DATA_LAKE_SOURCE:
         return
-    params = body.get("params")
     listed = params.get("datasets") if isinstance(params, dict) else None
     if not isinstance(listed, list) or not listed or not all(isinstance(one, dict) for one in listed):
         fault(400, "CONNECTOR-1304", "Missing mandatory parameter: params.datasets, a list of objects with dataSetId")

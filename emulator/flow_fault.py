@@ -105,6 +105,7 @@ TITLES: Final = {
     "CONNECTOR-1328": "Mapping missing",
     "CONNECTOR-1329": "Mapping id missing",
     "CONNECTOR-1330": "Table not found",
+    "CONNECTOR-1332": "Base connection not allowed",
     "CONNECTOR-1333": "Action not supported for the source",
     "CONNECTOR-1337": "Object type not supported",
     "CONNECTOR-1338": "Source connections missing",

@@ -22,6 +22,7 @@ from flowledger.emulator.source_kinds import (
 PROVIDER = "0ed90a81-07f4-4586-8190-b40eccef1c5a"
 SINK = "c604ff05-7f1a-43c0-8e18-33bf874cb11c"
 DATA_LAKE_SOURCE = "23598e46-f560-407b-88d5-ea6207e49db0"  # datasets that are exported
+LANDING_ZONE = "26f526f2-58f4-4712-961d-e41bf1ccc0e8"  # the platform's own storage for files
 PROFILE_STORE = "8a9c3494-9708-43d7-ae3f-cda01e5030e1"
 PAYPAL = "221c7626-58f6-4eec-8ee2-042b0226f03b"
 CRM_TO_AEP = "14518937-270c-4525-bdec-c2ba7cce3860"
@@ -151,11 +152,14 @@ def _catalogue(*, drafts: bool, extra: bytes) -> SpecCatalogue:
     specs[DATA_LAKE_SOURCE] = _own_source(
         DATA_LAKE_SOURCE, "activation-datalake", {"datasets": {"type": "array", "items": {"type": "object"}}}, drafts
     )
+    specs[LANDING_ZONE] = _own_source(
+        LANDING_ZONE, "landing-zone", {"path": {"type": "string"}, "type": {"enum": ["file", "folder"]}}, drafts
+    )
     return SpecCatalogue(kinds, specs, flow_specs)
 
 
 def _flow_specs(kinds: Iterable[SourceKind], drafts: bool) -> list[dict[str, Any]]:
-    taken: dict[str | None, list[str]] = {}
+    taken: dict[str | None, list[str]] = {"CloudStorageToAEP": [LANDING_ZONE]}
     for kind in kinds:
         taken.setdefault(kind.flow_spec, []).append(kind.id)
     copy, mapping = {"name": "Copy", "spec": COPY}, {"name": "Mapping", "spec": MAPPING}
@@ -283,7 +287,7 @@ def _sink_spec(drafts: bool) -> dict[str, Any]:
 
 
 def _own_source(key: str, name: str, params: dict[str, Any], drafts: bool) -> dict[str, Any]:
-    """A source that is part of the platform: it has no credentials, and no flow spec here takes it."""
+    """A source that is part of the platform: it has no credentials."""
     return {
         "id": key,
         "name": name,

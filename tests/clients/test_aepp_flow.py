@@ -249,6 +249,24 @@ def test_aepp_makes_a_stream_and_a_connection_to_profile(client: Client) -> None
     assert len({base, source, lake, profile}) == 4
 
 
+def test_aepp_makes_a_dataflow_from_the_landing_zone(client: Client) -> None:
+    flows, schema = client.flows, client.schema()
+    data_set = client.data_set(schema=schema)
+    source = flows.createSourceConnectionDataLandingZone("files", path="in/rows.csv")["id"]
+    target = flows.createTargetConnectionDataLake("lake", datasetId=data_set, schemaId=schema)["id"]
+
+    made = flows.createFlowDataLandingZoneToDataLake(
+        "files to lake",
+        source,
+        target,
+        schedule_start_time=str(int(time.time()) + 3600),
+        transformation_mapping_id=client.mapping_set(schema),
+        transformation_name="Mapping",
+    )
+
+    assert flows.getFlow(made["id"])["inheritedAttributes"]["sourceConnections"][0]["id"] == source
+
+
 def test_aepp_makes_reads_and_changes_datasets(client: Client) -> None:
     catalog, schema = client.catalog, client.schema()
     first = client.data_set("Loyalty 2024", schema)

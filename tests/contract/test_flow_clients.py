@@ -12,6 +12,7 @@ SINK = "c604ff05-7f1a-43c0-8e18-33bf874cb11c"
 CRM_TO_AEP = "14518937-270c-4525-bdec-c2ba7cce3860"
 PROFILE_STORE = "8a9c3494-9708-43d7-ae3f-cda01e5030e1"
 DATA_LAKE_SOURCE = "23598e46-f560-407b-88d5-ea6207e49db0"
+LANDING_ZONE = "26f526f2-58f4-4712-961d-e41bf1ccc0e8"
 S3 = "ecadc60c-7455-4d87-84dc-2a0e293d997b"
 RENAMED = [{"op": "replace", "path": "/name", "value": "renamed"}]
 
@@ -62,6 +63,7 @@ def test_a_version_that_does_not_exist_is_refused_everywhere(prod: Caller, a_pas
     [
         ("datalake", SINK),
         ("activation-datalake", DATA_LAKE_SOURCE),
+        ("landing-zone", LANDING_ZONE),
         ("Streaming Connection", "bc7b00d6-623a-4dfc-9fdb-f1240aeadaeb"),
         ("PayPal", "221c7626-58f6-4eec-8ee2-042b0226f03b"),
     ],
@@ -104,6 +106,30 @@ def test_a_source_connection_of_the_data_lake_names_datasets_that_are_there(prod
         assert prod.send("POST", f"{FLOW}/sourceConnections", {**body, "params": params}).code == "CONNECTOR-1304-400"
     sink = {**body, "connectionSpec": {"id": SINK, "version": "1.0"}}
     assert prod.send("POST", f"{FLOW}/sourceConnections", sink).code == "FLOW-1413-400"
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({}, ""),
+        ({"baseConnectionId": "x"}, "CONNECTOR-1332-400"),
+        ({"params": {}}, "CONNECTOR-1304-400"),
+        ({"data": {"format": "tabular"}}, "CONNECTOR-1327-400"),
+    ],
+)
+def test_a_source_connection_of_the_landing_zone_names_a_path_and_no_base(
+    prod: Caller, changed: dict[str, Any], code: str
+) -> None:
+    body = {
+        "name": "files",
+        "data": {"format": "delimited"},
+        "connectionSpec": {"id": LANDING_ZONE, "version": "1.0"},
+        "params": {"path": "folder/rows.csv", "type": "file", "recursive": False},
+    }
+
+    reply = prod.send("POST", f"{FLOW}/sourceConnections", {**body, **changed})
+
+    assert (reply.status, reply.code) == ((400, code) if code else (201, ""))
 
 
 @pytest.mark.parametrize("name", ["fileType", "FileType"])
