@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from flowledger.engine.aside import Aside
 from flowledger.engine.discretion import without_secrets
@@ -81,7 +82,7 @@ class Dataset:
         written = []
         async with self._reading() as reader:
             for number, part in enumerate(await self._parts(reader, batches)):
-                path = folder / f"{part.batch}-{number:04}.parquet"
+                path = folder / f"{quote(part.batch, safe='')}-{number:04}.parquet"
                 with _whole_file(path) as file:
                     await _fetch(reader, part, file)
                 written.append(path)

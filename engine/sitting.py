@@ -30,7 +30,7 @@ from flowledger.engine.events import (
 )
 from flowledger.engine.evidence import append_event
 from flowledger.engine.halt import Halt
-from flowledger.engine.ledger import Ledger, RunState, ledger_of, refuse_destroyed
+from flowledger.engine.ledger import Ledger, RunState, refuse_destroyed, refuse_unreadable
 from flowledger.engine.log import logger_of
 from flowledger.engine.place import Located, aim_from, refuse_another_place
 from flowledger.engine.reader import Reader
@@ -159,6 +159,7 @@ class Sitting:
 
     async def destroy(self, book: Journal, place: str, ledger: Ledger, *, keep_dataset: bool) -> Report:
         """Remove what a run has made; a no-op once that is done and nothing is left that could go by now."""
+        refuse_unreadable(ledger)
         if ledger.destroyed and not left_for_now(ledger):
             return report_of(ledger, place)
 
@@ -193,10 +194,16 @@ class Sitting:
         flow_of(ledger)
         platform = self._platform or platform_from_env(os.environ, clock=self._clock)
 
+        now, last = Ledger(run=ledger.run), 0  # as the journal has it, and the number of the event folded last
+
         async def keep(events: Sequence[FlowRunSeen], patient: bool) -> None:
+            nonlocal last
             async with opened(self._journal, lock_timeout=self._lock_timeout if patient else 0.0) as book:
-                now = ledger_of(ledger.run, book.events(ledger.run))
-                if now.nonce != ledger.nonce:  # pruned: an event now would be one of a run that never began
+                for document in book.events(ledger.run, after=last):
+                    now.fold(document.doc_id, document)
+                    last = document.doc_id
+                # pruned: an event now would be one of a run that never began
+                if now.nonce != ledger.nonce or ledger.run not in book.runs():
                     raise NotThere(f"run {ledger.run} is not in the journal {place} any more", hint="flowledger runs")
                 for event in events:
                     if now.flow_runs.get(event.id) != event:  # another watch may have seen it first

@@ -109,7 +109,8 @@ async def watch_flow(
             on_due(due)
         while True:
             try:
-                seen = [seen_as(run, redactor) for run in await flow_runs_of(reader.ask, flow)]
+                runs = await flow_runs_of(reader.ask, flow, enough=_known_by(ledger, redactor))
+                seen = [seen_as(run, redactor) for run in runs]
                 lost_since = None
             except NotServed:
                 raise
@@ -157,6 +158,20 @@ def _now(answer: Answer, ledger: Ledger, clock: Clock) -> float:
     """The platform's time in epoch seconds: an emulator may be ahead, as the runs that it has made then show."""
     seen = [event.created_ms / 1000 for event in ledger.flow_runs.values()]
     return max([date_of(answer) or clock.wall(), *seen])
+
+
+def _known_by(ledger: Ledger, redactor: Redactor) -> Callable[[Sequence[FlowRun]], bool]:
+    """Says when no older flow runs need be read: a page has only such as are over and were seen as they are now, and
+    all that were under way have been shown again. A dataflow of every 15 minutes has 35,000 runs a year."""
+    under_way = {event.id for event in ledger.flow_runs.values() if event.came == Came.UNDER_WAY}
+
+    def enough(page: Sequence[FlowRun]) -> bool:
+        under_way.difference_update(run.id for run in page)
+        return not under_way and all(
+            run.over and ledger.flow_runs.get(run.id) == seen_as(run, redactor) for run in page
+        )
+
+    return enough
 
 
 def seen_as(run: FlowRun, redactor: Redactor) -> FlowRunSeen:

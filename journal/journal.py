@@ -29,6 +29,9 @@ from flowledger.journal.writer import Writer
 class Journal:
     """The one writer of a journal directory. Any number of runs share it.
 
+    Its verbs (`append`, `claim`, `close`) belong to one event loop, and to the thread of that loop: claiming a run and
+    folding its events is one step only there. `events`, `runs` and `pruned` may be called from other threads.
+
     `db` is the TinyDB surface; `recovered` says what a crash had left at the end, or is None.
     Dropping the object without `close` releases the lock too, and loses nothing that was acknowledged.
     """
@@ -79,9 +82,9 @@ class Journal:
         """
         return await self._writer.append([item_of(EVENTS, doc, run=run)])
 
-    def events(self, run: str) -> list[Document]:
-        """A run's events, oldest first; each one's `doc_id` is its number."""
-        return list(self._writer.check_readable().of_run(EVENTS, run))
+    def events(self, run: str, *, after: int = 0) -> list[Document]:
+        """A run's events, oldest first; each one's `doc_id` is its number. `after`: only those of a higher number."""
+        return list(self._writer.check_readable().of_run(EVENTS, run, after=after))
 
     def runs(self) -> list[str]:
         """Names of the runs that have events, oldest first."""

@@ -59,9 +59,13 @@ class View:
         """Read documents one after another."""
         return map(self.document, numbers)
 
-    def of_run(self, table: str, run: str) -> Iterator[Document]:
-        """A run's documents in a table, oldest first."""
+    def of_run(self, table: str, run: str, *, after: int = 0) -> Iterator[Document]:
+        """A run's documents in a table, oldest first; only those whose number is above `after` are read."""
         for segment in self.segments:
+            if after >= segment.first:
+                later = (number for number in segment.numbers_of(table, run) if number > after)
+                yield from self.documents(later)
+                continue
             for number, line in segment.lines_of(table, run):
                 yield _document(line, number)
 

@@ -31,8 +31,15 @@ class Part:
 
 async def batches_of(ask: Ask, dataset: str) -> list[str]:
     """The ids of the batches whose rows are in the dataset, the oldest first. Raises as `list_catalog` does."""
-    listed = await list_catalog(ask, catalog("/batches"), query=(("dataSet", dataset), ("orderBy", "asc:created")))
-    found = [batch for batch in listed if str(dig(batch, "status")).lower() in READABLE and _is_in(batch, dataset)]
+    found = await list_catalog(
+        ask,
+        catalog("/batches"),
+        query=(("dataSet", dataset), ("orderBy", "asc:created")),
+        only=lambda batch: str(dig(batch, "status")).lower() in READABLE and _is_in(batch, dataset),
+    )
+    for batch in found:
+        if not usable_batch(batch["id"]):
+            raise _unreadable(catalog("/batches"), f"{batch['id'][:100]!r} is no id of a batch")
     return [
         str(batch["id"]) for batch in sorted(found, key=lambda batch: (number_of(batch.get("created")), batch["id"]))
     ]
@@ -45,6 +52,11 @@ async def require_dataset(ask: Ask, id: str) -> None:
         raise NotThere(f"dataset {id} is not on the platform any more")
 
 
+def usable_batch(id: str) -> bool:
+    """Whether a text can be the id of a batch: it is part of paths, and of the names of files that are saved."""
+    return usable_id(id) and "/" not in id and not id.startswith((".", "-"))
+
+
 async def live_batch(ask: Ask, id: str) -> Json | None:
     """A batch as Catalog shows it, or None if it is not there (§3.4). Raises Unreachable if neither is proven."""
     answer = await ask(Request(method="GET", path=catalog("/batches", id)), allow=(404,))
@@ -53,6 +65,8 @@ async def live_batch(ask: Ask, id: str) -> Json | None:
 
 async def batch_of(ask: Ask, id: str, dataset: str) -> str:
     """The id of one batch, once it is certain that its rows are in the dataset. Raises NotThere if they are not."""
+    if not usable_batch(id):
+        raise NotThere(f"{id[:100]!r} is no id of a batch", hint="without --batch all of it is read")
     found = await live_batch(ask, id)
     status = str(dig(found, "status") or "").lower()
     if found is None or not _is_in(found, dataset):

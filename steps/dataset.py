@@ -68,12 +68,10 @@ class CreateDataset(Step):
         return await self._ours(ctx, "tags", f"{TAG}:{marker}") or await self._ours(ctx, "name", self._name(ctx))
 
     async def _ours(self, ctx: Context, parameter: str, value: str) -> list[Hit]:
-        listed = await list_catalog(ctx.ask, catalog("/dataSets"), query=((parameter, value),))
-        hits = [
-            Hit(id=dataset["id"], created_at=number_of(dataset.get("created")), live=dataset)
-            for dataset in listed
-            if self.marked(ctx, dataset)
-        ]
+        listed = await list_catalog(
+            ctx.ask, catalog("/dataSets"), query=((parameter, value),), only=lambda live: self.marked(ctx, live)
+        )
+        hits = [Hit(id=dataset["id"], created_at=number_of(dataset.get("created")), live=dataset) for dataset in listed]
         return sorted(hits, key=lambda hit: hit.created_at)
 
     async def fetch(self, ctx: Context, id: str) -> Json | None:

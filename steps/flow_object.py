@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from flowledger.errors import Rejected
 from flowledger.steps.answers import needed_text, number_of, read_by_id, short_text, sole_item, text_or_none
-from flowledger.steps.client.paging import list_flow
+from flowledger.steps.client.paging import Only, list_flow
 from flowledger.steps.client.paths import flow_service
 from flowledger.steps.client.port import Answer, Json, Request
 from flowledger.steps.differences import differ
@@ -14,16 +14,16 @@ from flowledger.steps.marking import carries, description_of, name_of
 from flowledger.steps.step import Context, Difference, Hit, Outputs, Step
 
 
-async def listed(ctx: Context, kind: str, filter: str) -> list[Json]:
-    """List what matches `filter` ("field==value"), or everything if the service refuses that filter.
+async def listed(ctx: Context, kind: str, filter: str, only: Only) -> list[Json]:
+    """List what is wanted of that which matches `filter` ("field==value"), or of everything if the service refuses it.
 
-    Only few fields are documented as filterable (platform-api.md §4.1), so the caller must look at each item itself.
+    Only few fields are documented as filterable (platform-api.md §4.1), so `only` looks at each item itself.
     """
     path = flow_service(f"/{kind}")
     try:
-        return await list_flow(ctx.ask, path, query=(("property", filter),))
+        return await list_flow(ctx.ask, path, query=(("property", filter),), only=only)
     except Rejected:  # `FLOW-1449-400` and its like; what else is wrong, the call without a filter will say again
-        return await list_flow(ctx.ask, path)
+        return await list_flow(ctx.ask, path, only=only)
 
 
 async def fetched(ctx: Context, kind: str, id: str) -> Json | None:
@@ -57,15 +57,15 @@ class FlowObject(Step):
 
     async def find(self, ctx: Context) -> list[Hit]:
         """Look by name; if that shows nothing, by references, since the name may have been edited."""
-        ours = self._ours(ctx, await listed(ctx, self.kind, f"name=={name_of(ctx, self)}"))
-        return ours or self._ours(ctx, await listed(ctx, self.kind, self.second_look(ctx)))
 
-    def _ours(self, ctx: Context, items: list[Json]) -> list[Hit]:
-        hits = [
-            Hit(id=live["id"], created_at=number_of(live.get("createdAt")), live=live)
-            for live in items
-            if text_or_none(live, "id") and self.marked(ctx, live)
-        ]
+        def only(live: Json) -> bool:
+            return bool(text_or_none(live, "id")) and self.marked(ctx, live)
+
+        ours = self._hits(await listed(ctx, self.kind, f"name=={name_of(ctx, self)}", only))
+        return ours or self._hits(await listed(ctx, self.kind, self.second_look(ctx), only))
+
+    def _hits(self, items: list[Json]) -> list[Hit]:
+        hits = [Hit(id=live["id"], created_at=number_of(live.get("createdAt")), live=live) for live in items]
         return sorted(hits, key=lambda hit: hit.created_at)
 
     async def fetch(self, ctx: Context, id: str) -> Json | None:

@@ -5,14 +5,16 @@ Records are spelled in two ways and may lack anything; nothing here raises on a 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from flowledger.steps.answers import count_of, dig, text_or_none, usable_id
-from flowledger.steps.client.paging import Ask, list_flow
+from flowledger.steps.client.paging import Ask, flow_pages
 from flowledger.steps.client.paths import flow_service
 from flowledger.steps.client.port import Json
+from flowledger.steps.data_access import usable_batch
 
 
 class Came(StrEnum):
@@ -85,17 +87,30 @@ def flow_run_of(record: Json) -> FlowRun | None:
     )
 
 
-async def flow_runs_of(ask: Ask, flow: str) -> list[FlowRun]:
-    """Every run of a dataflow, the first one first (platform-api.md §4.8). Raises as `list_flow` does.
+async def flow_runs_of(
+    ask: Ask, flow: str, *, enough: Callable[[Sequence[FlowRun]], bool] | None = None
+) -> list[FlowRun]:
+    """The runs of a dataflow, the first one first (platform-api.md §4.8). Raises as `list_flow` does.
+
+    `enough` is asked after each page, the newest first, with what that page shows: once it says so, older runs are not
+    read. A service that does not answer with the newest first is read to its end.
 
     How a list is told to be in ascending order differs between Adobe's documents, descending does not (§4.1).
     """
     query = (("property", f"flowId=={flow}"), ("orderby", "-createdAt"))
-    listed = await list_flow(ask, flow_service("/runs"), query=query)
-    # Which fields can be filtered by differs (§4.1): a record that names another flow is none of ours.
-    ours = [record for record in listed if dig(record, "flowId") in (flow, None)]
-    found = [run for run in map(flow_run_of, ours) if run is not None]
-    return sorted(found, key=lambda run: (run.created_ms, run.id))
+    found: dict[str, FlowRun] = {}
+    oldest, in_order = None, True
+    async for page in flow_pages(ask, flow_service("/runs"), query=query):
+        # Which fields can be filtered by differs (§4.1): a record that names another flow is none of ours.
+        ours = [record for record in page if dig(record, "flowId") in (flow, None)]
+        shown = [run for run in map(flow_run_of, ours) if run is not None]
+        for run in shown:
+            in_order = in_order and (oldest is None or run.created_ms <= oldest)
+            oldest = run.created_ms
+            found[run.id] = run
+        if enough is not None and in_order and shown and enough(shown):
+            break
+    return sorted(found.values(), key=lambda run: (run.created_ms, run.id))
 
 
 def _came(status: str, failed: int | None, errors: tuple[tuple[str, str], ...]) -> Came:
@@ -138,5 +153,5 @@ def _batches(record: Json) -> tuple[str, ...]:
         for info in infos if isinstance(infos, list) else []:
             listed = dig(info, "reference", "ids")
             if str(dig(info, "reference", "type")).lower() == "batch" and isinstance(listed, list):
-                ids += [id for id in listed if usable_id(id)]
+                ids += [id for id in listed if usable_batch(id)]
     return tuple(dict.fromkeys(ids))

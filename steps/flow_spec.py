@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowledger.errors import NotThere, Rejected, SpecError
-from flowledger.steps.answers import dig, short_text, text_or_none
+from flowledger.steps.answers import dig, short_text, usable_id
 from flowledger.steps.client.paths import flow_service
 from flowledger.steps.client.port import Json, Request
 from flowledger.steps.schedule import Cadence, cadence_of
@@ -64,7 +64,7 @@ class FindFlowSpec(Step):
 
 def _is_it(item: Json) -> bool:
     """Whether this is the flow spec that we mean, and usable."""
-    return isinstance(item, dict) and item.get("name") == FLOW_SPEC_NAME and bool(text_or_none(item, "id"))
+    return isinstance(item, dict) and item.get("name") == FLOW_SPEC_NAME and usable_id(item.get("id"))
 
 
 def _require_fit(spec: Spec, live: Json) -> None:

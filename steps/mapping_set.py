@@ -93,18 +93,18 @@ class CreateMappingSet(Step):
 
     async def find(self, ctx: Context) -> list[Hit]:
         """Look by name; if that shows nothing, go through all and judge each here (platform-api.md §9)."""
+
+        def only(live: Json) -> bool:
+            return bool(text_or_none(live, "id")) and self._may_be_ours(ctx, live)
+
         try:
-            ours = self._ours(ctx, await list_mapping_sets(ctx.ask, query=(("name", name_of(ctx, self)),)))
+            ours = self._hits(await list_mapping_sets(ctx.ask, query=(("name", name_of(ctx, self)),), only=only))
         except Rejected:  # a filter may be refused: all of the list decides
             ours = []
-        return ours or self._ours(ctx, await list_mapping_sets(ctx.ask))
+        return ours or self._hits(await list_mapping_sets(ctx.ask, only=only))
 
-    def _ours(self, ctx: Context, listed: list[Json]) -> list[Hit]:
-        hits = [
-            Hit(id=live["id"], created_at=number_of(live.get("createdDate")), live=live)
-            for live in listed
-            if text_or_none(live, "id") and self._may_be_ours(ctx, live)
-        ]
+    def _hits(self, listed: list[Json]) -> list[Hit]:
+        hits = [Hit(id=live["id"], created_at=number_of(live.get("createdDate")), live=live) for live in listed]
         return sorted(hits, key=lambda hit: hit.created_at)
 
     def _may_be_ours(self, ctx: Context, listed: Json) -> bool:

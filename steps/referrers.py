@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from flowledger.errors import Rejected
-from flowledger.steps.answers import absent, dig, text_or_none
+from flowledger.steps.answers import absent, dig, text_or_none, usable_id
 from flowledger.steps.client.paging import list_catalog, list_flow, list_mapping_sets, list_registry
 from flowledger.steps.client.paths import catalog, conversion, flow_service, registry
 from flowledger.steps.client.port import Json, Request
@@ -37,41 +37,59 @@ async def referrers(ctx: Context, kind: str, id: str, *, gone: Collection[str] =
     match kind:
         case "sourceConnections" | "targetConnections":
             field = f"{kind.removesuffix('s')}Ids"
-            shown = await listed(ctx, "flows", f"{field}=={id}")
-            found = _those("flows", (live for live in shown if id in _ids(live.get(field))))
+            found = _those(
+                "flows", await listed(ctx, "flows", f"{field}=={id}", lambda live: id in _ids(live.get(field)))
+            )
         case "connections":
             for side in ("sourceConnections", "targetConnections"):
-                shown = await listed(ctx, side, f"baseConnectionId=={id}")
-                found += _those(side, (live for live in shown if live.get("baseConnectionId") == id))
-        case "mappingSets":
-            shown = await list_flow(ctx.ask, flow_service("/flows"))  # no filter reaches into transformations
-            found = _those("flows", (live for live in shown if id in _mapping_sets(live)))
+                shown = await listed(
+                    ctx, side, f"baseConnectionId=={id}", lambda live: live.get("baseConnectionId") == id
+                )
+                found += _those(side, shown)
+        case "mappingSets":  # no filter reaches into transformations
+            shown = await list_flow(ctx.ask, flow_service("/flows"), only=lambda live: id in _mapping_sets(live))
+            found = _those("flows", shown)
         case "dataSets":
-            shown = await listed(ctx, "targetConnections", f"params.dataSetId=={id}")
-            found = _those("targetConnections", (live for live in shown if dig(live, "params", "dataSetId") == id))
+            shown = await listed(
+                ctx, "targetConnections", f"params.dataSetId=={id}", lambda live: dig(live, "params", "dataSetId") == id
+            )
+            found = _those("targetConnections", shown)
         case "schemas":
             for side in ("sourceConnections", "targetConnections"):
-                shown = await list_flow(ctx.ask, flow_service(f"/{side}"))
-                found += _those(side, (live for live in shown if dig(live, "data", "schema", "id") == id))
-            datasets = await list_catalog(ctx.ask, catalog("/dataSets"), query=(("properties", "name,schemaRef"),))
-            found += _those("dataSets", (live for live in datasets if dig(live, "schemaRef", "id") == id))
+                shown = await list_flow(
+                    ctx.ask, flow_service(f"/{side}"), only=lambda live: dig(live, "data", "schema", "id") == id
+                )
+                found += _those(side, shown)
+            datasets = await list_catalog(
+                ctx.ask,
+                catalog("/dataSets"),
+                query=(("properties", "name,schemaRef,created"),),
+                only=lambda live: dig(live, "schemaRef", "id") == id,
+            )
+            found += _those("dataSets", datasets)
             found += _those("mappingSets", await _mapping_sets_of(ctx, id))
         case "classes" | "fieldgroups":
             path = registry("/tenant/schemas")
-            shown = await list_registry(ctx.ask, path, query=(("property", f"meta:extends=={id}"),))
-            found = _those("schemas", (live for live in shown if id in _parts(live)))
+            extends = (("property", f"meta:extends=={id}"),)
+            shown = await list_registry(ctx.ask, path, query=extends, only=lambda live: id in _parts(live))
+            found = _those("schemas", shown)
     return [one for one in found if one.id not in gone and await _is_there(ctx, one)]
 
 
 async def _mapping_sets_of(ctx: Context, schema: str) -> list[Json]:
+    def only(live: Json) -> bool:
+        return schema in (live.get("xdmSchema"), dig(live, "outputSchema", "schemaRef", "id"))
+
     try:
-        shown = await list_mapping_sets(ctx.ask, query=(("property", f"xdmSchema=={schema}"),))
+        return await list_mapping_sets(ctx.ask, query=(("property", f"xdmSchema=={schema}"),), only=only)
     except Rejected:  # that filter is seen in a client only
-        shown = await list_mapping_sets(ctx.ask)
-    return [live for live in shown if schema in (live.get("xdmSchema"), dig(live, "outputSchema", "schemaRef", "id"))]
+        return await list_mapping_sets(ctx.ask, only=only)
 
 
 async def _is_there(ctx: Context, one: Referrer) -> bool:
+    """Whether a referrer is there when it is read by its id. One that nothing could ask for is believed."""
+    if not usable_id(one.id):
+        return True
     match one.kind:
         case "dataSets":
             request = Request(method="GET", path=catalog("/dataSets", one.id))

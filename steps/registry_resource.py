@@ -57,10 +57,14 @@ class RegistryResource(Step):
     async def find(self, ctx: Context) -> list[Hit]:
         """Look by title; if that shows nothing, scan all of the kind, since the title may have been edited."""
         path, by_title = registry(f"/tenant/{self.kind}"), ("property", f"title=={name_of(ctx, self)}")
-        ours = self._ours(ctx, await list_registry(ctx.ask, path, query=(by_title,)))
-        return ours or self._ours(ctx, await list_registry(ctx.ask, path))
 
-    def _ours(self, ctx: Context, listed: list[Json]) -> list[Hit]:
+        def only(live: Json) -> bool:
+            return bool(text_or_none(live, "$id")) and self.marked(ctx, live)
+
+        ours = self._hits(await list_registry(ctx.ask, path, query=(by_title,), only=only))
+        return ours or self._hits(await list_registry(ctx.ask, path, only=only))
+
+    def _hits(self, listed: list[Json]) -> list[Hit]:
         hits = [
             Hit(
                 id=live["$id"],
@@ -68,7 +72,6 @@ class RegistryResource(Step):
                 live=live,
             )
             for live in listed
-            if text_or_none(live, "$id") and self.marked(ctx, live)
         ]
         return sorted(hits, key=lambda hit: hit.created_at)
 

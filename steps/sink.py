@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowledger.steps.answers import dig, number_of, text_or_none
+from flowledger.steps.answers import dig, number_of, usable_id
 from flowledger.steps.client.port import Json
 from flowledger.steps.differences import differ
 from flowledger.steps.flow_object import FlowObject, listed
@@ -37,7 +37,7 @@ class FindOrCreateSink(FlowObject):
         Each is read by id before it is taken: lists go on showing the deleted for a while (platform-api.md §8.7). One
         whose run is being destroyed is on its way out, though it may be there still.
         """
-        shown = [live for live in await listed(ctx, self.kind, self.second_look(ctx)) if self._usable(ctx, live)]
+        shown = await listed(ctx, self.kind, self.second_look(ctx), lambda live: self._usable(ctx, live))
         for listed_one in sorted(shown, key=lambda one: (not self.marked(ctx, one), number_of(one.get("createdAt")))):
             live = await self.fetch(ctx, listed_one["id"])
             if live is None or not self._usable(ctx, live):
@@ -49,7 +49,7 @@ class FindOrCreateSink(FlowObject):
         return None
 
     def _usable(self, ctx: Context, live: Json) -> bool:
-        return bool(text_or_none(live, "id")) and not self.references(ctx, live) and live.get("state") == "enabled"
+        return usable_id(live.get("id")) and not self.references(ctx, live) and live.get("state") == "enabled"
 
     def body(self, ctx: Context) -> dict[str, Json]:
         return {"connectionSpec": {"id": SINK_SPEC_ID, "version": "1.0"}}

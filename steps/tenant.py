@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from flowledger.errors import StepError
 from flowledger.steps.answers import text_or_none
 from flowledger.steps.client.paths import registry
 from flowledger.steps.client.port import Request
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Call, Context, Settled, Step
+
+_TENANT: Final = re.compile(r"_?[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
 
 
 class ReadTenant(Step):
@@ -24,10 +29,10 @@ class ReadTenant(Step):
 
     async def prepare(self, ctx: Context) -> Settled:
         answer = await ctx.ask(Request(method="GET", path=registry("/stats")))
-        tenant = text_or_none(answer.json, "tenantId")
-        if not tenant:
+        tenant = text_or_none(answer.json, "tenantId") or ""
+        if not _TENANT.fullmatch(tenant):  # it becomes part of paths into documents
             raise StepError(
-                "the Schema Registry's statistics name no tenant id",
+                "the Schema Registry's statistics name no tenant id that could be used",
                 run=ctx.run,
                 step=self.name,
                 request_id=answer.headers.get("x-request-id", ""),

@@ -33,13 +33,14 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own clocks."""
 
-    def __init__(self) -> None:
-        source = Path("/proc/sys/kernel/random/boot_id")
-        # Elsewhere than Linux the boot is named by its time, to the minute: a clock step between two
-        # processes then only restarts a window, which is the safe side.
-        self._boot_id = (
-            source.read_text().strip() if source.exists() else f"boot-{round((time.time() - time.monotonic()) / 60)}"
-        )
+    def __init__(self, proc: Path = Path("/proc")) -> None:
+        """`proc` is where Linux tells of the boot and of this process."""
+        try:
+            self._boot_id = (proc / "sys/kernel/random/boot_id").read_text().strip() + _offset(proc)
+        except OSError:
+            # Elsewhere than Linux the boot is named by its time, to the minute: a clock step between two
+            # processes then only restarts a window, which is the safe side.
+            self._boot_id = f"boot-{round((time.time() - time.monotonic()) / 60)}"
 
     @property
     def boot_id(self) -> str:
@@ -53,6 +54,22 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
+
+
+def _offset(proc: Path) -> str:
+    """What names this process's time namespace: the offset of its monotonic clock (time_namespaces(7)); "" for none.
+
+    Readings of two namespaces of one boot do not compare.
+    """
+    try:
+        lines = (proc / "self/timens_offsets").read_text().splitlines()
+    except OSError:  # a kernel before 5.6, or one without time namespaces
+        return ""
+    for line in lines:
+        clock, *offset = line.split()
+        if clock in ("monotonic", "1") and any(part.strip("-0") for part in offset):
+            return f"+{'.'.join(offset)}"
+    return ""
 
 
 def fresh_random() -> random.Random:

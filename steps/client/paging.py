@@ -1,11 +1,15 @@
 """Whole lists, page by page: each page must succeed, and a list that does not end is an error, never a part.
 
-A look-up that decides about a second create (protocol rule 6) is worth nothing if one page of it is missing.
+A look-up that decides about a second create (protocol rule 6) is worth nothing if one object of the list is missing.
+Where pages are numbered, an object that somebody deletes between two pages moves all that follow, and one of them is on
+neither page. So each page but the first begins with the last object of the page before; where pages have tokens,
+whose meaning is not documented, a list of several pages is read twice. A list that has moved is read again from its
+beginning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -14,8 +18,10 @@ from flowledger.steps.client.paths import conversion
 from flowledger.steps.client.port import Answer, Json, Request
 
 Query = Iterable[tuple[str, str]]
+Only = Callable[[Json], bool]
 
 MAX_PAGES: Final = 1000  # a list longer than this is taken for an endless one
+MAX_READINGS: Final = 5  # of a list that moves while it is read
 CATALOG_PAGE: Final = 100  # the largest that Catalog allows (§3.2)
 MAPPING_PAGE: Final = 100
 FULL: Final = "application/vnd.adobe.xed+json"  # whole resources in lists, with descriptions (§2.1)
@@ -27,65 +33,91 @@ class Ask(Protocol):
     async def __call__(self, request: Request, *, allow: tuple[int, ...] = ()) -> Answer: ...
 
 
-async def list_registry(ask: Ask, path: str, *, query: Query = ()) -> list[Json]:
+class _Moved(Exception):
+    """The list is not the one any more whose first pages were read."""
+
+
+async def list_registry(ask: Ask, path: str, *, query: Query = (), only: Only | None = None) -> list[Json]:
     """Every resource of a Schema Registry list (§2.2), like `registry("/tenant/schemas")`.
 
     `query` holds filters; sorting by title and paging are added, because `start` is "strictly beyond" the last sort
-    value and only titles are unique. Raises what `ask` raises, and Unreachable if the list cannot be read whole.
+    value and only titles are unique. `only` says which are wanted: the others are not kept. Raises what `ask` raises,
+    and Unreachable if the list cannot be read whole; from a list that never stands still what is wanted is returned if
+    anything is.
     """
     own = (("orderby", "title"), *query)
-    found: list[Json] = []
-    start: str | None = None
-    starts: set[str] = set()
-    for _ in range(MAX_PAGES):
-        asked = own if start is None else (*own, ("start", start))
-        page = await _page(ask, path, asked, headers={"Accept": FULL})
-        results, about = page.get("results"), page.get("_page")
-        if not isinstance(results, list) or not isinstance(about, Mapping):
-            raise _unreadable(path, "no results or no _page in it")
-        found += _objects(path, results)
-        following = about.get("next")
-        if following is None:
-            return found
-        if not isinstance(following, str) or following in starts:
-            raise _unreadable(path, f"its next page is {following!r} again")
-        starts.add(following)
-        start = following
-    raise _endless(path)
+
+    async def read(take: _Take) -> None:
+        start: str | None = None
+        starts: set[str] = set()
+        for _ in range(MAX_PAGES):
+            asked = own if start is None else (*own, ("start", start))
+            page = await _page(ask, path, asked, headers={"Accept": FULL})
+            results, about = page.get("results"), page.get("_page")
+            if not isinstance(results, list) or not isinstance(about, Mapping):
+                raise _unreadable(path, "no results or no _page in it")
+            for number, item in enumerate(_objects(path, results)):
+                take(item.get("$id", (start, number)), item)
+            following = about.get("next")
+            if following is None:
+                return
+            if not isinstance(following, str) or following in starts:
+                raise _unreadable(path, f"its next page is {following!r} again")
+            starts.add(following)
+            start = following
+        raise _endless(path)
+
+    return await _standing_still(path, read, only)
 
 
-async def list_catalog(ask: Ask, path: str, *, query: Query = ()) -> list[Json]:
+async def list_catalog(ask: Ask, path: str, *, query: Query = (), only: Only | None = None) -> list[Json]:
     """Every object of a Catalog list (§3.2), each with its id under "id", in the order of the answer.
 
-    Sorted by creation unless `query` says otherwise, so that pages do not shift under the reader. Raises as above.
+    Sorted by creation unless `query` says otherwise, so that pages do not shift under the reader. `only`, and what is
+    raised, as above.
     """
     own = tuple(query)
     if not any(name == "orderBy" for name, _ in own):
         own = (*own, ("orderBy", "asc:created"))
-    found: dict[str, Json] = {}
-    for number in range(MAX_PAGES):
-        paging = (("limit", str(CATALOG_PAGE)), ("start", str(number * CATALOG_PAGE)))
-        page = await _page(ask, path, (*own, *paging))
+
+    async def page_at(start: int) -> list[tuple[str, Json]]:
+        page = await _page(ask, path, (*own, ("limit", str(CATALOG_PAGE)), ("start", str(start))))
         for id, value in page.items():
             if not isinstance(value, Mapping):
                 raise _unreadable(path, f"{id!r} is not an object")
-        known = len(found)
-        found.update((id, {**value, "id": id}) for id, value in page.items())
-        if len(page) < CATALOG_PAGE:
-            return list(found.values())
-        if len(found) == known:
-            raise _unreadable(path, "its pages repeat")
-    raise _endless(path)
+        return [(id, {**value, "id": id}) for id, value in page.items()]
+
+    return await _standing_still(path, lambda take: _by_offset(path, page_at, CATALOG_PAGE, take), only)
 
 
-async def list_flow(ask: Ask, path: str, *, query: Query = ()) -> list[Json]:
+async def list_flow(ask: Ask, path: str, *, query: Query = (), only: Only | None = None) -> list[Json]:
     """Every item of a Flow Service list (§4.1), like `flow_service("/connections")`.
 
     The filters in `query` are sent with every page, because the next page's link holds only the token. Answers
-    without the `items` wrapper, as some guides print them, are one item (§4.3). Raises as above.
+    without the `items` wrapper, as some guides print them, are one item (§4.3). `only`, and what is raised, as above.
     """
+    before: set[Json] | None = None
+
+    async def read(take: _Take) -> None:
+        nonlocal before
+        ids: set[Json] = set()
+        several = 0
+        async for items in flow_pages(ask, path, query=query):
+            several += 1
+            for number, item in enumerate(items):
+                id = item.get("id", (several, number))
+                ids.add(id)
+                take(id, item)
+        if several > 1 and ids != before:  # what a token means, a place or a value, is not documented
+            before = ids
+            raise _Moved
+
+    return await _standing_still(path, read, only)
+
+
+async def flow_pages(ask: Ask, path: str, *, query: Query = ()) -> AsyncIterator[list[Json]]:
+    """The pages of a Flow Service list, each asked for when it is wanted. Raises as above."""
     own = tuple(query)
-    found: list[Json] = []
     token: str | None = None
     tokens: set[str] = set()
     for _ in range(MAX_PAGES):
@@ -93,34 +125,97 @@ async def list_flow(ask: Ask, path: str, *, query: Query = ()) -> list[Json]:
         items = page.get("items", [page] if "id" in page else None)
         if not isinstance(items, list):
             raise _unreadable(path, "no items in it")
-        found += _objects(path, items)
         token = _next_token(path, page.get("_links"))
+        yield _objects(path, items)
         if token is None:
-            return found
+            return
         if token in tokens:
             raise _unreadable(path, "its pages repeat")
         tokens.add(token)
     raise _endless(path)
 
 
-async def list_mapping_sets(ask: Ask, *, query: Query = ()) -> list[Json]:
-    """Every mapping set that `query` asks for (§5: `limit` and `start` are required). Raises as above."""
+async def list_mapping_sets(ask: Ask, *, query: Query = (), only: Only | None = None) -> list[Json]:
+    """Every mapping set that `query` asks for (§5: `limit` and `start` are required). `only`, and what is raised, as
+    above."""
     path = conversion("/mappingSets")
     own = tuple(query)
-    found: dict[str, Json] = {}
-    for number in range(MAX_PAGES):
-        paging = (("limit", str(MAPPING_PAGE)), ("start", str(number * MAPPING_PAGE)))
-        page = await _page(ask, path, (*own, *paging))
+
+    async def page_at(start: int) -> list[tuple[str, Json]]:
+        page = await _page(ask, path, (*own, ("limit", str(MAPPING_PAGE)), ("start", str(start))))
         data = page.get("data")
         if not isinstance(data, list) or not all(isinstance(item, Mapping) and "id" in item for item in data):
             raise _unreadable(path, "no data in it, or a mapping set without id")
-        known = len(found)
-        found.update((str(item["id"]), item) for item in data)
-        if len(data) < MAPPING_PAGE:
-            return list(found.values())
-        if len(found) == known:
+        return [(str(item["id"]), item) for item in data]
+
+    return await _standing_still(path, lambda take: _by_offset(path, page_at, MAPPING_PAGE, take), only)
+
+
+_Take = Callable[[Json, Json], None]  # id and object
+
+
+async def _standing_still(path: str, read: Callable[[_Take], Awaitable[None]], only: Only | None) -> list[Json]:
+    """The objects of a list that did not move while it was read; of a few readings the first such one.
+
+    Of a list that moves at each reading, what was seen of the wanted may be believed; that nothing is there may not.
+    """
+    seen: dict[Json, Json] = {}
+    for _ in range(MAX_READINGS):
+        ids: set[Json] = set()
+        found: dict[Json, Json] = {}
+
+        def take(id: Json, item: Json, ids: set[Json] = ids, found: dict[Json, Json] = found) -> None:
+            id = id if isinstance(id, str | tuple) else repr(id)
+            if id in ids:  # it moved from one page to another, and something else may have moved the other way
+                raise _Moved
+            ids.add(id)
+            if only is None or only(item):
+                found[id] = item
+
+        try:
+            await read(take)
+        except _Moved:
+            seen.update(found)
+            continue
+        return list(found.values())
+    if only is not None and seen:
+        return list(seen.values())
+    raise _unreadable(path, f"it changed at each of {MAX_READINGS} readings")
+
+
+async def _by_offset(
+    path: str, page_at: Callable[[int], Awaitable[list[tuple[str, Json]]]], size: int, take: _Take
+) -> None:
+    """Read pages of `size` objects by their offset, each beginning with the last object of the page before, and with
+    none of the others."""
+    known: frozenset[str] = frozenset()
+    last: frozenset[str] = frozenset()
+    start = 0
+    for _ in range(MAX_PAGES):
+        page = await page_at(start)
+        ids = frozenset(id for id, _ in page)
+        if known and ids == known:
             raise _unreadable(path, "its pages repeat")
+        moved = bool(known) and (len(ids & known) != 1 or not ids & last)
+        for id, item in page:
+            if id not in known:
+                take(id, item)
+        if moved:
+            raise _Moved
+        if len(page) < size:
+            return
+        known, last = ids, _last_of(page)
+        start += size - 1
     raise _endless(path)
+
+
+def _last_of(page: list[tuple[str, Json]]) -> frozenset[str]:
+    """Which object stands last on a page: by creation where each tells it, for Catalog's pages are JSON objects, whose
+    order is not promised. Several, if they were made in the same moment."""
+    created = [item.get("created") for _, item in page]
+    if not all(isinstance(moment, int | float) for moment in created):
+        return frozenset({page[-1][0]})
+    return frozenset(id for (id, _), moment in zip(page, created, strict=True) if moment == max(created))
 
 
 async def _page(ask: Ask, path: str, query: Query, headers: Mapping[str, str] | None = None) -> Mapping[str, Json]:

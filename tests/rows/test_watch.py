@@ -199,13 +199,97 @@ def test_a_revoked_token_is_renewed_once_and_a_missing_right_is_told(provisioned
         bench.watch(runs=2)
 
 
+def runs_read(bench: Any) -> int:
+    """How many requests for flow runs there were since this was asked last."""
+    count: int = sum(request.method == "GET" and request.path.endswith("/runs") for request in bench.requests)
+    bench.requests.clear()
+    return count
+
+
+def test_of_a_dataflow_with_many_runs_only_what_can_be_new_is_read_again(provisioned: Any) -> None:
+    bench = provisioned
+    bench.emulator.options.page_size = 5
+    for _ in range(40):
+        bench.time.advance(60)
+        bench.put_run(**GOOD)
+    bench.watch(seconds=0)
+    assert runs_read(bench) >= 8
+    told: list[Any] = []
+    assert len(bench.watch(told, seconds=0).flow_runs) == 40
+    assert (runs_read(bench), told) == (1, [])
+    bench.time.advance(60)
+    late = bench.put_run(**PARTIAL)
+    bench.watch(told, seconds=0)
+    assert (runs_read(bench), [seen.id for seen in told]) == (2, [late])
+
+
+def test_a_run_that_was_under_way_is_read_again_however_many_came_after_it(provisioned: Any) -> None:
+    bench = provisioned
+    bench.emulator.options.page_size = 5
+    slow = bench.put_run()
+    for _ in range(30):
+        bench.time.advance(60)
+        bench.put_run(**GOOD)
+    bench.watch(seconds=0)
+    bench.put_run(slow, **PARTIAL)
+    told: list[Any] = []
+    bench.watch(told, seconds=0)
+    assert [(seen.id, seen.came) for seen in told] == [(slow, "partial")]
+
+
+def test_a_service_that_does_not_answer_with_the_newest_first_is_read_to_its_end(provisioned: Any) -> None:
+    bench = provisioned
+    bench.emulator.options.page_size = 5
+    for _ in range(12):
+        bench.time.advance(60)
+        bench.put_run(**GOOD)
+    handle = bench.emulator.handle
+
+    def oldest_first(request: Any) -> Any:
+        query = tuple(pair for pair in request.query if pair[0] != "orderby")
+        return handle(type(request)(**{**vars_of(request), "query": query}))
+
+    bench.emulator.handle = oldest_first
+    bench.watch(seconds=0)
+    bench.time.advance(60)
+    late = bench.put_run(**PARTIAL)
+    told: list[Any] = []
+    bench.watch(told, seconds=0)
+    assert [seen.id for seen in told] == [late]
+
+
+def vars_of(request: Any) -> dict[str, Any]:
+    return {name: getattr(request, name) for name in ("method", "raw_path", "query", "headers", "body")}
+
+
+def test_a_watch_reads_each_event_of_its_run_once_however_often_it_writes(
+    provisioned: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = provisioned
+    read: list[int] = []
+    events = Journal.events
+
+    def counted(self: Journal, run: str, after: int = 0) -> Any:
+        found = events(self, run, after=after)
+        read.append(len(found))
+        return found
+
+    for look in range(2, 12):
+        bench.before_look[look] = lambda: bench.put_run(**GOOD)
+    before = len(bench.documents())
+    monkeypatch.setattr(Journal, "events", counted)
+    assert len(bench.watch(runs=10).flow_runs) == 10
+    assert sum(read) <= 2 * (before + 10)  # once for what the watch begins with, once for what it writes
+
+
 def test_a_run_that_is_pruned_while_it_is_watched_gets_no_event_any_more(
     provisioned: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provisioned.put_run(**GOOD)
 
     def prune(seen: Any) -> None:
-        monkeypatch.setattr(Journal, "events", lambda self, run: [])
+        monkeypatch.setattr(Journal, "events", lambda self, run, after=0: [])
+        monkeypatch.setattr(Journal, "runs", lambda self: [])
 
     with pytest.raises(NotThere, match="not in the journal"):
         provisioned.sit(api.watch, provisioned.spec.name, on_run=prune)
