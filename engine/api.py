@@ -16,7 +16,7 @@ from flowledger.engine.blocking import blocking
 from flowledger.engine.dataset import Dataset
 from flowledger.engine.driftcheck import DriftReport
 from flowledger.engine.halt import Halt
-from flowledger.engine.ledger import Ledger, ledger_of
+from flowledger.engine.ledger import Ledger, ledger_of, refuse_unreadable
 from flowledger.engine.log import logger_of
 from flowledger.engine.place import refuse_another_place
 from flowledger.engine.report import Report, report_of
@@ -72,6 +72,7 @@ async def apply(
     sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance, share=share)
     async with sitting.open() as (book, place):
         ledger = ledger_of(wanted.name, book.events(wanted.name))
+        refuse_unreadable(ledger)
         if ledger.spec is None:
             loaded.refuse_passed(sitting.clock.wall())
         refuse_another_place(ledger, sitting.here(), begins=True)
@@ -110,6 +111,7 @@ async def resume(
     must_exist(journal)
     async with sitting.open() as (book, place):
         ledger = ledger_of(run, book.events(run))
+        refuse_unreadable(ledger)
         if ledger.spec is None:
             raise _no_such_run(run, book.runs(), place)
         if start is not None and ledger.step(CreateFlow.name).done:
@@ -145,6 +147,7 @@ async def destroy(
     must_exist(journal)
     async with sitting.open() as (book, place):
         ledger = ledger_of(run, book.events(run))
+        refuse_unreadable(ledger)
         if ledger.spec is None:
             raise _no_such_run(run, book.runs(), place)
         return await sitting.destroy(book, place, ledger, keep_dataset=keep_dataset)
@@ -173,6 +176,7 @@ async def drift(
     must_exist(journal)
     async with sitting.open() as (book, place):
         ledger = ledger_of(run, book.events(run))
+        refuse_unreadable(ledger)
         if ledger.spec is None:
             raise _no_such_run(run, book.runs(), place)
         return await sitting.compare(book, place, ledger, remove_twins=remove_twins)
@@ -243,6 +247,7 @@ def read_ledger(run: str, journal: JournalLike = DEFAULT_JOURNAL) -> tuple[Ledge
     """A run folded from its journal, and the journal's place; needs no lock. Raises NotThere."""
     with _readable(journal) as book:
         ledger = ledger_of(run, book.events(run))
+        refuse_unreadable(ledger)
         place = str(book.directory)
         if ledger.spec is None:
             raise _no_such_run(run, book.runs(), place)
@@ -250,7 +255,8 @@ def read_ledger(run: str, journal: JournalLike = DEFAULT_JOURNAL) -> tuple[Ledge
 
 
 def read_ledgers(journal: JournalLike = DEFAULT_JOURNAL) -> list[Ledger]:
-    """Every run of a journal, oldest first; empty if there is no journal."""
+    """Every run of a journal, oldest first; empty if there is no journal. Those of a newer version say so in
+    `unreadable`."""
     if not isinstance(journal, Journal) and not is_there(Path(journal)):
         return []
     with _readable(journal) as book:

@@ -66,6 +66,8 @@ class StepContext:
             if name in words and name != self.run:
                 ledger = ledger_of(name, self._run.journal.events(name))
                 if f"fl-{ledger.nonce}-{self._step.slug}" in words:
+                    if ledger.unreadable:  # whether it is being destroyed is not known
+                        return False
                     left = ledger.destroyed and any(one["id"] == live.get("id") for one in ledger.left)
                     return left or not ledger.destroying
         return True
@@ -103,9 +105,10 @@ class StepContext:
                 ReadAnswered(
                     step=self._step.name,
                     call=call_doc(request, run.platform.redactor),
-                    answer=answer_doc(answer, run.platform.redactor),
+                    answer=answer_doc(answer, run.platform.redactor, names=(self.nonce, *run.ledger.ids())),
                 )
             )
+            await run.keep_up()
             whole = answer.reach is Reach.ANSWERED
             if answer.ok or (whole and answer.status in allow):
                 return answer

@@ -121,6 +121,16 @@ def _look_at_journal(directory: Path) -> list[Check]:
                 next="make room: a run that cannot write its journal stops",
             )
         )
+    checks += [
+        Check(
+            name="runs",
+            health=Health.WARNING,
+            found=f"run {ledger.run} cannot be read by this version: {ledger.unreadable}",
+            next=f"flowledger {ledger.version}".strip() + " wrote it: use that version for it",
+        )
+        for ledger in ledgers
+        if ledger.unreadable
+    ]
     open_runs = [ledger for ledger in ledgers if ledger.state in UNFINISHED]
     if open_runs:
         named = [ledger.run for ledger in open_runs]

@@ -7,8 +7,9 @@ monotonic reading, which only compares within the boot that the last `run_taken_
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from dataclasses import MISSING, dataclass, fields
+from types import UnionType
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 Json = Any
 CallDoc = Mapping[str, Json]  # method, path, query, body: redacted
@@ -52,7 +53,7 @@ class RunTakenUp(Event):
     host: str
     boot_id: str
     version: str
-    start: str | int | None = None  # a new schedule start, given to `resume`
+    start: Json = None  # a new schedule start, given to `resume`: a text or seconds; earlier versions did not judge it
     shares: bool = False  # from here on it shares base connection and sink with the journal's other runs
 
 
@@ -300,12 +301,28 @@ KINDS: Mapping[str, type[Event]] = {
 }  # fmt: skip
 
 
+class UnknownForm(ValueError):
+    """An event of a known kind is not as this version writes it: its message says where."""
+
+
 def event_of(doc: Mapping[str, Json]) -> Event | None:
-    """The event a document holds; None for a kind that this version does not know (readers skip those)."""
+    """The event a document holds; None for a kind that this version does not know (readers skip those).
+
+    Fields that this version does not know are left out. Raises UnknownForm for one that is missing or of another type.
+    """
     cls = KINDS.get(str(doc.get("kind")))
     if cls is None:
         return None
-    return cls(**{name: doc[name] for name in _field_names(cls) if name in doc})
+    values = {}
+    for name, types, words, needed in _FORMS[cls.kind]:
+        if name not in doc:
+            if needed:
+                raise UnknownForm(f"it lacks {name!r}")
+            continue
+        values[name] = value = doc[name]
+        if not isinstance(value, types) or (words and value not in words):
+            raise UnknownForm(f"its {name!r} is {str(value)[:60]!r}")
+    return cls(**values)
 
 
 def _field_names(cls: type[Event]) -> tuple[str, ...]:
@@ -314,4 +331,27 @@ def _field_names(cls: type[Event]) -> tuple[str, ...]:
 
 _FIELD_NAMES: Mapping[str, tuple[str, ...]] = {
     kind: tuple(field.name for field in fields(cls)) for kind, cls in KINDS.items()
+}
+
+
+def _form_of(hint: Any) -> tuple[tuple[type, ...], tuple[str, ...]]:
+    """Of which types a field's values are, and which texts if only some are allowed."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return (str,), inner
+    if origin is UnionType:
+        return tuple(one for part in inner for one in _form_of(part)[0]), ()
+    kind = origin or hint
+    if kind is Any:
+        return (object,), ()
+    if kind is float:
+        return (float, int), ()
+    return (list, tuple) if kind in (Sequence, list) else (kind,), ()
+
+
+_FORMS: Mapping[str, tuple[tuple[str, tuple[type, ...], tuple[str, ...], bool], ...]] = {
+    kind: tuple(
+        (field.name, *_form_of(get_type_hints(cls)[field.name]), field.default is MISSING) for field in fields(cls)
+    )
+    for kind, cls in KINDS.items()
 }

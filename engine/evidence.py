@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from flowledger.errors import UsageError
@@ -17,6 +18,8 @@ from flowledger.steps.client.redact import Redactor
 
 KEPT_HEADERS = ("etag", "e-tag", "location", "retry-after", "x-request-id", "content-type")
 CALL_CAP: Final = 1024 * 1024  # bytes of a request's body: with an answer's 12 MiB it fits into one record
+WHOLE_LIST: Final = 64 * 1024  # bytes of a list that are kept whatever they are
+_LISTS: Final = ("results", "items", "data")  # under which name a page has its items
 AS_TEXT: Final = "as_json_text"  # the key under which outputs stand that are not JSON as a journal can hold it
 _WHOLE: Final = ("outputs", "facts")  # fields of events that later steps build on
 _OWN: Final = ("kind", "at", "mono", "run", "spec")  # fields in which nothing of the platform stands
@@ -40,8 +43,11 @@ def call_doc(request: Request, redactor: Redactor) -> dict[str, Any]:
     return doc
 
 
-def answer_doc(answer: Answer, redactor: Redactor) -> dict[str, Any]:
-    """An answer as the journal keeps it: however broken, it gets its place (docs/events.md)."""
+def answer_doc(answer: Answer, redactor: Redactor, *, names: Collection[str] = ()) -> dict[str, Any]:
+    """An answer as the journal keeps it: however broken, it gets its place (docs/events.md).
+
+    Of a long list only the items are kept that hold one of `names`, and a few others; the rest is counted.
+    """
     doc: dict[str, Any] = {"reach": str(answer.reach), "duration_ms": round(answer.duration * 1000, 3)}
     if answer.status is not None:
         doc["status"] = answer.status
@@ -51,7 +57,9 @@ def answer_doc(answer: Answer, redactor: Redactor) -> dict[str, Any]:
     if answer.trouble:
         doc["trouble"] = redactor.redact_text(answer.trouble)
     if answer.body or answer.json is not None:
-        value = redactor.redact(answer.json)
+        bounded, left_out = _bounded(answer.json, names) if len(answer.body) > WHOLE_LIST else (answer.json, {})
+        doc.update(left_out)
+        value = redactor.redact(bounded)
         fault = answer.json_fault or ("" if answer.json is not None else "not JSON")
         doc.update(body_fields(answer.body, value, fault, shown=lambda: _shown(answer, value, redactor)))
     return doc
@@ -153,6 +161,49 @@ def largest_place(doc: Mapping[str, Any]) -> str:
         path.append(str(name))
         inner = inner[name]
     return ".".join(path)
+
+
+def _bounded(json: Any, names: Collection[str]) -> tuple[Any, dict[str, Any]]:
+    """A page of a list with the items that are evidence for this run, and the field that tells of the others.
+
+    A list in which nothing of ours stands is as long as the sandbox is old, and a doubt reads it again and again.
+    """
+    items = _items_of(json)
+    if items is None or len(items) < 2:
+        return json, {}
+    wanted = [name.encode() for name in names if name]
+    kept, count, size, digest = [], 0, 0, hashlib.sha256()
+    room, ours = WHOLE_LIST, CALL_CAP
+    for key, item in items:
+        text = strictjson.encode(item)
+        if any(name in text for name in wanted) and len(text) <= ours:
+            ours -= len(text)
+        elif len(text) <= room:
+            room -= len(text)
+        else:
+            count, size = count + 1, size + len(text)
+            digest.update(text)
+            continue
+        kept.append((key, item))
+    if not count:
+        return json, {}
+    left_out = {"items_left_out": {"count": count, "bytes": size, "sha256": digest.hexdigest()}}
+    if isinstance(json, list):
+        return [item for _, item in kept], left_out
+    place = next((name for name in _LISTS if isinstance(json.get(name), list)), None)
+    return (dict(kept) if place is None else {**json, place: [item for _, item in kept]}), left_out
+
+
+def _items_of(json: Any) -> list[tuple[Any, Any]] | None:
+    """The items of a page: a list, a list under one of its usual names, or Catalog's objects by their ids."""
+    if isinstance(json, list):
+        return list(enumerate(json))
+    if not isinstance(json, Mapping):
+        return None
+    for name in _LISTS:
+        if isinstance(json.get(name), list):
+            return list(enumerate(json[name]))
+    return list(json.items()) if all(isinstance(value, Mapping) for value in json.values()) else None
 
 
 def _shown(answer: Answer, value: Any, redactor: Redactor) -> bytes:

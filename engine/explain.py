@@ -8,7 +8,7 @@ from typing import Any
 
 from flowledger.engine.destroy import left_for_now
 from flowledger.engine.history import Entry, answer_text, history_of
-from flowledger.engine.ledger import Attempt, Ledger, RunState, StepRecord, ledger_of
+from flowledger.engine.ledger import Attempt, Ledger, RunState, StepRecord, ledger_of, refuse_unreadable
 from flowledger.steps.client.clock import Clock
 from flowledger.steps.spec import Spec
 from flowledger.words import there_are, with_article
@@ -45,8 +45,12 @@ class Explanation:
 
 
 def explain(run: str, documents: Sequence[Any], clock: Clock) -> Explanation:
-    """Explain a run from its documents (with `doc_id`), oldest first. `clock` tells which settle windows are over."""
+    """Explain a run from its documents (with `doc_id`), oldest first. `clock` tells which settle windows are over.
+
+    Raises UsageError for a run of a newer version.
+    """
     ledger, entries = ledger_of(run, documents), history_of(documents)
+    refuse_unreadable(ledger)
     assert ledger.spec is not None
     if ledger.state is RunState.PROVISIONED:
         return _provisioned(ledger, entries)

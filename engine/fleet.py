@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 from collections import Counter
@@ -17,7 +18,7 @@ from flowledger.engine.arguments import judged_callback, judged_seconds, judged_
 from flowledger.engine.blocking import blocking
 from flowledger.engine.discretion import internal_error, without_secrets
 from flowledger.engine.halt import Halt
-from flowledger.engine.ledger import Ledger, RunState, ledger_of
+from flowledger.engine.ledger import Ledger, RunState, ledger_of, refuse_unreadable
 from flowledger.engine.log import logger_of
 from flowledger.engine.place import Located, place_of, refuse_another_place
 from flowledger.engine.report import Report, Stop, report_of, stop_of
@@ -155,7 +156,7 @@ async def apply_many(
     wanted = [one.spec for one in loaded]
     async with fleet.open() as (book, shared):
         refuse_passed(loaded, book, (clock or shared.clock).wall())
-        refuse_changed(wanted, book)
+        await asyncio.to_thread(refuse_changed, wanted, book)
         return await fleet.drive(book, shared, {spec.name: spec for spec in wanted}, share=share)
 
 
@@ -187,7 +188,9 @@ async def resume_many(
         unknown = [name for name in runs or () if name not in known]
         if unknown:
             raise NotThere(f"the journal at {book.directory} has no run {', '.join(unknown)}", hint="flowledger runs")
-        wanted = dict.fromkeys(runs if runs is not None else (ledger.run for ledger in unfinished(book, shared)))
+        if runs is None:  # in a thread, since a journal may hold thousands of runs
+            runs = [ledger.run for ledger in await asyncio.to_thread(list, unfinished(book, shared))]
+        wanted = dict.fromkeys(runs)
         return await fleet.drive(book, shared, wanted, share=False)
 
 
@@ -247,6 +250,11 @@ def unfinished(book: Journal | JournalReader, here: Located | None) -> Iterator[
         ledger = ledger_of(name, book.events(name))
         if ledger.state in _AT_AN_END:
             continue
+        if ledger.unreadable:
+            logger_of(journal=str(book.directory)).warning(
+                "a run of a newer version was left alone", run=name, reason=ledger.unreadable
+            )
+            continue
         if here is None or ledger.spec is None or place_of(ledger) == place_of(here):
             count += 1
             yield ledger
@@ -264,11 +272,16 @@ def unfinished(book: Journal | JournalReader, here: Located | None) -> Iterator[
 
 
 def refuse_changed(wanted: Iterable[Spec], book: Journal) -> None:
-    """Raise SpecError if a spec differs from the one that its run began with, naming all such places."""
+    """Raise SpecError if a spec differs from the one that its run began with, naming all such places; UsageError
+    for a run of a newer version."""
     faults = []
     begun = frozenset(book.runs())
     for spec in wanted:
-        before = ledger_of(spec.name, book.events(spec.name)).spec_as_written if spec.name in begun else None
+        if spec.name not in begun:
+            continue
+        ledger = ledger_of(spec.name, book.events(spec.name))
+        refuse_unreadable(ledger)
+        before = ledger.spec_as_written
         if before is not None:
             faults += [f"{spec.name}: {line}" for line in spec_diff(before, spec)]
     if faults:

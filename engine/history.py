@@ -96,11 +96,11 @@ def answer_text(answer: Any) -> str:
 
 def _pairs(numbered: list[tuple[int, dict[str, Any]]]) -> dict[int, int]:
     """Numbers of intents and outcomes that belong together, both ways."""
-    intents: dict[tuple[str, str, str, int], int] = {}
+    intents: dict[tuple[str, str, str, str], int] = {}
     pairs: dict[int, int] = {}
     for number, doc in numbered:
         kind = _kind(doc)
-        key = (str(doc.get("step")), str(doc.get("id", "")), str(doc.get("op", "")), int(doc.get("attempt") or 0))
+        key = (str(doc.get("step")), str(doc.get("id", "")), str(doc.get("op", "")), str(doc.get("attempt") or 0))
         if kind in ("intent_recorded", "delete_intended"):
             intents[key] = number
         elif kind in ("outcome_recorded", "delete_answered") and key in intents:
@@ -114,7 +114,7 @@ def _entry(number: int, doc: dict[str, Any], pair: int, docs: Mapping[int, dict[
     step = str(doc.get("step") or "")
     return Entry(
         number=number,
-        at=float(doc.get("at") or 0.0),
+        at=float(at) if isinstance(at := doc.get("at"), float | int) else 0.0,
         branch=_BRANCH_OF.get(step, ""),
         step=step,
         kind=_kind(doc),
@@ -129,6 +129,13 @@ def _entry(number: int, doc: dict[str, Any], pair: int, docs: Mapping[int, dict[
 
 
 def _text(doc: Doc, pair: Doc | None) -> str:
+    try:
+        return _known_text(doc, pair)
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return "an event in a form that this version does not know"
+
+
+def _known_text(doc: Doc, pair: Doc | None) -> str:
     match _kind(doc):
         case "run_started":
             return f"begun in sandbox {doc.get('sandbox')} of {doc.get('org')} at {doc.get('base_url')}"

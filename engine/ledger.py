@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pydantic import ValidationError
+
 from flowledger.engine import events as ev
 from flowledger.engine.events import RunStopped
 from flowledger.engine.evidence import unpacked
 from flowledger.engine.table import TABLES, Table, table_for
 from flowledger.errors import UsageError
+from flowledger.steps.sources import SOURCES
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import How, Outputs
 
@@ -33,6 +36,7 @@ class RunState(StrEnum):
     IN_DOUBT = "in_doubt"
     DESTROYING = "destroying"
     DESTROYED = "destroyed"
+    UNREADABLE = "unreadable"  # a newer version wrote it, and this one does not know how it stands
 
 
 @dataclass(slots=True, kw_only=True)
@@ -126,6 +130,8 @@ class Ledger:
     keep_dataset: bool = False
     removals: dict[tuple[str, str], Removal] = field(default_factory=dict)  # by step and id
     left: list[dict[str, str]] = field(default_factory=list)  # once destroyed: step, id, why
+    unreadable: str = ""  # why this version cannot tell how the run stands; then nothing else here is to be relied on
+    version: str = ""  # of the program that took the run up last
     shares: bool = False  # base connection and sink with the journal's other runs
     flow_runs: dict[str, ev.FlowRunSeen] = field(default_factory=dict)  # by id, as last seen; the first one first
 
@@ -148,6 +154,8 @@ class Ledger:
     @property
     def state(self) -> RunState:
         """The run's state as a whole."""
+        if self.unreadable:
+            return RunState.UNREADABLE
         if self.spec is None:
             return RunState.PLANNED
         if self.destroyed:
@@ -170,12 +178,41 @@ class Ledger:
             if (record.name, id) not in self.removals or not self.removals[record.name, id].gone
         ]
 
+    def ids(self) -> list[str]:
+        """Ids of all objects that the journal names: its steps', their duplicates, and those that are removed."""
+        own = [str(record.outputs["id"]) for record in self.steps.values() if record.outputs and "id" in record.outputs]
+        return [*own, *self.duplicates, *(removal.id for removal in self.removals.values())]
+
     def fold(self, number: int, doc: Mapping[str, Any]) -> None:
-        """Take one event in. `number` is its event number. Unknown kinds are counted and skipped."""
+        """Take one event in. `number` is its event number. Unknown kinds are counted and skipped.
+
+        After an event that only a newer version can have written nothing more is taken in: `unreadable` says why.
+        """
         self.events += 1
-        self.changed_at = float(doc.get("at", 0.0))
-        mono = float(doc.get("mono", 0.0))
-        match event := ev.event_of(doc):
+        at, mono = doc.get("at", 0.0), doc.get("mono", 0.0)
+        self.changed_at = float(at) if isinstance(at, float | int) else self.changed_at
+        version = doc.get("version")
+        self.version = version if isinstance(version, str) else self.version
+        if self.unreadable:
+            return
+        try:
+            if not (isinstance(at, float | int) and isinstance(mono, float | int)):
+                raise ev.UnknownForm("its 'at' or 'mono' is no number")
+            event = ev.event_of(doc)
+            step = getattr(event, "step", "")
+            if step and self.spec is not None and step not in self.table:
+                raise ev.UnknownForm(f"it is about the step {step!r}, which is not known")
+            self._take(number, event, float(mono))
+        except ValidationError as error:  # of the spec
+            places = [".".join(map(str, one["loc"])) or "it" for one in error.errors()[:3]]
+            self.unreadable = (
+                f"event {number}, {doc.get('kind')}: its spec is not of a known form at {', '.join(places)}"
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            self.unreadable = f"event {number}, {doc.get('kind')}: {error}"
+
+    def _take(self, number: int, event: ev.Event | None, mono: float) -> None:
+        match event:
             case ev.RunStarted():
                 self.nonce, self.org, self.sandbox, self.base_url = (
                     event.nonce,
@@ -183,7 +220,10 @@ class Ledger:
                     event.sandbox,
                     event.base_url,
                 )
-                self.spec = self.spec_as_written = Spec.model_validate(event.spec)
+                spec = Spec.model_validate(event.spec)
+                if spec.source.definition is None and spec.source.kind not in SOURCES:
+                    raise ev.UnknownForm(f"the kind of source {spec.source.kind!r} is not known")
+                self.spec = self.spec_as_written = spec
                 self.shares = event.shares
                 self.started_at = self.changed_at
             case ev.RunTakenUp():
@@ -253,7 +293,7 @@ class Ledger:
                 self.removal(event.step, event.id).left = event.why
             case ev.RunDestroyed():
                 self.destroyed = True
-                self.left = [{name: str(value) for name, value in one.items()} for one in event.left]
+                self.left = [{name: str(one[name]) for name in ("step", "id", "why")} for one in event.left]
             case ev.DriftBegun():
                 self.boot_id, self.taken_up_at = event.boot_id, mono
             case ev.FlowRunSeen():
@@ -296,8 +336,20 @@ def ledger_of(run: str, documents: Iterable[Any]) -> Ledger:
     return ledger
 
 
+def refuse_unreadable(ledger: Ledger) -> None:
+    """Raise UsageError for a run that a newer version of flowledger has written: nothing may be built on a guess."""
+    if ledger.unreadable:
+        wrote = f"flowledger {ledger.version}" if ledger.version else "the version of flowledger that wrote it"
+        raise UsageError(
+            f"run {ledger.run} cannot be read by this version of flowledger: {ledger.unreadable}",
+            hint=f"use {wrote}; the journal's other runs are not affected",
+        )
+
+
 def refuse_destroyed(ledger: Ledger) -> None:
-    """A run whose destroy has begun can only be destroyed (protocol rule 15). Raises UsageError."""
+    """A run whose destroy has begun can only be destroyed (protocol rule 15). Raises UsageError, also for a run that
+    cannot be read."""
+    refuse_unreadable(ledger)
     if ledger.destroyed:
         raise UsageError(
             f"run {ledger.run} is destroyed, and its name is taken by its record",

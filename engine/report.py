@@ -81,9 +81,11 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """What the CLI ends with after this: 0 once provisioned, or destroyed."""
+        """What the CLI ends with after this: 0 once provisioned, or destroyed; 2 if this version cannot read it."""
         if self.state in (RunState.PROVISIONED, RunState.DESTROYED):
             return 0
+        if self.state is RunState.UNREADABLE:
+            return 2
         return self.stopped.exit_code if self.stopped else 75
 
     def to_json(self) -> dict[str, Any]:

@@ -59,6 +59,8 @@ def verdicts(
 
 def _stays(ledger: Ledger, *, provisioned: bool) -> str:
     """Why a run stays whatever its age; empty if it may go."""
+    if ledger.unreadable:
+        return f"a newer version wrote it: {ledger.unreadable}"
     if ledger.state is RunState.DESTROYED:
         if provisioned or not left_for_now(ledger):
             return ""

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowledger.engine.audience import Audience
 from flowledger.engine.borrowers import take_in
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flowledger.engine.share import Share
 
 T = TypeVar("T")
+MOST_NOTED: Final = 16  # events that may wait for the disk while a run goes on
 
 
 class Run:
@@ -113,6 +114,11 @@ class Run:
         """Append an event without waiting: it is evidence, and lands before whatever is kept next."""
         self._append(event)
 
+    async def keep_up(self) -> None:
+        """Wait until few events are on their way to the disk, so that a slow one does not fill the memory."""
+        while len(self._appending) > MOST_NOTED:
+            await asyncio.wait(set(self._appending), return_when=asyncio.FIRST_COMPLETED)
+
     async def flush(self) -> None:
         """Wait until every noted event is durable. Raises as `keep`."""
         await self.end_appends()
@@ -149,6 +155,8 @@ class Run:
                 hint=f"less of it must come from the platform; flowledger history {self.ledger.run} shows what came",
             ) from error
         self.ledger.fold(number, doc)
+        if self.ledger.unreadable:
+            raise AssertionError(f"this version cannot read what it wrote: {self.ledger.unreadable}")
         take_in(self.journal, self.ledger.run, doc)
         self._audience.tell(number, doc)
         self._heed_audience()

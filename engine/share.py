@@ -109,6 +109,8 @@ class Share:
         self.loop = asyncio.get_running_loop()
         self._seats: dict[tuple[Place, str], _Seat] = {}
         self._surveyed = False
+        self._surveying = asyncio.Lock()
+        self._newer: set[str] = set()  # runs that were heard of while the journal was read
 
     async def take(
         self, run: Run, step: Step, ctx: StepContext, key: str, alone: Callable[[], Awaitable[None]]
@@ -118,7 +120,7 @@ class Share:
         Only one run at a time is at it. Whoever fails or is stopped lets the next one try; what it left in doubt is
         settled first. Raises as the step alone does.
         """
-        self._survey(run.journal)
+        await self._survey(run.journal)
         seat = self._seat(run.ledger, key)
         record = run.ledger.step(step.name)
         in_doubt = bool(record.unanswered)
@@ -137,6 +139,7 @@ class Share:
                     if not await _settle_doubts(run, step, seat):
                         await alone()
                 finally:
+                    self._newer.add(run.ledger.run)
                     seat.publish(run.ledger, record)
 
     def look_again(self) -> None:
@@ -145,6 +148,7 @@ class Share:
 
     def withdraw(self, run: str) -> None:
         """Lend nothing of a run any more: its destroy has begun, and what it has in doubt is found by that."""
+        self._newer.add(run)
         for seat in self._seats.values():
             seat.known = {id: known for id, known in seat.known.items() if known.run != run}
             seat.doubts.pop(run, None)
@@ -152,22 +156,35 @@ class Share:
     def _seat(self, ledger: Ledger, key: str) -> _Seat:
         return self._seats.setdefault((place_of(ledger), key), _Seat())
 
-    def _survey(self, journal: Journal) -> None:
+    async def _survey(self, journal: Journal) -> None:
         """What the journal says of every run of it, once; what happens from then on is published.
 
-        A run that is in the middle of its turn is in doubt for as long as the turn lasts, in which nobody else asks.
+        Read in a thread, since a journal may hold thousands of runs, and the calls of the runs under way go on. A run
+        that is in the middle of its turn is in doubt for as long as the turn lasts, in which nobody else asks.
         """
-        if self._surveyed:
-            return
-        for name in journal.runs():
-            ledger = ledger_of(name, journal.events(name))
-            if ledger.spec is None:
-                continue
-            for row in ledger.table.rows:
-                key = row.step.shared_as(ledger.spec)
-                if key is not None and row.step.name in ledger.steps:
-                    self._seat(ledger, key).publish(ledger, ledger.steps[row.step.name])
-        self._surveyed = True  # only now: whoever comes after a read that failed must not take half of it for all
+        async with self._surveying:
+            if self._surveyed:
+                return
+            self._newer.clear()
+            found = await asyncio.to_thread(_of_journal, journal)
+            for ledger, key, record in found:
+                if ledger.run not in self._newer:  # else what was read is older than what is known
+                    self._seat(ledger, key).publish(ledger, record)
+            self._surveyed = True  # only now: whoever comes after a read that failed must not take half of it for all
+
+
+def _of_journal(journal: Journal) -> list[tuple[Ledger, str, StepRecord]]:
+    """How each run of a journal stands with each thing that it shares."""
+    found = []
+    for name in journal.runs():
+        ledger = ledger_of(name, journal.events(name))
+        if ledger.spec is None or ledger.unreadable:
+            continue
+        for row in ledger.table.rows:
+            key = row.step.shared_as(ledger.spec)
+            if key is not None and row.step.name in ledger.steps:
+                found.append((ledger, key, ledger.steps[row.step.name]))
+    return found
 
 
 _SHARES: WeakKeyDictionary[Journal, Share] = WeakKeyDictionary()

@@ -146,7 +146,7 @@ async def users_of(run: Run, ctx: StepContext, step: Step, id: str) -> list[str]
         if user.kind != "mappingSets" or user.id not in idle
     ]
     if step.kind == "connections":
-        others = (other for other in borrowers(run.journal, id) if other != run.ledger.run)
+        others = (other for other in await borrowers(run.journal, id) if other != run.ledger.run)
         users += [f"run {other} of this journal" for other in others]
     return users
 

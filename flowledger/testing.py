@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -88,6 +88,15 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Virtual monotonic seconds."""
         return self._virtual.monotonic()
 
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]  # noqa: ARG002 - the library's signature
+        """Call it at once, in this thread: virtual time must not jump while another thread is at work."""
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - it is raised where it is awaited, as by a thread
+            future.set_exception(error)
+        return future
+
     async def subprocess_exec(self, *args: Any, **options: Any) -> tuple[Any, Any]:
         """Start a program, in whose life time is real."""
         transport, protocol = await super().subprocess_exec(*args, **options)
@@ -96,7 +105,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 def run_in_virtual_time(time: VirtualTime, main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` to its end on a loop of its own, in virtual time. Threads and sockets do not belong in there."""
+    """Run `main` to its end on a loop of its own, in virtual time. Sockets do not belong in there; what is given to a
+    thread is done at once."""
     with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(time)) as runner:
         return runner.run(main)
 

@@ -46,6 +46,7 @@ def status(run: RunArgument, journal: JournalOption = DEFAULT_JOURNAL, as_json: 
 
 def runs(journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) -> int:
     """List the runs of a journal: state, last change, sandbox, how far each one is."""
+    from flowledger.cli.printable import printable
     from flowledger.cli.show import ago, place, print_json, table
     from flowledger.engine.api import read_ledgers
     from flowledger.engine.report import report_of
@@ -64,6 +65,7 @@ def runs(journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) 
                 "steps_done": sum(record.done for record in ledger.steps.values()),
                 "steps": len(ledger.table.rows),
                 "duplicates": len(ledger.duplicates),
+                "unreadable": ledger.unreadable or None,
                 "exit_code": report_of(ledger, str(journal)).exit_code,
             }
             for ledger in ledgers
@@ -88,6 +90,11 @@ def runs(journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) 
         for ledger in ledgers
     ]
     print("\n".join(table(rows, head=("RUN", "STATE", "STEPS", "SANDBOX", "CHANGED"), indent=0)))
+    for ledger in ledgers:
+        if ledger.unreadable:
+            wrote = f"flowledger {ledger.version} wrote it: use that version for it"
+            said = f"{ledger.run} cannot be read by this version: {ledger.unreadable}. {wrote.replace('  ', ' ')}."
+            print(printable(said))
     return 0
 
 

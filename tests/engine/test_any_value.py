@@ -18,7 +18,7 @@ from flowledger.errors import DiskFull, Interrupted, Rejected, StepError
 from flowledger.journal import Journal
 from flowledger.journal.record import encode_doc
 from flowledger.steps.answers import count_of
-from flowledger.steps.client.inprocess import Moment
+from flowledger.steps.client.inprocess import Fate, Moment
 from flowledger.steps.client.port import Request
 from flowledger.steps.explore import Explore
 from tests.bench import NOTHING
@@ -267,3 +267,46 @@ def test_an_append_that_certainly_wrote_nothing_leaves_no_sibling_in_doubt(
     assert bench.resume().state is RunState.PROVISIONED
     assert bench.counts() == made_once
     assert "settle" not in waits_of(bench)
+
+
+# Long lists
+
+
+@pytest.mark.parametrize("verb", ["apply", "destroy", "drift"])
+def test_a_doubt_in_an_old_sandbox_journals_what_is_ours_and_not_the_sandbox(bench: Any, verb: str) -> None:
+    """Hundreds of foreign schemas are listed at each look; the journal stays as small as the run."""
+    handle = bench.emulator.handle
+    foreign = [
+        {
+            "$id": f"https://ns.adobe.com/x/schemas/{number:032x}",
+            "title": f"foreign {number}",
+            "description": "d" * 8000,
+            "version": "1.0",
+        }
+        for number in range(300)
+    ]
+
+    def handled(request: Any) -> Any:
+        answer = handle(request)
+        if request.method == "GET" and request.raw_path.endswith(("/tenant/schemas", "/tenant/classes")):
+            body = json.loads(answer.body)
+            body["results"] += foreign
+            answer = type(answer)(**{**_fields(answer), "body": json.dumps(body).encode()})
+        return answer
+
+    bench.emulator.handle = handled
+    lost = ["/tenant/schemas"]
+    bench.fate = lambda request: (
+        Fate.LOST if lost and request.effect and request.path.endswith(lost[0]) and lost.pop() else Fate.ANSWERED
+    )
+    assert bench.apply().state is RunState.PROVISIONED
+    if verb != "apply":
+        getattr(bench, verb)()
+    docs = bench.documents()
+    assert sum(len(json.dumps(dict(doc))) for doc in docs) < 3_000_000
+    listed = [doc for doc in docs if "items_left_out" in doc.get("answer", {})]
+    assert listed
+    ledger = bench.ledger()
+    made = str((ledger.step("create_adhoc_schema").outputs or {})["id"])
+    if verb != "apply":
+        assert any(made in json.dumps(doc["answer"]["body"]) for doc in listed)

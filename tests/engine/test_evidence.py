@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,3 +87,48 @@ def test_a_registered_secret_is_nowhere_in_what_is_journaled(secret: str, place:
     request = Request(method="POST", path="/x", body=value, query=(("q", secret),))
     for doc in (answer_doc(answer, redactor), answer_doc(html, redactor), call_doc(request, redactor)):
         assert secret not in json.dumps(doc)
+
+
+LISTS = {
+    "registry": lambda items: {"results": items, "_page": {"next": None}},
+    "flow service": lambda items: {"items": items, "_links": {}},
+    "mapping sets": lambda items: {"data": items},
+    "catalog": lambda items: {item["id"]: item for item in items},
+    "explore": lambda items: items,
+}
+
+
+@pytest.mark.parametrize("shape", LISTS.values(), ids=LISTS)
+def test_of_a_long_list_what_names_the_run_is_kept_whole_and_the_rest_is_counted(shape: Any) -> None:
+    items = [{"id": f"id-{number}", "description": "d" * 8000} for number in range(500)]
+    items[300]["description"] += " [fl-abc123-dataset]"
+    items[400]["refers_to"] = "our-flow"
+    body = json.dumps(shape(items)).encode()
+    answer = Answer(reach=Reach.ANSWERED, status=200, body=body, json=json.loads(body))
+    doc = answer_doc(answer, Redactor(), names=("abc123", "our-flow"))
+    kept = json.dumps(doc["body"])
+    assert "id-300" in kept
+    assert "id-400" in kept
+    assert len(json.dumps(doc)) < 200_000
+    left_out = doc["items_left_out"]
+    assert left_out["count"] == 500 - kept.count("id-") // (2 if shape is LISTS["catalog"] else 1)
+    gone = [item for item in items if f'"{item["id"]}"' not in kept]
+    assert left_out["bytes"] == sum(len(strictjson.encode(item)) for item in gone)
+    assert left_out["sha256"] == hashlib.sha256(b"".join(map(strictjson.encode, gone))).hexdigest()
+    journaled(doc)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_short_list_and_an_object_by_its_id_are_kept_whole(size: int) -> None:
+    body = json.dumps({"items": [{"id": str(number), "text": "t" * (60_000 // size)} for number in range(size)]})
+    answer = Answer(reach=Reach.ANSWERED, status=200, body=body.encode(), json=json.loads(body))
+    assert answer_doc(answer, Redactor(), names=("x",))["body"] == json.loads(body)
+    one = json.dumps({"items": [{"id": "one", "text": "t" * 200_000}]})
+    answer = Answer(reach=Reach.ANSWERED, status=200, body=one.encode(), json=json.loads(one))
+    assert answer_doc(answer, Redactor(), names=("x",))["body"] == json.loads(one)
+
+
+def test_a_list_in_which_all_names_the_run_is_bounded_too() -> None:
+    body = json.dumps({"items": [{"id": str(number), "text": "ours " * 2000} for number in range(1000)]}).encode()
+    answer = Answer(reach=Reach.ANSWERED, status=200, body=body, json=json.loads(body))
+    assert len(json.dumps(answer_doc(answer, Redactor(), names=("ours",)))) < 1_300_000

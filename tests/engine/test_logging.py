@@ -16,6 +16,7 @@ from flowledger.testing import VirtualTime, run_in_virtual_time
 
 @pytest.fixture(autouse=True)
 def configured_anew() -> Iterator[None]:
+    structlog.reset_defaults()
     factory, level = logging.getLogRecordFactory(), logging.getLogger("flowledger").level
     yield
     logging.setLogRecordFactory(factory)

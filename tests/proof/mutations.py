@@ -90,8 +90,8 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 file="journal/tail.py",
-                old="            raise self._full(error) from None\n        self._file.sync()\n",
-                new="            raise self._full(error) from None\n",
+                old="            raise self._not_written(error) from None\n        self._file.sync()\n",
+                new="            raise self._not_written(error) from None\n",
             ),
         ),
         tests=(f"{SLICE}[create_dataset]", "tests/journal/test_power_cuts.py"),
@@ -420,8 +420,8 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 file="engine/share.py",
-                old="            return\n        for name in journal.runs():\n",
-                new="            return\n        self._surveyed = True\n        for name in journal.runs():\n",
+                old="            self._newer.clear()\n",
+                new="            self._newer.clear()\n            self._surveyed = True\n",
             ),
         ),
         tests=(f"{REGRESSIONS}::{HALF_READ}",),
@@ -456,8 +456,8 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 file="engine/evidence.py",
-                old="        value = redactor.redact(answer.json)\n",
-                new="        value = answer.json\n",
+                old="        value = redactor.redact(bounded)\n",
+                new="        value = bounded\n",
             ),
         ),
         tests=("tests/engine/test_evidence.py",),
