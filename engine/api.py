@@ -21,8 +21,9 @@ from flowledger.engine.log import logger_of
 from flowledger.engine.place import refuse_another_place
 from flowledger.engine.report import Report, report_of
 from flowledger.engine.sitting import JournalLike, Sitting, must_exist
+from flowledger.engine.specchange import changes_since
 from flowledger.engine.specfault import nearest
-from flowledger.engine.specfile import LoadedSpec, accepted, spec_diff
+from flowledger.engine.specfile import LoadedSpec, accepted
 from flowledger.engine.watch import EVERY, OnDue, OnFlowRun, Until, WatchReport
 from flowledger.errors import NotThere, SpecError
 from flowledger.journal import Journal, JournalReader
@@ -76,15 +77,14 @@ async def apply(
         if ledger.spec is None:
             loaded.refuse_passed(sitting.clock.wall())
         refuse_another_place(ledger, sitting.here(), begins=True)
-        if ledger.spec_as_written is not None:
-            differences = spec_diff(ledger.spec_as_written, wanted)
-            if differences:
-                raise SpecError(
-                    f"the spec of run {wanted.name} has changed since the run began",
-                    faults=tuple(differences),
-                    hint=f"restore the spec, or flowledger resume {wanted.name} to finish the run as it began, "
-                    "or give the spec a new name for a second dataflow",
-                )
+        differences = changes_since(ledger, wanted)
+        if differences:
+            raise SpecError(
+                f"the spec of run {wanted.name} has changed since the run began",
+                faults=tuple(differences),
+                hint=f"restore the spec, or flowledger resume {wanted.name} to finish the run as it began, "
+                "or give the spec a new name for a second dataflow",
+            )
         return await sitting.drive(book, place, ledger, new=wanted)
 
 

@@ -81,7 +81,7 @@ class StepContext:
         Nothing is sent before that, so a stop need not wait for it: then it raises Interrupted at once.
         """
         for ref in self._step.secrets(self._run.spec):
-            read = resolve(ref, withhold=self._run.platform.secret_variables)
+            read = resolve(ref, withhold=self._run.platform.secret_variables, folder=self._run.spec.folder)
             self._secrets[ref] = await (self._run.unless_stopped(read) if ref.command else read)
             self._run.platform.redactor.register(self._secrets[ref])
 

@@ -48,7 +48,7 @@ async def look_at_secrets(spec: Spec, environ: Mapping[str, str]) -> list[Check]
     failed: list[Check] = []
     for reference in references:
         try:
-            await resolve(reference, environ, withhold=withheld)
+            await resolve(reference, environ, withhold=withheld, folder=spec.folder)
         except FlowledgerError as error:
             failed.append(_failed("secrets", error.message, error))
     if failed:

@@ -7,7 +7,7 @@ monotonic reading, which only compares within the boot that the last `run_taken_
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from types import UnionType
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
@@ -22,6 +22,11 @@ class Event:
     """Base of all events."""
 
     kind: ClassVar[str]
+
+    @property
+    def changes(self) -> bool:
+        """Whether the journal must name its feature `changes` from here on (docs/journal.md)."""
+        return False
 
     def doc(self, *, at: float, mono: float) -> dict[str, Json]:
         """The document that goes into the journal."""
@@ -42,6 +47,12 @@ class RunStarted(Event):
     sandbox: str
     base_url: str
     shares: bool = False  # base connection and sink, with the journal's other runs
+    as_written: bool = False  # the spec is what somebody has written; else, in earlier versions, with all its defaults
+    folder: str = ""  # where relative paths of secret files count from
+
+    @property
+    def changes(self) -> bool:
+        return self.as_written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +66,12 @@ class RunTakenUp(Event):
     version: str
     start: Json = None  # a new schedule start, given to `resume`: a text or seconds; earlier versions did not judge it
     shares: bool = False  # from here on it shares base connection and sink with the journal's other runs
+    folder: str = ""  # where relative paths of secret files count from, from here on; "": as before
+    files: Mapping[str, str] = field(default_factory=dict)  # parameters whose secret file has another path from here on
+
+    @property
+    def changes(self) -> bool:
+        return bool(self.folder or self.files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,7 +368,12 @@ def _form_of(hint: Any) -> tuple[tuple[type, ...], tuple[str, ...]]:
 
 _FORMS: Mapping[str, tuple[tuple[str, tuple[type, ...], tuple[str, ...], bool], ...]] = {
     kind: tuple(
-        (field.name, *_form_of(get_type_hints(cls)[field.name]), field.default is MISSING) for field in fields(cls)
+        (
+            field.name,
+            *_form_of(get_type_hints(cls)[field.name]),
+            field.default is MISSING and field.default_factory is MISSING,
+        )
+        for field in fields(cls)
     )
     for kind, cls in KINDS.items()
 }

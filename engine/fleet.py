@@ -24,8 +24,9 @@ from flowledger.engine.place import Located, place_of, refuse_another_place
 from flowledger.engine.report import Report, Stop, report_of, stop_of
 from flowledger.engine.share import share_of
 from flowledger.engine.sitting import JournalLike, Sitting, must_exist, opened
+from flowledger.engine.specchange import changes_since
 from flowledger.engine.specfault import echo
-from flowledger.engine.specfile import LoadedSpec, accepted, spec_diff
+from flowledger.engine.specfile import LoadedSpec, accepted
 from flowledger.engine.together import all_of
 from flowledger.errors import FlowledgerError, JournalPoisoned, NotThere, SpecError, UsageError
 from flowledger.journal import Journal, JournalReader
@@ -281,9 +282,7 @@ def refuse_changed(wanted: Iterable[Spec], book: Journal) -> None:
             continue
         ledger = ledger_of(spec.name, book.events(spec.name))
         refuse_unreadable(ledger)
-        before = ledger.spec_as_written
-        if before is not None:
-            faults += [f"{spec.name}: {line}" for line in spec_diff(before, spec)]
+        faults += [f"{spec.name}: {line}" for line in changes_since(ledger, spec)]
     if faults:
         raise SpecError(
             "specs have changed since their runs began; nothing was sent",

@@ -19,7 +19,7 @@ from flowledger.engine.evidence import unpacked
 from flowledger.engine.table import TABLES, Table, table_for
 from flowledger.errors import UsageError
 from flowledger.steps.sources import SOURCES
-from flowledger.steps.spec import Spec
+from flowledger.steps.spec import SecretRef, Spec
 from flowledger.steps.step import How, Outputs
 
 _RELATIVE_START = re.compile(r"\+[0-9]+[smhd]")
@@ -113,6 +113,7 @@ class Ledger:
     nonce: str = ""
     spec: Spec | None = None  # as it is provisioned: with the start that a resume gave
     spec_as_written: Spec | None = None  # as the run began with it
+    as_written: bool = False  # whether that is what was written; else an earlier version wrote its defaults into it
     org: str = ""
     sandbox: str = ""
     base_url: str = ""
@@ -220,16 +221,19 @@ class Ledger:
                     event.sandbox,
                     event.base_url,
                 )
-                spec = Spec.model_validate(event.spec)
+                spec = Spec.model_validate({**event.spec, "folder": event.folder})
                 if spec.source.definition is None and spec.source.kind not in SOURCES:
                     raise ev.UnknownForm(f"the kind of source {spec.source.kind!r} is not known")
                 self.spec = self.spec_as_written = spec
+                self.as_written = event.as_written
                 self.shares = event.shares
                 self.started_at = self.changed_at
             case ev.RunTakenUp():
                 self.boot_id, self.taken_up_at, self.stopped = event.boot_id, mono, None
                 self.sittings += 1
                 self.shares = self.shares or event.shares
+                if self.spec is not None and (event.folder or event.files):
+                    self.spec = _moved(self.spec, event.folder, event.files)
                 start = _start_in(event.start)
                 if start is not None and self.spec is not None:
                     schedule = self.spec.schedule.model_copy(update={"start": start})
@@ -313,6 +317,14 @@ class Ledger:
         if record.outputs is None:
             record.outputs, record.how = unpacked(outputs), how
             record.completed_at = (self.boot_id, mono)
+
+
+def _moved(spec: Spec, folder: str, files: Mapping[str, str]) -> Spec:
+    """The spec with its secret files in another place."""
+    connection = spec.source.connection
+    params = {**connection.params, **{name: SecretRef(file=file) for name, file in files.items()}}
+    source = spec.source.model_copy(update={"connection": connection.model_copy(update={"params": params})})
+    return spec.model_copy(update={"source": source, "folder": folder or spec.folder})
 
 
 def _start_in(journaled: Any) -> str | int | None:

@@ -37,6 +37,7 @@ from flowledger.engine.reader import Reader
 from flowledger.engine.report import Report, report_of, stop_of
 from flowledger.engine.run import Run
 from flowledger.engine.share import share_of
+from flowledger.engine.specchange import moved_secrets
 from flowledger.engine.watch import OnDue, OnFlowRun, Until, WatchReport, flow_of, watch_flow
 from flowledger.errors import (
     FlowledgerError,
@@ -141,7 +142,9 @@ class Sitting:
                     ledger,
                     RunStarted(
                         nonce=draw_nonce(self._chance),
-                        spec=new.model_dump(mode="json", by_alias=True),
+                        spec=new.written(),
+                        as_written=True,
+                        folder=new.folder,
                         org=platform.org,
                         sandbox=platform.sandbox,
                         base_url=platform.base_url,
@@ -149,7 +152,8 @@ class Sitting:
                     ),
                 )
             refuse_another_place(ledger, platform, begins=new is not None)
-            await self._keep(book, ledger, RunTakenUp(**self._who, start=start, shares=self._share))
+            moved = moved_secrets(ledger.spec, new) if new is not None and ledger.spec is not None else {}
+            await self._keep(book, ledger, RunTakenUp(**self._who, start=start, shares=self._share, **moved))
 
         async def drive_on(run: Run) -> None:
             await Driver(run).drive()
@@ -345,7 +349,7 @@ class Sitting:
 
     async def _keep(self, book: Journal, ledger: Ledger, event: Event) -> None:
         doc = event.doc(at=self._clock.wall(), mono=self._clock.monotonic())
-        number = await book.append(ledger.run, doc)
+        number = await book.append(ledger.run, doc, changes=event.changes)
         ledger.fold(number, doc)
         self._audience.tell(number, doc)
 

@@ -124,7 +124,7 @@ def _check_table_and_delta(spec: Spec, findings: Findings) -> None:
         _check_line(delta.column, (*path, "column"), findings, "name a column, like Create_Time")
     at: KeyPath = (*path, "date_format")
     kind = _kind_of(spec)
-    if kind is None or not findings.sound(at) or delta.date_format == kind.delta_format:
+    if kind is None or not findings.sound(at) or delta.date_format in (None, kind.delta_format):
         return
     pattern = _QUOTED.sub("", delta.date_format)
     right = f"write {kind.delta_format}, which is {kind.label}'s, or leave it out"

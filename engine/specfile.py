@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from flowledger.engine.specchange import spec_diff as spec_diff
 from flowledger.engine.speccheck import check, check_start
 from flowledger.engine.specfault import MAX_FAULTS, Fault, Findings, KeyPath, TooManyFaults, shown_path
 from flowledger.engine.specrefs import resolve, shown
@@ -83,7 +84,8 @@ def accepted(spec: Spec | Mapping[str, Any] | LoadedSpec | Path | str, *, base_u
         judge(spec.spec, base_url=base_url)
         return replace(spec, warnings=())
     if isinstance(spec, Spec):
-        return LoadedSpec(spec=spec, path=Path(), warnings=judge(spec, base_url=base_url))
+        placed = spec if spec.folder else spec.model_copy(update={"folder": str(Path.cwd())})
+        return LoadedSpec(spec=placed, path=Path(), warnings=judge(spec, base_url=base_url))
     if isinstance(spec, str | Path):
         return load_spec(spec, base_url=base_url)
     return _from_mapping(spec, folder=None, now=None, base_url=base_url)
@@ -126,16 +128,6 @@ def judge(spec: Spec, *, now: float | None = None, base_url: str = "") -> tuple[
     places = _Places("", Tree(), {})
     _refuse(findings, "the spec", places)
     return tuple(map(places.line_of, findings.warnings))
-
-
-def spec_diff(old: Spec, new: Spec) -> list[str]:
-    """What differs between two specs, compared as models: one line a key path, `[]` if nothing does.
-
-    Specs hold no secrets, so neither do the lines.
-    """
-    lines: list[str] = []
-    _differ(old.model_dump(mode="json", by_alias=True), new.model_dump(mode="json", by_alias=True), (), lines)
-    return lines
 
 
 def _judged(
@@ -206,27 +198,3 @@ def _refuse(findings: Findings, source: str, places: _Places) -> None:
     if len(findings.faults) >= MAX_FAULTS:
         count += " or more; these are the first"
     raise SpecError(f"{source}: the spec has {count}", faults=faults, hint=_WHERE_TO_READ)
-
-
-def _differ(old: Any, new: Any, path: KeyPath, lines: list[str]) -> None:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in [*old, *(key for key in new if key not in old)]:
-            _differ(old.get(key), new.get(key), (*path, key), lines)
-    elif isinstance(old, list) and isinstance(new, list):
-        for index in range(max(len(old), len(new))):
-            before, after = (side[index] if index < len(side) else None for side in (old, new))
-            _differ(before, after, (*path, index), lines)
-    elif old != new:
-        lines.append(f"{shown_path(path)}: {_said(old)} -> {_said(new)}")
-
-
-def _said(value: Any) -> str:
-    if value is None:
-        return "(nothing)"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_said(inner)}" for key, inner in value.items() if inner is not None) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_said, value)) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if value != "" else "''"

@@ -29,10 +29,11 @@ from flowledger.engine.kindfile import (
 from flowledger.engine.specfault import Findings, KeyPath, echo, nearest
 from flowledger.engine.specvalues import ABSENT, DIGITS, LARGEST, RENAMED, Values
 from flowledger.errors import SpecError
+from flowledger.steps.client.secrets import placed
 from flowledger.steps.row_filter import FilterFault, checked, compiled
-from flowledger.steps.sources import SOURCES, AuthSpec, SourceKind
+from flowledger.steps.sources import SOURCES, SourceKind
 from flowledger.steps.spec import FieldType, Retry, Schedule, Settle, Spec, VerifyRows
-from flowledger.steps.xdm_paths import NAMESPACE, PROFILE, RESOURCES, ResourceKind, short_forms
+from flowledger.steps.xdm_paths import NAMESPACE, RESOURCES, ResourceKind, short_forms
 
 RELATIVE: Final = re.compile(r"\+[0-9]{1,9}[smhd]")
 RUN_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
@@ -61,18 +62,25 @@ class _Shaper(Values):
 
     def spec(self, data: Mapping[Any, Any]) -> dict[str, Any]:
         needed = ("name", "source", "target", "mappings", "schedule")
-        keys = self.mapping(data, (), tuple(Spec.model_fields), needed)
-        return {
+        keys = self.mapping(data, (), tuple(key for key in Spec.model_fields if key != "folder"), needed)
+        made: dict[str, Any] = {
             "name": self.run_name(keys.get("name", ABSENT)),
-            "style": self.choice(keys.get("style", "tutorial"), ("style",), ("tutorial", "current")),
             "source": self.source(keys.get("source", ABSENT), ("source",)),
             "target": self.target(keys.get("target", ABSENT), ("target",)),
             "mappings": self.mappings(keys.get("mappings", ABSENT), ("mappings",)),
             "schedule": self.schedule(keys.get("schedule", ABSENT), ("schedule",)),
-            "retry": self.durations(keys.get("retry", {}), ("retry",), Retry, whole=("attempts",)),
-            "settle": self.settle(keys.get("settle", {}), ("settle",)),
-            "verify_rows": self.verify_rows(keys.get("verify_rows"), ("verify_rows",)),
+            "folder": str(self.folder),
         }
+        # Only what is written: it is what is journaled, and a default that a later version changes is no change.
+        if "style" in keys:
+            made["style"] = self.choice(keys["style"], ("style",), ("tutorial", "current"))
+        if "retry" in keys:
+            made["retry"] = self.durations(keys["retry"], ("retry",), Retry, whole=("attempts",))
+        if "settle" in keys:
+            made["settle"] = self.settle(keys["settle"], ("settle",))
+        if (verify_rows := self.verify_rows(keys.get("verify_rows"), ("verify_rows",))) is not None:
+            made["verify_rows"] = verify_rows
+        return made
 
     def run_name(self, value: Any) -> str:
         name = self.text(value, ("name",), "unnamed")
@@ -92,18 +100,15 @@ class _Shaper(Values):
         known = ("kind", "kind_file", "definition", "connection", "table", "filter", "delta")
         keys = self.mapping(value, path, known, ("connection", "table") if own else ("kind", "connection", "table"))
         kind = self.kind(keys, path)
-        connection, auth = self.connection(keys.get("connection", ABSENT), (*path, "connection"), kind)
-        if auth is not None:
-            connection["params"] = {**auth.defaults, **connection["params"]}
-        delta = keys.get("delta")
-        return {
+        made: dict[str, Any] = {
             "kind": kind.kind,
             "definition": None if SOURCES.get(kind.kind) == kind else kind,
-            "connection": connection,
+            "connection": self.connection(keys.get("connection", ABSENT), (*path, "connection"), kind),
             "table": self.text(keys.get("table", ABSENT), (*path, "table"), "?"),
             "filter": self.row_filter(keys.get("filter"), (*path, "filter")),
-            "delta": None if delta is None else self.delta(delta, (*path, "delta"), kind.delta_format),
+            "delta": self.delta(keys["delta"], (*path, "delta")) if keys.get("delta") is not None else None,
         }
+        return _given(made)
 
     def kind(self, keys: Mapping[str, Any], path: KeyPath) -> SourceKind:
         """The kind by its name, or as a file or the spec itself defines it; PayPal stands in for a faulty one."""
@@ -136,7 +141,7 @@ class _Shaper(Values):
 
     def own_kind(self, key: str, value: Any, path: KeyPath) -> SourceKind | None:
         if key == "kind_file":
-            file = self.file_name(value, path)
+            file = self.place_of(value, path)
             if file is None:
                 return None
             try:
@@ -173,7 +178,7 @@ class _Shaper(Values):
         self.findings.fault(path, "is no row filter", "write a condition in quotes, like \"city == 'Paris'\", or PQL")
         return None
 
-    def connection(self, value: Any, path: KeyPath, kind: SourceKind) -> tuple[dict[str, Any], AuthSpec | None]:
+    def connection(self, value: Any, path: KeyPath, kind: SourceKind) -> dict[str, Any]:
         keys = _given(self.mapping(value, path, ("id", "auth", "params")))
         made: dict[str, Any] = {"params": {}}
         if "id" in keys:
@@ -186,12 +191,9 @@ class _Shaper(Values):
             made["params"][name] = self.param(param, (*path, "params", name))
         if self.findings.sound(path) and "id" not in keys and "params" not in keys:
             self.findings.fault(path, "has neither `id` nor `params`", "give one of the two")
-        creates = "params" in keys and "id" not in keys
-        if not self.findings.sound((*path[:-1], "kind")) or not (creates or "auth" in keys):
-            return made, None
-        names = tuple(auth.name for auth in kind.auths)
-        made["auth"] = self.choice(keys.get("auth", names[0]), (*path, "auth"), names)
-        return made, kind.auth(made["auth"]) if creates else None
+        if "auth" in keys and self.findings.sound((*path[:-1], "kind")):
+            made["auth"] = self.choice(keys["auth"], (*path, "auth"), tuple(auth.name for auth in kind.auths))
+        return made
 
     def param(self, value: Any, path: KeyPath) -> Any:
         """A parameter's value: text, or a reference to a secret. No message repeats it: it may be a secret."""
@@ -226,9 +228,14 @@ class _Shaper(Values):
         return None
 
     def file_name(self, value: Any, path: KeyPath) -> str | None:
+        """A file's path as it is written, so that the same spec in another folder is the same spec."""
+        return None if self.place_of(value, path) is None else value
+
+    def place_of(self, value: Any, path: KeyPath) -> str | None:
+        """Where a file's path leads."""
         if isinstance(value, str) and value.strip() and "\0" not in value:
             try:
-                return os.path.abspath(self.folder / Path(value).expanduser())  # noqa: PTH100 - resolve() follows links
+                return placed(value, str(self.folder))
             except RuntimeError:  # "~nobody/..."
                 self.findings.fault(path, "names a home folder that does not exist")
                 return None
@@ -247,10 +254,10 @@ class _Shaper(Values):
         self.findings.fault(path, "is not a command", "write it as a list of words, like [pass, show, paypal]")
         return None
 
-    def delta(self, value: Any, path: KeyPath, date_format: str) -> dict[str, Any]:
+    def delta(self, value: Any, path: KeyPath) -> dict[str, Any]:
         if isinstance(value, str):  # the short form: `delta: Create_Time`
             self.written[(*path, "column")] = path
-            return {"column": self.text(value, path, "?"), "date_format": date_format}
+            return {"column": self.text(value, path, "?")}
         keys = self.mapping(value, path, ("column", "date_format", "timezone"), ("column",))
         zone = keys.get("timezone", "UTC")
         if zone != "UTC":
@@ -259,22 +266,24 @@ class _Shaper(Values):
                 f"{echo(zone)} is not possible",
                 "source times must be UTC: write UTC or leave it out",
             )
-        return {
-            "column": self.text(keys.get("column", ABSENT), (*path, "column"), "?"),
-            "date_format": self.text(keys.get("date_format", date_format), (*path, "date_format"), date_format),
-        }
+        made: dict[str, Any] = {"column": self.text(keys.get("column", ABSENT), (*path, "column"), "?")}
+        if keys.get("date_format") is not None:
+            made["date_format"] = self.text(keys["date_format"], (*path, "date_format"), "?")
+        return made
 
     def target(self, value: Any, path: KeyPath) -> dict[str, Any]:
         keys = self.mapping(value, path, ("class", "field_groups", "fields", "dataset"))
-        dataset = self.mapping(keys.get("dataset", {}), (*path, "dataset"), ("title", "description"))
-        return {
-            "class": self.resource(keys.get("class", PROFILE), (*path, "class"), "class"),
-            "field_groups": self.field_groups(keys.get("field_groups", []), (*path, "field_groups")),
-            "fields": self.fields(keys.get("fields", {}), (*path, "fields")),
-            "dataset": {
-                key: self.text(dataset.get(key, ""), (*path, "dataset", key), "") for key in ("title", "description")
-            },
-        }
+        made: dict[str, Any] = {}
+        if "class" in keys:
+            made["class"] = self.resource(keys["class"], (*path, "class"), "class")
+        if "field_groups" in keys:
+            made["field_groups"] = self.field_groups(keys["field_groups"], (*path, "field_groups"))
+        if "fields" in keys:
+            made["fields"] = self.fields(keys["fields"], (*path, "fields"))
+        if "dataset" in keys:
+            dataset = self.mapping(keys["dataset"], (*path, "dataset"), ("title", "description"))
+            made["dataset"] = {key: self.text(text, (*path, "dataset", key), "") for key, text in dataset.items()}
+        return made
 
     def field_groups(self, value: Any, path: KeyPath) -> list[str]:
         ids: dict[str, int] = {}

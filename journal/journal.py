@@ -72,15 +72,17 @@ class Journal:
         )
         return cls(writer, recovered=recovered)
 
-    async def append(self, run: str, doc: Mapping[str, Any]) -> int:
+    async def append(self, run: str, doc: Mapping[str, Any], *, changes: bool = False) -> int:
         """Append an event of a run; returns its number once it is durable. Appends at the same time share a sync.
 
+        `changes`: the event means what versions without the journal's feature of this name would carry on wrongly;
+        they can read the journal from then on, and refuse to write to it.
         Once this waits, the event is written whether or not the waiting task is cancelled, which is then not told how
         that ended. `doc` is taken as it is when this begins to wait.
         Raises UsageError (not JSON, too large: nothing was written), DiskFull (certainly not on disk),
         JournalPoisoned (unknown whether on disk: start anew), AppendOnlyError (closed, or a forked child).
         """
-        return await self._writer.append([item_of(EVENTS, doc, run=run)])
+        return await self._writer.append([item_of(EVENTS, doc, run=run)], changes=changes)
 
     def events(self, run: str, *, after: int = 0) -> list[Document]:
         """A run's events, oldest first; each one's `doc_id` is its number. `after`: only those of a higher number."""

@@ -16,7 +16,7 @@ from typing import Final
 from flowledger.errors import JournalCorrupt
 from flowledger.journal.filesystem import File, FileSystem
 from flowledger.journal.record import FORMAT, HEADER, NO_RECORD, VERSION, body_of, encode_doc, seal
-from flowledger.journal.scan import CHAINED, GAPS, Header, header_of
+from flowledger.journal.scan import CHAINED, CHANGES, GAPS, Header, header_of
 from flowledger.journal.writing import write_all
 
 TEMPORARY: Final = ".new"
@@ -102,11 +102,17 @@ def _missing(name: str, directory: Path) -> JournalCorrupt:
 
 
 def header_line(
-    *, created: float, first: int = 0, previous: tuple[str, str, int] | None = None, gaps: bool = False
+    *,
+    created: float,
+    first: int = 0,
+    previous: tuple[str, str, int] | None = None,
+    gaps: bool = False,
+    changes: bool,
 ) -> tuple[bytes, str, Header]:
     """The first record of a new segment, its crc, and what it says.
 
-    `created`: wall seconds; `first`: the number of this record; `previous`: UUID, last crc and bytes of the one before.
+    `created`: wall seconds; `first`: the number of this record; `previous`: UUID, last crc and bytes of the one before;
+    `changes`: it may hold what versions without that feature must not carry on.
     """
     segment = uuid.uuid4().hex
     before = None if previous is None else dict(zip(("segment", "crc", "size"), previous, strict=True))
@@ -117,7 +123,7 @@ def header_line(
         "previous": before,
         "created": datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds"),
         "writer": {"pid": os.getpid(), "host": socket.gethostname(), "boot_id": boot_id()},
-        "features": [*([CHAINED] if before else []), *([GAPS] if gaps else [])],
+        "features": [*([CHAINED] if before else []), *([GAPS] if gaps else []), *([CHANGES] if changes else [])],
     }
     if first:
         doc["first"] = first

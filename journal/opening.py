@@ -126,7 +126,7 @@ def _open_tail(
     layout = layout_of(names, directory)
     if not layout.segments:
         name = segment_name(1)
-        create_segment(fs, directory / name, header_line(created=wall())[0])
+        create_segment(fs, directory / name, header_line(created=wall(), changes=True)[0])
         layout = Layout(generation=0, segments=(name,))
     chain = open_chain(fs, directory, layout, to_write=True)
     try:

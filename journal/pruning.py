@@ -67,12 +67,14 @@ class PruneReport:
 class _New:
     """A segment of the new generation, while it is written. It is sealed when all of it is there."""
 
-    def __init__(self, fs: FileSystem, path: Path, *, first: int, previous: tuple[str, str, int] | None, at: float):
+    def __init__(
+        self, fs: FileSystem, path: Path, *, first: int, previous: tuple[str, str, int] | None, at: float, changes: bool
+    ):
         self.first = first
         self.path = path
         self.index = Index(gaps=True)
         self._file: File = fs.open(path, "create")
-        line, crc, self._header = header_line(created=at, first=first, previous=previous, gaps=True)
+        line, crc, self._header = header_line(created=at, first=first, previous=previous, gaps=True, changes=changes)
         self._parts: list[bytes] = []
         self._pending = 0
         self._written = 0
@@ -171,10 +173,12 @@ class _Pruning:
         self._made: list[str] = []  # names of files of the new generation
         self._previous: tuple[str, str, int] | None = None
         self._size_after = 0
+        self._changes = False  # whether a segment names that feature: then all of the new ones do
 
     def replace(self, old: tuple[Segment, ...]) -> PruneReport:
         layout = layout_of(self._fs.names(self._place), self._place)
         self._generation = layout.generation + 1
+        self._changes = any(segment.header.changes for segment in old)
         try:
             last = self._write_all(old)
             self._begin_active(last + 1)  # which syncs the directory, and with it all names so far
@@ -235,7 +239,9 @@ class _Pruning:
         number = self._segments_made() + 1
         name = segment_name(number, self._generation) + (TEMPORARY if number == 1 else "")
         self._made.append(name)
-        return _New(self._fs, self._place / name, first=first, previous=self._previous, at=self._wall())
+        return _New(
+            self._fs, self._place / name, first=first, previous=self._previous, at=self._wall(), changes=self._changes
+        )
 
     def _finish(self, out: _New, last: int) -> None:
         self._previous, stored = out.finish(last)
@@ -265,7 +271,7 @@ class _Pruning:
     def _begin_active(self, first: int) -> None:
         """The segment that the next writer goes on in, with what is said of the runs that are gone."""
         at = self._wall()
-        line, crc, _ = header_line(created=at, first=first, previous=self._previous)
+        line, crc, _ = header_line(created=at, first=first, previous=self._previous, changes=self._changes)
         parts = [line]
         gone = [
             {"run": run, **self._runs[run], "events": len(numbers), "first": min(numbers), "last": max(numbers)}

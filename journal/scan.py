@@ -16,7 +16,8 @@ from flowledger.journal.record import COVERED, FORMAT, HEADER, START, VERSION, R
 
 CHAINED: Final = "segments"  # feature: the segment follows another, or will be followed
 GAPS: Final = "gaps"  # feature: a prune left records out
-FEATURES: Final = frozenset({CHAINED, GAPS})
+CHANGES: Final = "changes"  # feature: it holds what versions without it would carry on wrongly: a spec as written
+FEATURES: Final = frozenset({CHAINED, GAPS, CHANGES})
 
 _CHUNK: Final = 1024 * 1024
 _BRACE: Final = ord("}")
@@ -236,6 +237,7 @@ class Header:
     first: int  # the number of record 0; documents are numbered from there
     previous: Previous | None
     gaps: bool
+    changes: bool
 
 
 def read_header(file: File, name: str, *, to_write: bool) -> Header | None:
@@ -273,4 +275,5 @@ def header_of(doc: Mapping[str, Any]) -> Header:
         first=doc.get("first", 0),
         previous=None if before is None else Previous(**before),
         gaps=GAPS in (doc.get("features") or ()),
+        changes=CHANGES in (doc.get("features") or ()),
     )

@@ -64,18 +64,22 @@ class Tail:
         active = Segment(directory=directory, name=name, file=file, header=header, index=index)
         self.view = View((*sealed, active))
 
-    def append(self, groups: Sequence[Sequence[Item]], size: int) -> list[int]:
+    def append(self, groups: Sequence[Sequence[Item]], size: int, *, changes: bool = False) -> list[int]:
         """Write and sync a batch, whose bodies have `size` bytes; the number of the first record of each group.
 
+        `changes`: it needs a segment that names this feature, and begins one if the last does not.
         Raises DiskFull, JournalDenied or JournalUnavailable if the batch is certainly not on disk; OSError: it is
         unknown.
         """
         records = groups[0] if len(groups) == 1 else [item for group in groups for item in group]
         if self.index.last_table == SEAL:
-            self._begin_next()
+            self._begin_next(changes=changes)
+        elif changes and not self._header.changes:
+            self.seal()
+            self._begin_next(changes=True)
         elif self.index.count > 1 and self.index.end + size + _AROUND * len(records) > self._segment_size:
             self.seal()
-            self._begin_next()
+            self._begin_next(changes=changes)
         marks = [] if self._header.gaps else self._checkpoint(closing=records[0][0] == CLOSE)
         first = self._header.first + self.index.next_seq + len(marks)
         self._write([*marks, *records] if marks else records)
@@ -157,7 +161,7 @@ class Tail:
         self.index_fault = ""
         return True
 
-    def _begin_next(self) -> None:
+    def _begin_next(self, *, changes: bool) -> None:
         """Make the segment that follows the sealed one. Its name is given only once its header is durable."""
         index, header = self.index, self._header
         name = segment_name(self._number + 1, self._generation)
@@ -165,6 +169,7 @@ class Tail:
             created=self._wall(),
             first=header.first + index.next_seq,
             previous=(header.segment, index.prev, index.end),
+            changes=changes or header.changes,
         )
         path = self._directory / name
         temporary = self._directory / (name + TEMPORARY)

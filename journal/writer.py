@@ -36,9 +36,10 @@ _POISON_HINT: Final = "start again: flowledger resume RUN reads what is on disk 
 class Entry:
     """One append: its records stand together in a batch, and are acknowledged together."""
 
-    __slots__ = ("done", "error", "first", "future", "items", "size", "writer")
+    __slots__ = ("changes", "done", "error", "first", "future", "items", "size", "writer")
 
     def __init__(self, writer: Writer, items: Sequence[Item], future: asyncio.Future[int] | None) -> None:
+        self.changes = False  # whether its segment must name that feature
         self.writer = writer  # keeps the writer alive until the entry is settled, even if nobody waits any more
         self.items = items
         self.size = sum([len(body) for _, _, body in items])
@@ -78,15 +79,17 @@ class Writer:
 
     # -- appending ---------------------------------------------------------------------------------------------
 
-    async def append(self, items: Sequence[Item]) -> int:
+    async def append(self, items: Sequence[Item], *, changes: bool = False) -> int:
         """Queue records, and return the number of the first once all are durable.
 
+        `changes`: versions that do not know this feature must not write to the journal any more.
         A cancelled caller only stops waiting: what is queued is written all the same.
         Raises what `insert` raises.
         """
         self._check_usable()
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         entry = Entry(self, items, future)
+        entry.changes = changes
         self._queue.append(entry)
         self._committer.queued(entry)
         return await future
@@ -137,7 +140,11 @@ class Writer:
     def _write(self, batch: list[Entry]) -> None:
         failure: FlowledgerError | None = None
         try:
-            firsts = self.tail.append([entry.items for entry in batch], sum([entry.size for entry in batch]))
+            firsts = self.tail.append(
+                [entry.items for entry in batch],
+                sum([entry.size for entry in batch]),
+                changes=any(entry.changes for entry in batch),
+            )
         except (DiskFull, JournalDenied, JournalUnavailable) as error:
             failure = error
         except OSError as error:

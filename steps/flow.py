@@ -12,7 +12,7 @@ from flowledger.steps.flow_spec import FindFlowSpec
 from flowledger.steps.mapping_set import CreateMappingSet
 from flowledger.steps.schedule import cadence_of, start_time
 from flowledger.steps.source_connection import CreateSourceConnection
-from flowledger.steps.sources import source_kind
+from flowledger.steps.sources import delta_format, source_kind
 from flowledger.steps.spec import Spec
 from flowledger.steps.step import Call, Context, Difference, Outputs, Settled
 from flowledger.steps.target_connection import CreateTargetConnection
@@ -79,7 +79,7 @@ class CreateFlow(FlowObject):
         delta = ctx.spec.source.delta
         if delta is None:
             return None
-        return {"name": delta.column, "dateFormat": delta.date_format, "timezone": delta.timezone}
+        return {"name": delta.column, "dateFormat": delta_format(ctx.spec.source), "timezone": delta.timezone}
 
     def otherwise(self, ctx: Context, code: str) -> bool:
         """Name a column that tells new rows from old ones although the flow runs once, if the platform wants one.

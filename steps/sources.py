@@ -19,6 +19,7 @@ __all__ = [
     "AuthSpec",
     "Param",
     "SourceKind",
+    "delta_format",
     "known_kinds",
     "secret_names",
     "secret_variables",
@@ -92,6 +93,12 @@ def source_kind(source: Source | str) -> SourceKind:
     if isinstance(source, str):
         return known_kinds()[source]
     return source.definition or known_kinds()[source.kind]
+
+
+def delta_format(source: Source) -> str:
+    """The pattern of the delta column's values: as the spec says, else as the source's kind writes them."""
+    written = source.delta.date_format if source.delta is not None else None
+    return written or source_kind(source).delta_format
 
 
 def secret_names(source: Source) -> frozenset[str]:

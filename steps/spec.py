@@ -1,8 +1,9 @@
 """What a run is to provision, as its steps read it: the model of the spec.
 
 Reading the file, naming the place of each fault and filling in defaults is `flowledger.engine.specfile`'s work.
-The model lives here, below the engine, because steps read it and imports point one way. It is journaled whole
-(`model_dump(mode="json")`), holds references to secrets and never a secret, and two specs are compared as models.
+The model lives here, below the engine, because steps read it and imports point one way. What of it was written is
+journaled and compared (`written`); defaults, a kind's among them, are this version's whenever it is read. It holds
+references to secrets and never a secret.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class SecretRef(Model):
     """Where a secret is to be found; exactly one of the three. The value itself never enters the spec."""
 
     env: str | None = None
-    file: str | None = None  # absolute once normalised: relative paths count from the spec's folder
+    file: str | None = None  # as written: a relative path counts from the spec's `folder`
     command: tuple[str, ...] | None = None  # its standard output, without the last newline
 
     @model_validator(mode="after")
@@ -50,7 +51,7 @@ class Delta(Model):
     """The column that tells new rows from old ones (platform-api.md §11)."""
 
     column: str
-    date_format: str = "yyyy-MM-dd HH:mm:ss"
+    date_format: str | None = None  # None = the source kind's
     timezone: Literal["UTC"] = "UTC"
 
 
@@ -142,3 +143,15 @@ class Spec(Model):
     retry: Retry = Retry()
     settle: Settle = Settle()
     verify_rows: VerifyRows | None = None
+    folder: str = Field(default="", exclude=True)  # where relative paths of secret files count from; "" = where we are
+
+    def __eq__(self, other: object) -> bool:
+        """Equal if they say the same, whatever folder they were written in."""
+        return isinstance(other, Spec) and self.model_dump() == other.model_dump()
+
+    __hash__ = None  # type: ignore[assignment]  # it holds mappings
+
+    def written(self) -> dict[str, JsonValue]:
+        """What somebody has written of it, without defaults and without the folder that it was written in."""
+        document: dict[str, JsonValue] = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return document

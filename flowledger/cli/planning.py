@@ -166,13 +166,12 @@ def _aim(*, local: bool) -> Aim | None:
 
 def refuse_changed(spec: Spec, ledger: Ledger | None) -> None:
     """Raise SpecError if an apply would refuse the spec, because its run began with another one."""
-    from flowledger.engine.specfile import spec_diff
+    from flowledger.engine.specchange import changes_since
     from flowledger.errors import SpecError
 
     if ledger is None:
         return
-    assert ledger.spec_as_written is not None
-    differences = spec_diff(ledger.spec_as_written, spec)
+    differences = changes_since(ledger, spec)
     if differences:
         raise SpecError(
             f"the spec of run {spec.name} has changed since the run began, and apply would refuse it",

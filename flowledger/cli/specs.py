@@ -116,6 +116,7 @@ def validate(spec: SpecArgument, as_json: JsonOption = False, voice: Voice = Voi
     from flowledger.cli.failure import SCHEMA_VERSION, stop_of
     from flowledger.cli.printable import printable
     from flowledger.cli.show import print_json
+    from flowledger.engine.specchange import complete
     from flowledger.engine.specfile import load_spec
     from flowledger.errors import SpecError
 
@@ -144,7 +145,7 @@ def validate(spec: SpecArgument, as_json: JsonOption = False, voice: Voice = Voi
                 "run": loaded.spec.name,
                 "faults": [],
                 "warnings": list(loaded.warnings),
-                "spec": loaded.spec.model_dump(mode="json", by_alias=True),
+                "spec": complete(loaded.spec),
             }
         )
         return 0

@@ -30,18 +30,19 @@ async def resolve(
     *,
     timeout: float = COMMAND_TIMEOUT,
     withhold: Collection[str] = (),
+    folder: str = "",
 ) -> str:
     """The secret that `ref` points to, without the newline at its end.
 
-    `environ` defaults to the process's; a command gets it too, but for the variables named in `withhold`, which hold
-    other secrets, and for the client secret. It runs without a shell, and has `timeout` seconds. Raises NotPermitted,
-    naming the reference, if there is nothing usable.
+    A relative file counts from `folder`. `environ` defaults to the process's; a command gets it too, but for the
+    variables named in `withhold`, which hold other secrets, and for the client secret. It runs without a shell, and has
+    `timeout` seconds. Raises NotPermitted, naming the reference, if there is nothing usable.
     """
     environ = os.environ if environ is None else environ
     if ref.env is not None:
         return from_environment(ref.env, environ)
     if ref.file is not None:
-        return from_file(ref.file)
+        return from_file(ref.file, folder)
     return await from_command(ref.command or (), environ, timeout=timeout, withhold=withhold)
 
 
@@ -53,10 +54,16 @@ def from_environment(name: str, environ: Mapping[str, str]) -> str:
     return value
 
 
-def from_file(name: str) -> str:
-    """The contents of a file without the last newline. Raises NotPermitted."""
+def placed(file: str, folder: str) -> str:
+    """Where a file is, absolute; a relative path counts from `folder`. Raises RuntimeError for a home that is none."""
+    return os.path.abspath(Path(folder) / Path(file).expanduser())  # noqa: PTH100 - resolve() follows links
+
+
+def from_file(name: str, folder: str = "") -> str:
+    """The contents of a file without the last newline; a relative path counts from `folder`. Raises NotPermitted."""
     try:
-        with Path(name).expanduser().open("rb") as file:
+        name = placed(name, folder)
+        with Path(name).open("rb") as file:
             raw = file.read(LARGEST + 1)
     except (OSError, RuntimeError, ValueError) as error:  # no home for "~"; a NUL in the name
         why = getattr(error, "strerror", None) or "not readable"

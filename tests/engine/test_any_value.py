@@ -253,10 +253,10 @@ def test_an_append_that_certainly_wrote_nothing_leaves_no_sibling_in_doubt(
     bench.slow_disk = 0.1
     append = Journal.append
 
-    async def refused(self: Journal, run: str, doc: Any) -> int:
+    async def refused(self: Journal, run: str, doc: Any, **options: Any) -> int:
         if doc.get("step") == step and doc["kind"] in ("step_settled/1", "intent_recorded/1"):
             raise DiskFull("there is no room")
-        return await append(self, run, doc)
+        return await append(self, run, doc, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(Journal, "append", refused)

@@ -424,7 +424,7 @@ def test_an_unknown_column_is_refused_before_anything_is_created_from_it(bench: 
 
 def test_no_secret_is_in_the_journal(bench: Any) -> None:
     bench.apply()
-    secret = Path(bench.spec.source.connection.params["clientSecret"].file).read_text().strip()
+    secret = Path(bench.spec.folder, bench.spec.source.connection.params["clientSecret"].file).read_text().strip()
     text = str(bench.documents())
     assert secret not in text
     assert "local-secret" not in text

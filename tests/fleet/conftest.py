@@ -64,7 +64,7 @@ class Yard(Bench):
         secret = self.spec.source.connection.params["clientSecret"]
         assert isinstance(secret, SecretRef)
         assert secret.file is not None
-        return from_file(secret.file).encode()
+        return from_file(secret.file, self.spec.folder).encode()
 
 
 @pytest.fixture

@@ -310,5 +310,5 @@ def test_the_header_of_a_pruned_segment_says_that_numbers_have_gaps(disk: Simula
     filled(disk)
     pruned(disk)
     first = disk.content(PLACE / segment_name(1, 1)).splitlines()
-    assert orjson.loads(first[0])["doc"]["features"] == ["gaps"]
+    assert orjson.loads(first[0])["doc"]["features"] == ["gaps", "changes"]
     assert [orjson.loads(line)["t"] for line in first][-1] == "_seal"

@@ -112,7 +112,7 @@ def test_the_next_segment_names_the_one_before_with_its_last_checksum_and_its_le
             "crc": orjson.loads(lines[-1])["crc"],
             "size": len(content),
         }
-        assert header["features"] == ["segments"]
+        assert header["features"] == ["segments", "changes"]
         assert header["first"] == orjson.loads(lines[0])["doc"].get("first", 0) + len(lines)
         assert orjson.loads(lines[-1])["t"] == "_seal"
 

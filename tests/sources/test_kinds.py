@@ -69,7 +69,7 @@ def test_what_init_writes_is_valid_and_holds_no_secret(
     assert set(references) == {param.name for param in known.auth(auth).params if param.secret and param.required}
     for reference in references.values():
         assert reference.file is not None
-        secret = Path(reference.file)
+        secret = path.parent / reference.file
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
         assert secret.read_text().strip() not in path.read_text()
 

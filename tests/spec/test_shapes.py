@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from flowledger.engine.specchange import complete
 from flowledger.engine.specfile import load_spec, spec_from_mapping
 from flowledger.errors import SpecError
+from flowledger.steps.sources import delta_format
 from flowledger.steps.spec import SecretRef, Spec
 
 Changed = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -24,14 +26,12 @@ def test_the_right_spec_is_right(changed: Changed) -> None:
     spec = spec_from_mapping(changed({}))
 
     assert spec.style == "tutorial"
-    assert spec.source.connection.auth == "Client-Id-Secret Based Authentication"
-    assert spec.source.connection.params == {
-        "host": "api.sandbox.paypal.com",
-        "clientId": "abc",
-        "clientSecret": SecretRef(env="PAYPAL_SECRET"),
-    }
-    assert spec.source.delta is not None
-    assert spec.source.delta.date_format == "yyyy-MM-dd HH:mm:ss"
+    assert spec.source.connection.auth is None
+    assert spec.source.connection.params == {"clientId": "abc", "clientSecret": SecretRef(env="PAYPAL_SECRET")}
+    assert delta_format(spec.source) == "yyyy-MM-dd HH:mm:ss"
+    connection = complete(spec)["source"]["connection"]
+    assert connection["auth"] == "Client-Id-Secret Based Authentication"
+    assert connection["params"]["host"] == "api.sandbox.paypal.com"
     assert spec.target.class_ == PROFILE
     assert spec.schedule.start == "+10m"
     assert (spec.settle.window, spec.settle.send_within) == (90, 5)
@@ -259,7 +259,10 @@ def test_relative_secret_files_count_from_the_specs_folder(
 
     assert by_name == by_path
     secret = by_path.source.connection.params["clientSecret"]
-    assert secret == SecretRef(file=os.fspath(tmp_path / "secrets" / "paypal"))
+    assert secret == SecretRef(file="secrets/paypal"), "as it is written"
+    assert by_path.folder == os.fspath(tmp_path)
+    complete_params = complete(by_path)["source"]["connection"]["params"]
+    assert complete_params["clientSecret"]["file"] == os.fspath(tmp_path / "secrets" / "paypal")
 
 
 def test_a_home_folder_in_a_secrets_path_is_understood(changed: Changed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +270,8 @@ def test_a_home_folder_in_a_secrets_path_is_understood(changed: Changed, monkeyp
 
     spec = spec_from_mapping(changed({"source.connection.params.clientSecret": {"file": "~/paypal"}}))
 
-    assert spec.source.connection.params["clientSecret"] == SecretRef(file="/home/someone/paypal")
+    assert spec.source.connection.params["clientSecret"] == SecretRef(file="~/paypal")
+    assert complete(spec)["source"]["connection"]["params"]["clientSecret"]["file"] == "/home/someone/paypal"
 
 
 @pytest.mark.parametrize("command", ["pass show 'pay pal'", ["pass", "show", "pay pal"]])

@@ -61,7 +61,7 @@ def test_the_starters_secret_lies_beside_it_for_its_owner_only(tmp_path: Path) -
     spec = load_spec(write_starter(tmp_path)).spec
 
     secret = spec.source.connection.params["clientSecret"]
-    assert secret == SecretRef(file=str(tmp_path / "secrets" / "paypal-client-secret"))
+    assert secret == SecretRef(file="secrets/paypal-client-secret")
     path = tmp_path / "secrets" / "paypal-client-secret"
     assert path.read_text() == PLACEHOLDER + "\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

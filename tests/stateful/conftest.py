@@ -41,7 +41,7 @@ from tests.stateful.verdict import check_events, check_left, check_run, check_sh
 
 SPEC = load_spec(Path(__file__).parents[2] / "examples" / "paypal-products.yaml").spec
 SPEC = SPEC.model_copy(update={"settle": SPEC.settle.model_copy(update={"window": 90.0})})
-SECRETS = ("local-secret", Path(SPEC.source.connection.params["clientSecret"].file).read_text().strip(), "Bearer ")  # type: ignore[union-attr,arg-type] # the example names a file
+SECRETS = ("local-secret", (Path(SPEC.folder) / "secrets" / "paypal-client-secret").read_text().strip(), "Bearer ")
 JOURNAL = Path("/journal")
 CREATES = EFFECTS
 STEPS = tuple(CREATES)
