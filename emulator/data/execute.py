@@ -19,6 +19,7 @@ from flowledger.emulator.data.due import schedule_of, window_at
 from flowledger.emulator.data.landing import Lake
 from flowledger.emulator.data.pruning import MADE_GOOD, OPEN, REPORTED, Pruning, window_key
 from flowledger.emulator.data.source_rows import SourceUnreadable
+from flowledger.emulator.datasets import BATCHES
 from flowledger.emulator.datasets import KIND as DATA_SETS
 from flowledger.emulator.delta_columns import delta_format_of, delta_problem
 from flowledger.emulator.flow_rules import connections_of, delta_column_of, delta_of
@@ -153,18 +154,27 @@ class Execution:
             self._settle_as_failed(work, f"what the run landed could not be kept: {reason_of(problem)}", took_ms)
         self._agenda.release(work.sandbox, work.run)
         self.executed += 1
-        self._pruning.after_run(work.sandbox)
-        self._sweep_after(work)
+        try:
+            self._pruning.after_run(work.sandbox)
+            self._sweep_after(work)
+        except sqlite3.Error:
+            raise
+        except Exception:
+            log.exception("old records and files could not be removed after run %s", work.run)
 
     def _sweep_after(self, work: Work) -> None:
-        """Remove what a run wrote for a data set that is gone, or what its first attempt left."""
-        sweep = self._world.sweep
+        """Remove what a run wrote and no batch knows: its data set is gone, it failed, an attempt before it died."""
+        store, sweep = self._world.store, self._world.sweep
         if sweep is None:
             return
         if work.run in self._begun_again:
             self._begun_again.discard(work.run)
             sweep.want_everything()
-        elif work.data_set and self._world.store.peek(DATA_SETS, work.sandbox, work.data_set) is None:
+        elif (
+            work.data_set
+            and store.peek(BATCHES, work.sandbox, work.batch) is None
+            and self.lake.batch_folder(work.data_set, work.batch).exists()
+        ):
             sweep.want(work.data_set)
         sweep.run()
 
@@ -182,6 +192,8 @@ class Execution:
 
     def _settle(self, work: Work, done: Collected, took_ms: int) -> None:
         store = self._world.store
+        if store.peek(EXECUTIONS, work.sandbox, work.run) is None:
+            return  # the emulator was reset meanwhile: nothing knows of the run any more
         if done.landed is not None and store.peek(DATA_SETS, work.sandbox, work.data_set) is None:
             done = replace(done, failure=NO_DATA_SET, landed=None, output_records=0)
         with store.transaction(), self._time.as_of(work.moment_ms + took_ms):

@@ -112,6 +112,7 @@ async def test_a_reset_in_the_middle_of_a_run_leaves_nothing(held: Any) -> None:
     await worker.close()
     assert held.runs() == []
     assert held.emulator.objects("batches") == []
+    assert held.emulator.objects("openWindows") == held.emulator.objects("flowCursors") == []
     held.emulator.close()
     held.open()
     assert list(held.lake.batches()) == []
@@ -119,7 +120,7 @@ async def test_a_reset_in_the_middle_of_a_run_leaves_nothing(held: Any) -> None:
 
 def test_without_pyarrow_sources_say_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(DataPlaneMissing, match=r"flowledger\[data\]"):
+    with pytest.raises(DataPlaneMissing, match=r"pip install 'pyarrow>="):
         Emulator(sources=folder)
 
 

@@ -229,6 +229,7 @@ def test_an_unforeseen_fault_fails_its_run_and_the_flow_is_scheduled_on(
     assert flowing.statuses() == ["success", "failed", "success"]
     assert "a bug" in flowing.messages(flowing.runs()[1])[0]
     assert flowing.landed() == [["a"], ["c"]]
+    assert sorted(batch for _, batch in flowing.lake.batches()) == sorted(flowing.batches())  # nothing else lies there
     trigger(flowing, flowing.runs()[1]["id"])
     assert flowing.landed() == [["a"], ["c"], ["b"]]
 
