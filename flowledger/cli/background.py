@@ -47,12 +47,14 @@ def start_apart(arguments: Sequence[str], *, state: Path, quiet: bool) -> int:
     import orjson
 
     from flowledger.cli.files import writing_into
+    from flowledger.cli.logs import warn
 
     log = state / LOG
     line = [sys.executable, "-m", "flowledger", "emulator", "start", "--state", str(state), *arguments]
     with writing_into(state):
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         stderr = log.open("ab")
+        logged = log.stat().st_size
     with stderr:
         process = subprocess.Popen(  # noqa: S603 - ourselves, with the options that we were given
             line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True,
@@ -72,8 +74,18 @@ def start_apart(arguments: Sequence[str], *, state: Path, quiet: bool) -> int:
     (state / CARD).write_bytes(orjson.dumps({"pid": process.pid, "url": url}))
     process.returncode = 0  # not to be waited for: it goes on without us
     its = "" if state == PLACE else f" --state {shlex.quote(str(state))}"
+    for warning in [] if quiet else _warnings(log, logged):
+        warn(warning)
     print(ready if quiet else f"{ready}  (process {process.pid}; flowledger emulator stop{its} ends it)")
     return 0
+
+
+def _warnings(log: Path, begin: int) -> list[str]:
+    """What the emulator has warned of since the log had that many bytes."""
+    with log.open("rb") as file:
+        file.seek(begin)
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    return [line.removeprefix("warning: ") for line in lines if line.startswith("warning: ")]
 
 
 def _import_path() -> dict[str, str]:

@@ -42,6 +42,17 @@ def test_it_says_how_to_end_it_where_it_keeps_its_state(program: Any) -> None:
     assert program("emulator", "stop", "--state", "my state").code == 0
 
 
+def test_what_the_emulator_warns_of_at_its_start_is_shown(program: Any) -> None:
+    tables = program.folder / "tables"
+    tables.mkdir()
+    (tables / "orders.csv.gz").write_bytes(b"x")
+    for _ in range(2):  # what an earlier start warned of is in the log too, and shown once
+        ran = program.apart("emulator", "start", "-d", "--port", "0", "--sources", "tables")
+        program("emulator", "stop")
+        assert ran.code == 0
+        assert ran.err.count("warning: no tables of tables: orders.csv.gz") == 1
+
+
 def test_what_was_said_at_the_start_is_what_serves(started: Any) -> None:
     started.env |= credentials(started("emulator", "status", "--json").json["url"])
     ran = started("apply", started.spec(), "--json")

@@ -12,6 +12,7 @@ from tests.data.execution.conftest import at
 
 MINUTE = 60
 START = 1_700_000_000
+TABLE = "PayPal.Catalog_Products"
 
 
 def test_a_changed_interval_holds_from_the_next_run(ingestion: Any) -> None:
@@ -143,3 +144,72 @@ def test_other_sandboxes_collect_into_their_own(ingestion: Any) -> None:
     assert run["metrics"]["statusSummary"]["status"] == "success"
     [batch] = ingestion.emulator.objects("batches", "dev")
     assert pq.read_table(ingestion.part(batch["id"])).num_rows == 1
+
+
+def replaced(ingestion: Any, *rows: str) -> None:
+    """Rename another file over the table."""
+    new = ingestion.folder / "new"
+    new.write_text("Product_Id,Product_Name,Create_Time\n" + "".join(f"{row}\n" for row in rows))
+    new.replace(ingestion.folder / f"{TABLE}.csv")
+
+
+def test_a_broken_row_of_a_shorter_file_in_the_tables_place_is_reported(ingestion: Any) -> None:
+    ingestion.write(*((f"r{n}", "N", 1) for n in range(5)), ("bad", "N,surplus", 1))
+    ingestion.provision()
+    ingestion.flow()
+    ingestion.at(15 * MINUTE)
+    assert ingestion.statuses() == ["failed"]
+
+    replaced(ingestion, "worse,N,surplus,more", f"good,N,{at(16 * MINUTE)}")
+    ingestion.at(30 * MINUTE)
+
+    assert ingestion.statuses() == ["failed", "failed"]
+    assert any("row 1" in message and "worse" in message for message in ingestion.messages(ingestion.runs()[1]))
+    ingestion.at(45 * MINUTE)
+    assert ingestion.statuses()[2] == "success"  # once reported, it is passed over
+
+
+def test_a_broken_row_is_reported_once_also_after_a_restart_and_in_a_whole_new_export(ingestion: Any) -> None:
+    ingestion.write(("a", "A", 1), ("bad", "N,surplus", 1))
+    ingestion.provision()
+    ingestion.flow()
+    ingestion.at(15 * MINUTE)
+    ingestion.emulator.close()
+    ingestion.open()
+    ingestion.at(30 * MINUTE)
+    table = (ingestion.folder / f"{TABLE}.csv").read_text().splitlines()[1:]
+    replaced(ingestion, *table, f"b,B,{at(31 * MINUTE)}")
+    ingestion.at(45 * MINUTE)
+
+    assert ingestion.statuses() == ["failed", "success", "success"]
+    assert ingestion.landed() == [["b"]]
+
+
+def test_a_table_of_other_types_lands_alike_before_and_after_a_restart(ingestion: Any) -> None:
+    for restart in (False, True):
+        begin = (15 + 60 * restart) * MINUTE
+        replaced(ingestion, f"1,7,{at(begin - 1)}")
+        if not restart:
+            ingestion.provision()
+            ingestion.flow()
+        ingestion.at(begin)
+        replaced(ingestion, f"007,1.50,{at(begin + 1)}", f"x,n/a,{at(begin + 2)}")
+        if restart:
+            ingestion.emulator.close()
+            ingestion.open()
+        ingestion.at(begin + 15 * MINUTE)
+        [first, second] = ingestion.rows_of_batches()[-1]
+        assert (first["_id"], first["person"]["name"]["firstName"]) == ("007", "1.50")
+        assert (second["_id"], second["person"]["name"]["firstName"]) == ("x", "n/a")
+    assert set(ingestion.statuses()) == {"success"}
+
+
+def test_a_column_that_nobody_maps_fails_no_row(ingestion: Any) -> None:
+    ingestion.provision()
+    (ingestion.folder / f"{TABLE}.csv").write_bytes(
+        b"Product_Id,Product_Name,Create_Time,photo\n" + f"a,A,{at(1)},".encode() + b"\xff\xd8\n"
+    )
+    ingestion.flow()
+    ingestion.at(15 * MINUTE)
+    assert ingestion.statuses() == ["success"]
+    assert ingestion.landed() == [["a"]]
