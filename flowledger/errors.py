@@ -30,6 +30,7 @@ This module imports nothing of ours, so that every package can raise from the sa
 from __future__ import annotations
 
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 
 class FlowledgerError(Exception):
@@ -154,7 +155,9 @@ class NotServed(Unreachable):
     """
 
     def __init__(self, url: str, *, port: int | None = None, then: str = "type the command again") -> None:
+        host = urlsplit(url).hostname or ""
         start = "flowledger emulator start -d" + (f" --port {port}" if port else "")
+        start += f" --host {host}" if host not in ("", "127.0.0.1", "localhost") else ""
         super().__init__(f"nothing listens at {url}: is the emulator running?", hint=f"{start}, then {then}")
         self.url = url
         self.port = port

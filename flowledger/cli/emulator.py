@@ -39,6 +39,9 @@ def start(
     port: Annotated[
         int, typer.Option("--port", metavar="N", min=0, max=65535, help="Loopback port; 0 takes a free one.")
     ] = 8480,
+    host: Annotated[
+        str, typer.Option("--host", metavar="IP", help="Loopback address to serve at, like ::1.")
+    ] = "127.0.0.1",
     state: Annotated[
         Path | None,
         typer.Option(
@@ -87,7 +90,7 @@ def start(
 ) -> int:
     """Serve until SIGTERM or SIGINT. Prints one line, "Ready. URL", once calls are answered.
 
-    Binds 127.0.0.1 only. Client id local-client, secret local-secret, organisation LOCAL@AdobeOrg, sandboxes prod and
+    Binds loopback only. Client id local-client, secret local-secret, organisation LOCAL@AdobeOrg, sandboxes prod and
     dev, unless options say otherwise.
     """
     from flowledger.cli.kinds import kinds_in
@@ -105,14 +108,14 @@ def start(
         **further_options(option or []),
     )
     if apart:
-        said = ["--port", str(port), "--latency", str(latency), "--list-lag", str(list_lag)]
+        said = ["--port", str(port), "--host", host, "--latency", str(latency), "--list-lag", str(list_lag)]
         said += ["--flow-ready", str(flow_ready), "--tenant", tenant, "--org", org]
         said += ["--token-lifetime", str(token_lifetime), "--seed", str(seed)]
         said += ["--sources", str(sources)] if sources else []
         for name, values in (("--sandbox", sandbox), ("--kinds", kinds), ("--option", option)):
             said += [word for value in values or [] for word in (name, str(value))]
         return background.start_apart(said, state=state or background.PLACE, quiet=voice.quiet)
-    return run_async(_serve(options, port=port, state=state, seed=seed, sources=sources))
+    return run_async(_serve(options, port=port, host=host.strip("[]"), state=state, seed=seed, sources=sources))
 
 
 def further_options(wanted: list[str]) -> dict[str, Any]:
@@ -145,7 +148,10 @@ def further_options(wanted: list[str]) -> dict[str, Any]:
     return chosen
 
 
-async def _serve(options: Options, *, port: int, state: Path | None, seed: int, sources: Path | None) -> int:
+async def _serve(options: Options, *, port: int, host: str, state: Path | None, seed: int, sources: Path | None) -> int:
+    import errno
+    import socket
+
     from flowledger.cli.local import open_emulator
     from flowledger.cli.logs import warn
     from flowledger.cli.printable import printable
@@ -158,10 +164,16 @@ async def _serve(options: Options, *, port: int, state: Path | None, seed: int, 
         warn(printable(warning))
     try:
         try:
-            server = await serve(emulator, port=port)
+            server = await serve(emulator, port=port, host=host)
+        except ValueError as error:
+            raise UsageError(str(error), hint="--host 127.0.0.1, or --host ::1") from error
         except OSError as error:
+            if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT) or isinstance(error, socket.gaierror):
+                raise UsageError(
+                    f"this machine has no address {host}: {error.strerror}", hint="--host 127.0.0.1, or --host ::1"
+                ) from error
             raise UsageError(
-                f"port {port} cannot be bound: {os.strerror(error.errno or 0)}", hint="give another --port, or 0"
+                f"port {port} cannot be bound at {host}: {error.strerror}", hint="give another --port, or 0"
             ) from error
         try:
             # Before the line is printed: whoever reads it may stop us at once.

@@ -56,9 +56,33 @@ def init(
     written = write_new(folder, files, force=force)
     for path in written:
         print(f"Wrote {place(path)}")
+    _keep_out_of_git(folder)
     spec = place(written[0])
     print(f"Next: flowledger validate {spec}, then flowledger apply {spec} --local")
     return 0
+
+
+IGNORED = ("secrets/", ".flowledger/")  # what no repository should hold: secrets, and the journal of one machine
+
+
+def _keep_out_of_git(folder: Path) -> None:
+    """Write a .gitignore where there is none; where there is one, say which lines it lacks."""
+    from flowledger.cli.files import write_text, writing_into
+    from flowledger.cli.show import place
+
+    path = folder / ".gitignore"
+    try:
+        known = path.read_text(encoding="utf-8", errors="replace").split()
+    except FileNotFoundError:
+        with writing_into(folder):
+            write_text(path, "\n".join(IGNORED) + "\n", mode=0o644, force=False)
+        print(f"Wrote {place(path)}")
+        return
+    except OSError:
+        known = []
+    missing = [name for name in IGNORED if not {name, name.rstrip("/"), f"/{name}", f"/{name}*"} & {*known}]
+    if missing:
+        print(f"Add to {place(path)}: {' and '.join(missing)}")
 
 
 def _list_kinds(kind_file: Path | None, *, as_json: bool) -> int:
