@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +56,17 @@ def test_what_a_person_has_to_look_at_fails_the_job_at_once(farm: Any, job: Any)
 @pytest.mark.parametrize("code", [6, 75, 137, 143])
 def test_a_held_journal_an_unfinished_run_and_a_killed_pod_are_tried_again(job: Any, code: int) -> None:
     assert action(job, code) == "Count"
+
+
+@pytest.mark.needs_system
+def test_a_pod_of_another_user_fails_the_job_and_names_the_owner_and_chown_mends_it(farm: Any, job: Any) -> None:
+    user = job["template"]["spec"]["securityContext"]["runAsUser"]
+    assert pod(farm, job) == 0
+    journal = next(farm.folder.glob("journal/products"))
+    for path in (journal, *journal.iterdir()):
+        os.chown(path, user, user)
+    assert action(job, pod(farm, job)) == "FailJob"  # this one is of the user who runs the tests
+    for path in (journal, *journal.iterdir()):
+        os.chown(path, os.geteuid(), os.getegid())
+    assert pod(farm, job) == 0
+    assert farm.has_exactly_one_of_everything()

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
 from configparser import RawConfigParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flowledger import errors
+from tests.program import Ran
+from tests.recipes.conftest import Farm
 
 
 class Unit(RawConfigParser):
@@ -93,6 +100,63 @@ def test_a_stop_is_heard_and_the_next_start_carries_on(farm: Any, unit: Unit) ->
     service.stderr.close()
     assert farm.run(*command, env=env).code == 0
     assert farm.has_exactly_one_of_everything()
+
+
+@pytest.fixture
+def unit_of_a_service(farm: Any) -> Iterator[tuple[Farm, Unit]]:
+    """The recipe in a folder that user 11111 may enter, with what the unit says of homes, users and the disk."""
+    folder = Path(tempfile.mkdtemp(prefix="flowledger-", dir="/var/lib"))
+    folder.chmod(0o755)
+    shutil.copytree(farm.folder, folder / "farm")
+    place = Farm(folder / "farm", farm.url)
+    unit = Unit(place.unpack("systemd.md")["flowledger-products.service"])
+    (place.folder / "state").mkdir()
+    for path in (place.folder / "state", *place.folder.rglob("*")):
+        os.chown(path, 11111, 11111)
+    yield place, unit
+    shutil.rmtree(folder)
+
+
+def as_the_unit(place: Farm, unit: Unit, *command: str) -> Ran:
+    """Run a command as systemd would: its own user, homes that cannot be entered, a disk that is read-only."""
+    service = unit["Service"]
+    assert (service["User"], service["ProtectHome"], service["ProtectSystem"]) == ("flowledger", "yes", "strict")
+    hidden = ["/home", *([] if Path(sys.base_prefix).is_relative_to("/root") else ["/root"])]
+    script = (
+        f"mount --make-rprivate / && mount -o remount,ro,bind / && for m in {' '.join(hidden)} /tmp /var/tmp; do "
+        "mount -t tmpfs -o mode=000 none $m || exit 99; done; chmod 1777 /tmp /var/tmp; "
+        f"mount --bind {place.folder}/state {place.folder}/state && "
+        f"mount -o remount,rw,bind {place.folder}/state && cd {place.folder} && "
+        'exec setpriv --reuid 11111 --regid 11111 --clear-groups "$@"'
+    )
+    _, env = start(place, unit)
+    return place.run(
+        # Python itself and not the farm's script: setpriv may start one that lies in a home.
+        "unshare", "-m", "bash", "-c", script, "sh", sys.executable, "-m", "flowledger", *command[1:],
+        env={**env, "PATH": os.environ["PATH"], "HOME": "/home/flowledger"},
+    )  # fmt: skip
+
+
+@pytest.mark.needs_system
+def test_the_unit_provisions_as_a_user_whose_home_cannot_be_entered(unit_of_a_service: tuple[Farm, Unit]) -> None:
+    place, unit = unit_of_a_service
+    command, _ = start(place, unit)
+    ran = as_the_unit(place, unit, *command)
+    assert ran.code == 0, ran.err
+    assert place.has_exactly_one_of_everything()
+    assert as_the_unit(place, unit, command[0], "status", "paypal-products").code == 0
+
+
+@pytest.mark.needs_system
+def test_a_journal_of_another_user_is_not_restarted_and_names_the_owner(unit_of_a_service: tuple[Farm, Unit]) -> None:
+    place, unit = unit_of_a_service
+    command, env = start(place, unit)
+    assert as_the_unit(place, unit, *command).code == 0
+    ran = place.run(*command, env={**env, "PATH": os.environ["PATH"]})  # as root
+    assert ran.code == 1
+    assert not restarts(unit, ran.code)
+    assert "sudo -u '#11111'" in ran.err
+    assert place.has_exactly_one_of_everything()
 
 
 @pytest.mark.needs_system
