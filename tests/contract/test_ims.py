@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flowledger.emulator import ims
 from flowledger.emulator.caller import FLOW, Caller
 from flowledger.emulator.core import Emulator
 from flowledger.emulator.options import Options
@@ -77,6 +78,17 @@ def test_a_token_dies_when_its_time_is_over(clock: Any) -> None:
     assert (expired.status, expired.json) == (401, {"error_code": "401013", "message": "Oauth token is not valid"})
     caller.forget_token()
     assert caller.send("GET", f"{FLOW}/connections").status == 200
+
+
+def test_tokens_that_have_expired_are_not_kept_and_those_that_live_are(prod: Caller, clock: Any) -> None:
+    store = prod.emulator.world.store
+    for _ in range(3 * ims.PRUNED_EVERY):
+        assert prod.ask_for_token().status == 200
+        clock.pass_ms(86_400_000)
+    assert store.count(ims.TOKENS, ims.EVERYWHERE) <= ims.PRUNED_EVERY
+
+    living = [prod.ask_for_token().json["access_token"] for _ in range(2 * ims.PRUNED_EVERY)]
+    assert all(ims.client_of(prod.emulator.world, token) for token in living)
 
 
 def test_an_earlier_token_stays_good_beside_a_later_one(prod: Caller) -> None:
