@@ -22,6 +22,8 @@ KIND: Final = "descriptors"
 MOST: Final = 4000  # in a sandbox
 TYPES: Final = ("xdm:descriptor", "xdm:alternateDisplayInfo")  # how types begin
 DEPRECATED: Final = "xdm:descriptorDeprecated"
+GRANULARITY: Final = "xdm:descriptorTimeSeriesGranularity"  # of a whole schema: the only one that names no field
+SEVERAL: Final = (DEPRECATED, "xdm:descriptorPrimaryKey")  # types that may name several fields in an array
 PLACE: Final = ("@type", "xdm:sourceSchema", "xdm:sourceProperty")  # identifies a descriptor (§9)
 
 
@@ -80,11 +82,12 @@ def with_deprecated(resolved: Json, descriptors: list[Json], family: set[str]) -
     for found in descriptors:
         if found["@type"] != DEPRECATED or found["xdm:sourceSchema"] not in family:
             continue
-        node = shown
-        for name in found["xdm:sourceProperty"].strip("/").split("/"):
-            node = node.get("items", node) if node.get("type") == "array" else node
-            node = node.get("properties", {}).get(name, {})
-        node["meta:status"] = "deprecated"
+        for path in _paths_of(found) or ():
+            node = shown
+            for name in path.strip("/").split("/"):
+                node = node.get("items", node) if node.get("type") == "array" else node
+                node = node.get("properties", {}).get(name, {})
+            node["meta:status"] = "deprecated"
     return shown
 
 
@@ -129,22 +132,36 @@ def _checked(call: Call) -> Json:
     schema = look_up(str(body.get("xdm:sourceSchema", "")))
     if schema is None:
         refuse_registry(world, problem.INVALID, f"xdm:sourceSchema {body.get('xdm:sourceSchema')!r} is not known")
-    path = body.get("xdm:sourceProperty")
-    if not isinstance(path, str) or not path.startswith("/"):
-        refuse_registry(world, problem.INVALID, "xdm:sourceProperty must be a path that starts with /")
+    paths = _paths_of(body)
+    if paths is None:
+        text = "xdm:sourceProperty must be a path that starts with /"
+        refuse_registry(world, problem.INVALID, f"{text}, or an array of them for {' and '.join(SEVERAL)}")
     try:
         resolved = resolve(schema, look_up)
     except (RefUnknown, MergeConflict) as fault:  # only after lax deletes: something it is made of is gone
         refuse_registry(world, problem.INVALID, f"{schema['$id']} cannot be resolved: {fault}")
-    if not has_path(resolved, path.strip("/").replace("/", ".")):
-        refuse_registry(world, problem.INVALID, f"xdm:sourceProperty {path} is no field of {schema['$id']}")
+    for path in paths:
+        if not has_path(resolved, path.strip("/").replace("/", ".")):
+            refuse_registry(world, problem.INVALID, f"xdm:sourceProperty {path} is no field of {schema['$id']}")
     return body
 
 
+def _paths_of(descriptor: Json) -> list[str] | None:
+    """The fields that a descriptor names; None when it does not name them as its type demands."""
+    found = descriptor.get("xdm:sourceProperty")
+    if found is None and descriptor.get("@type") == GRANULARITY:
+        return []
+    if isinstance(found, list) and found and descriptor.get("@type") in SEVERAL:
+        paths: list[Any] = found
+    else:
+        paths = [found]
+    return paths if all(isinstance(path, str) and path.startswith("/") for path in paths) else None
+
+
 def _check_duplicate(call: Call, body: Json, every: list[Json], *, itself: str) -> None:
-    place = [body[key] for key in PLACE]
+    place = [body.get(key) for key in PLACE]
     for other in every:
-        if other["@id"] != itself and [other[key] for key in PLACE] == place:
+        if other["@id"] != itself and [other.get(key) for key in PLACE] == place:
             text = f"Descriptor {other['@id']} already says {place[0]} of {place[2]} in {place[1]}"
             refuse_registry(call.world, problem.INVALID, text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from flowledger.emulator.accept import DESCRIPTOR_FORMS, LIST_FORMS, PREFIX, VIEWS
-from flowledger.emulator.descriptors import TYPES
+from flowledger.emulator.descriptors import GRANULARITY, SEVERAL, TYPES
 from flowledger.emulator.openapi_parts import (
     ANY_OBJECT,
     CONDITION,
@@ -46,6 +46,19 @@ BODY_FIELDS: Final[Json] = {
     "definitions": {"type": "object", "additionalProperties": ref("XdmPart")},
     "meta:immutableTags": array(TEXT),
 }
+
+
+def _descriptor_body(types: str, paths: Json | None) -> Json:
+    """A descriptor of the types, which names fields by `paths`, or names none."""
+    fields: Json = {
+        "@type": {"type": "string", "pattern": types},
+        "xdm:sourceSchema": FILLED,
+        "xdm:sourceVersion": WHOLE,
+    }
+    if paths is None:
+        return shape("@type xdm:sourceSchema", fields) | {"not": {"required": ["xdm:sourceProperty"]}}
+    return shape("@type xdm:sourceSchema xdm:sourceProperty", {**fields, "xdm:sourceProperty": paths})
+
 
 SCHEMAS: dict[str, Json] = {
     "XdmField": {
@@ -178,17 +191,13 @@ SCHEMAS: dict[str, Json] = {
         },
         additionalProperties=False,
     ),
-    "DescriptorBody": shape(
-        "@type xdm:sourceSchema xdm:sourceProperty",
-        {
-            "@type": {"type": "string", "pattern": f"^({'|'.join(TYPES)})"},
-            "xdm:sourceSchema": FILLED,
-            "xdm:sourceProperty": {"type": "string", "pattern": "^/"},
-            "xdm:sourceVersion": WHOLE,
-        },
+    "DescriptorBody": any_of(
+        _descriptor_body(f"^({'|'.join(TYPES)})", {"type": "string", "pattern": "^/"}),
+        _descriptor_body(f"^({'|'.join(SEVERAL)})$", array({"type": "string", "pattern": "^/"}, minItems=1)),
+        _descriptor_body(f"^{GRANULARITY}$", None),
     ),
     "Descriptor": shape(
-        "@id @type xdm:sourceSchema xdm:sourceVersion xdm:sourceProperty imsOrg version",
+        "@id @type xdm:sourceSchema xdm:sourceVersion imsOrg version",
         {"@id": {"type": "string", "pattern": "^[0-9a-f]{40}$"}, "@type": FILLED, "version": FILLED},
     ),
     "DescriptorName": shape("@id", {"@id": FILLED}, additionalProperties=False),

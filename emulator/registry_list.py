@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -17,6 +18,7 @@ from flowledger.emulator.world import Call
 Json = dict[str, Any]
 
 BASE: Final = "/data/foundation/schemaregistry"
+CONDITIONS: Final = re.compile(r",(?=[A-Za-z@$][A-Za-z0-9@$:._-]*(?:==|!=|<=|>=|<|>|~))")  # a comma before another one
 CAP: Final = 300  # a list without paging stops there
 LARGEST_LIMIT: Final = 500
 ADOBES: Final = "https://platform.adobe.io"  # where links lead of a call that names no host
@@ -49,7 +51,7 @@ def filtered(call: Call, resources: list[Json]) -> list[Json]:
     """The resources for which every `property` of the query holds."""
     _check_limit(call)
     found = list(resources)
-    for text in call.request.every("property"):
+    for text in (one for texts in call.request.every("property") for one in CONDITIONS.split(texts)):
         try:
             condition = parse_condition(text)
         except ValueError as fault:

@@ -74,28 +74,34 @@ def configured(served: Served, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
     """aepp as people configure it, with its two addresses pointed at the emulator.
 
     The value connects to a sandbox by name: it answers a ConnectObject, to be given to a class of aepp as `config`.
-    Classes that are given none use the sandbox prod.
+    Classes that are given none use the sandbox prod. What aepp itself configures (its Synchronizer does) is pointed at
+    the emulator too.
     """
     for name in AEPPS_OWN:
         for key, value in getattr(aepp.config, name).items():
             monkeypatch.setitem(getattr(aepp.config, name), key, value)  # put back after the test
+    token_url, original = f"{served.url}/ims/token/v3", aepp.configure
+
+    def configure(**settings: Any) -> Any:
+        connection = original(**{**settings, "retry": 0})
+        aepp.config.endpoints["global"] = served.url
+        aepp.config.config_object["oauthTokenEndpointV2"] = token_url
+        if connection is not None:
+            connection.globalEndpoint, connection.oauthEndpointV2 = served.url, token_url
+            connection.getConfigObject()["oauthTokenEndpointV2"] = token_url
+        return connection
 
     def connect(sandbox: str = "prod") -> Any:
-        connection = aepp.configure(
+        return configure(
             org_id=served.emulator.options.org,
             client_id=served.emulator.options.client_id,
             secret=served.emulator.options.client_secret,
             tech_id="local@techacct.adobe.com",
             scopes="openid",
             sandbox=sandbox,
-            retry=0,
             connectInstance=True,
         )
-        token_url = f"{served.url}/ims/token/v3"
-        aepp.config.endpoints["global"] = connection.globalEndpoint = served.url
-        aepp.config.config_object["oauthTokenEndpointV2"] = connection.oauthEndpointV2 = token_url
-        connection.getConfigObject()["oauthTokenEndpointV2"] = token_url
-        return connection
 
+    monkeypatch.setattr(aepp, "configure", configure)
     connect()
     return connect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -126,3 +127,63 @@ def test_descriptors_belong_to_a_sandbox(prod: Caller, dev: Caller, body: Json) 
 
     assert dev.send("GET", f"{PATH}/{created['@id']}").status == 404
     assert dev.send("POST", PATH, body).status == 400  # its schema is not there
+
+
+@pytest.mark.parametrize("kind", ["xdm:descriptorDeprecated", "xdm:descriptorPrimaryKey"])
+def test_some_descriptors_name_several_fields(prod: Caller, body: Json, kind: str) -> None:
+    wanted = {"@type": kind, "xdm:sourceSchema": body["xdm:sourceSchema"]}
+    paths = ["/personID", "/personalEmail/address"]
+
+    unknown = prod.send("POST", PATH, {**wanted, "xdm:sourceProperty": [*paths, "/none"]})
+    created = prod.send("POST", PATH, {**wanted, "xdm:sourceProperty": paths})
+
+    assert (unknown.status, unknown.code) == (400, "XDM-1500-400")
+    assert created.status == 201, created.response
+    assert created.json["xdm:sourceProperty"] == paths
+    path = f"{REGISTRY}/tenant/schemas/{quote(body['xdm:sourceSchema'], safe='')}"
+    accept = {"accept": f"{PREFIX}xed-deprecatefield+json; version=1"}
+    shown = prod.send("GET", path, headers=accept).json["properties"]
+    flagged = ["meta:status" in shown["personID"], "meta:status" in shown["personalEmail"]["properties"]["address"]]
+    assert flagged == [kind == "xdm:descriptorDeprecated"] * 2
+
+
+@pytest.mark.parametrize("paths", [[], [1], None, "personID", ["personID"]])
+def test_a_descriptor_of_fields_names_them_as_paths(prod: Caller, body: Json, paths: Any) -> None:
+    kinds = ("xdm:descriptorIdentity", "xdm:descriptorDeprecated", "xdm:descriptorPrimaryKey")
+    for kind in kinds:
+        assert prod.send("POST", PATH, {**body, "@type": kind, "xdm:sourceProperty": paths}).code == "XDM-1500-400"
+    several = {**body, "xdm:sourceProperty": ["/personID"]}
+    assert prod.send("POST", PATH, several).code == "XDM-1500-400"  # an identity is of one field
+
+
+def test_a_granularity_is_of_the_whole_schema_and_there_is_one(prod: Caller, body: Json) -> None:
+    granularity = {
+        "@type": "xdm:descriptorTimeSeriesGranularity",
+        "xdm:sourceSchema": body["xdm:sourceSchema"],
+        "xdm:granularity": "day",
+        "xdm:ianaTimezone": "UTC",
+    }
+
+    first, second = prod.send("POST", PATH, granularity), prod.send("POST", PATH, granularity)
+
+    assert first.status == 201, first.response
+    assert (second.status, second.code) == (400, "XDM-1500-400")
+    assert prod.send("PUT", f"{PATH}/{first.json['@id']}", granularity | {"xdm:granularity": "hour"}).status == 201
+
+
+def test_conditions_with_a_comma_between_them_all_hold(prod: Caller, body: Json) -> None:
+    other = {**body, "xdm:sourceProperty": "/personID"}
+    wanted = [prod.send("POST", PATH, one).json["@id"] for one in (body, other)]
+    prod.send("POST", PATH, {**other, "@type": "xdm:descriptorDeprecated"})
+    accept = {"accept": f"{PREFIX}xdm-v2-id+json"}
+
+    def found(condition: str) -> Any:
+        return prod.send("GET", PATH, query=[("property", condition)], headers=accept).json["results"]
+
+    schema = body["xdm:sourceSchema"]
+    assert found(f"@type==xdm:descriptorIdentity,xdm:sourceSchema=={schema}") == wanted
+    assert (
+        found(f"@type==xdm:descriptorIdentity,xdm:sourceSchema=={schema},xdm:sourceProperty==/personID") == wanted[1:]
+    )
+    assert found("@type==xdm:descriptorIdentity,xdm:sourceSchema==none") == []
+    assert found("@type==a, b") == []  # the comma belongs to the value
