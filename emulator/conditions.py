@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flowledger.emulator.patterns import compiled
+from flowledger.emulator.patterns import compiled, like
 from flowledger.emulator.world import Call
 
 OPERATOR: Final = re.compile(r"==|!=|<=|>=|<|>|~")
@@ -95,11 +95,13 @@ def sort_by(
 
 def wildcard(pattern: str) -> Callable[[str], bool]:
     """Tells whether a text fits: `*` stands for anything, `**` for a star (platform-api.md §3.2)."""
-    if "*" not in pattern:
-        return pattern.__eq__
-    parts = [".*".join(re.escape(piece) for piece in literal.split("*")) for literal in pattern.split("**")]
-    fits = re.compile(re.escape("*").join(parts), re.DOTALL)
-    return lambda text: fits.fullmatch(text) is not None
+    pieces = [""]
+    for star in re.split(r"(\*\*|\*)", pattern):
+        if star == "*":
+            pieces.append("")
+        else:
+            pieces[-1] += "*" if star == "**" else star
+    return like(pieces)
 
 
 def text_of(value: Any) -> str:

@@ -19,6 +19,7 @@ from flowledger.emulator import (
     conversion,
     data_access,
     datasets,
+    effort,
     flow_service,
     flow_state,
     gateway,
@@ -27,6 +28,7 @@ from flowledger.emulator import (
     registry,
     sandboxes,
 )
+from flowledger.emulator.effort import Effort, TooMuch
 from flowledger.emulator.faults import Fault, FaultKind, Faults, When
 from flowledger.emulator.flow_specs import catalogue_of
 from flowledger.emulator.late import LateCommit, LateCommits
@@ -285,9 +287,12 @@ class Emulator:
         if not isinstance(found, Match):
             return gateway.not_routed(request, found, bare=self.options.bare_not_routed)
         try:
-            return found.handler(gateway.admit(request, found, self.world))
+            with effort.bounded(Effort()):
+                return found.handler(gateway.admit(request, found, self.world))
         except Refused as refused:
             return refused.response
+        except TooMuch as problem:
+            return gateway.too_much(found, str(problem))
 
     def _answer_with(self, fault: Fault, request: Request, found: Match | frozenset[str]) -> Response:
         match fault.kind:
@@ -357,9 +362,12 @@ class Emulator:
             late=True,
         )
         try:
-            return found.handler(call)
+            with effort.bounded(Effort()):
+                return found.handler(call)
         except Refused as refused:
             return refused.response
+        except TooMuch as problem:
+            return gateway.too_much(found, str(problem))
 
     def _settle_late_alone(self) -> None:
         self._run_due()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
-from functools import cache
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -47,6 +47,9 @@ REGION: Final = r"[A-Za-z][A-Za-z0-9_/~.:+-]*"
 ISO_ZONE: Final = re.compile(r"(:[0-9]{2}(?:[.,][0-9]+)?) ?(Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2}){0,2})$")
 PIECE: Final = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+", re.DOTALL)
 
+LONGEST_DATE: Final = 200  # characters: names that border on each other are tried in every way
+LONGEST_PATTERN: Final = 200  # characters of Java's letters and what stands between
+
 READERS: Final = {  # letters of a pattern -> group name and what stands there
     "yyyy": ("year", r"\d{4}"), "uuuu": ("year", r"\d{4}"), "yy": ("short_year", r"\d{2}"),
     "MM": ("month", r"\d{2}"), "M": ("month", r"\d{1,2}"),
@@ -72,7 +75,7 @@ READERS: Final = {  # letters of a pattern -> group name and what stands there
 
 def parsed(text: str, pattern: str) -> datetime:
     """The moment that `text` says in a Java `pattern`; without a zone in it, UTC. Raises ValueError."""
-    found = _reader(pattern).fullmatch(text)
+    found = _reader(pattern).fullmatch(text) if len(text) <= LONGEST_DATE else None
     if found is None:
         raise ValueError(f"{text!r} is no date of the form {pattern}")
     said = {name: value for name, value in found.groupdict().items() if value is not None}
@@ -158,6 +161,8 @@ def zone_of(name: str) -> ZoneInfo | timezone:
 
 def _pieces(pattern: str) -> list[tuple[bool, str]]:
     """The pattern in parts: (True, text as it is) and (False, letters)."""
+    if len(pattern) > LONGEST_PATTERN:
+        raise ValueError(f"a date's pattern has at most {LONGEST_PATTERN} characters, not {len(pattern)}")
     found: list[tuple[bool, str]] = []
     place = 0
     while place < len(pattern):
@@ -178,7 +183,7 @@ def _advice(letters: str) -> str:
     return {"Y": ": week years are seldom meant, years are yyyy", "D": ": days of a month are dd"}.get(letters[0], "")
 
 
-@cache
+@lru_cache(maxsize=256)
 def _reader(pattern: str) -> re.Pattern[str]:
     parts, seen = [], set()
     for literal, text in _pieces(pattern):

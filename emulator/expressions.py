@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from flowledger.emulator.functions import ANY, FUNCTIONS, NOT_COMPUTED, Function, Surroundings
+from flowledger.emulator import effort
+from flowledger.emulator.effort import ENTRY, TooMuch
+from flowledger.emulator.functions import ANY, FUNCTIONS, NOT_COMPUTED, Function, Surroundings, joined
 from flowledger.emulator.values import BadArgument, bounded, compared, number_of, text_of, truth_of
 
 LONGEST: Final = 4096  # characters
+LONGEST_REASON: Final = 500  # characters of why there is no value
 DEEPEST: Final = 100  # nested parentheses and calls
 LONGEST_NUMBER: Final = 18  # digits, as many as a Java long holds whatever they are
 
@@ -97,11 +100,16 @@ def columns_of(node: Node) -> list[str]:
 
 
 def value_of(node: Node, around: Surroundings) -> Any:
-    """The value for the row of `around`. Dates come as datetime. Raises NotComputed."""
+    """The value for the row of `around`. Dates come as datetime. Raises NotComputed.
+
+    It spends of the current effort: an expression whose values get too large, or whose patterns take too long, is not
+    computed.
+    """
     try:
-        return _value(node, around)
-    except (BadArgument, ArithmeticError, RecursionError, MemoryError) as fault:
-        raise NotComputed(str(fault) or type(fault).__name__) from fault
+        with effort.bounded():
+            return _value(node, around)
+    except (BadArgument, TooMuch, ArithmeticError, RecursionError, MemoryError) as fault:
+        raise NotComputed(str(fault)[:LONGEST_REASON] or type(fault).__name__) from fault
 
 
 def attribute(row: Mapping[str, Any], path: str) -> Any:
@@ -139,7 +147,9 @@ def _value(node: Node, around: Surroundings) -> Any:
         case "literal":
             return node.value
         case "path":
-            return attribute(around.row, node.value)
+            found = attribute(around.row, node.value)
+            effort.current().spend(ENTRY * len(found) if isinstance(found, list) else ENTRY)
+            return found
         case "array":
             return [_value(part, around) for part in node.parts]
         case "choice":
@@ -160,11 +170,15 @@ def _called(node: Node, around: Surroundings) -> Any:
     if not function.least <= len(node.parts) <= function.most:
         raise NotComputed(f"{node.value} takes {_arity(function)}, got {len(node.parts)}")
     values = [_argument(function, part, around) for part in node.parts]
-    if not function.takes_null and None in values:
+    if not function.takes_null and any(value is None for value in values):
         return None
+    spent = effort.current()
     try:
-        return function.compute(around, *values) if function.takes_surroundings else function.compute(*values)
-    except BadArgument as fault:
+        spent.spend_on(values)
+        found = function.compute(around, *values) if function.takes_surroundings else function.compute(*values)
+        spent.spend_on(found)
+        return found
+    except (BadArgument, TooMuch) as fault:
         raise BadArgument(f"{node.value}: {fault}") from fault
 
 
@@ -188,6 +202,7 @@ def _operated(sign: str, parts: tuple[Node, ...], around: Surroundings) -> Any:
     if sign in ("&&", "||"):
         return truth_of(left) if truth_of(left) is (sign == "||") else truth_of(_value(parts[1], around))
     right = _value(parts[1], around)
+    effort.current().spend_on((left, right))
     if sign in ("==", "!="):
         same = left is right if left is None or right is None else compared(left, right) == 0
         return same is (sign == "==")
@@ -200,7 +215,7 @@ def _operated(sign: str, parts: tuple[Node, ...], around: Surroundings) -> Any:
         try:
             left, right = number_of(left), number_of(right)
         except BadArgument:
-            return text_of(left) + text_of(right)
+            return joined(text_of(left), text_of(right))
     return _reckoned(sign, number_of(left), number_of(right))
 
 

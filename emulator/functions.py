@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from flowledger.emulator import dates
+from flowledger.emulator import dates, effort
 from flowledger.emulator.depth import too_deep
-from flowledger.emulator.patterns import compiled
+from flowledger.emulator.effort import MOST_ENTRIES
+from flowledger.emulator.patterns import Pattern, compiled
 from flowledger.emulator.values import (
     BadArgument,
     compared,
@@ -63,13 +64,14 @@ class Function:
     published: bool = True
 
 
-def _bounded(text: str) -> str:
-    if len(text) > LONGEST_TEXT:
+def joined(*texts: str, separator: str = "") -> str:
+    """The texts as one. Raises BadArgument, before it is made, for one of more than LONGEST_TEXT characters."""
+    if sum(map(len, texts)) + len(separator) * max(0, len(texts) - 1) > LONGEST_TEXT:
         raise BadArgument(f"the result would be longer than {LONGEST_TEXT} characters")
-    return text
+    return separator.join(texts)
 
 
-def _pattern(text: Any) -> re.Pattern[str]:
+def _pattern(text: Any) -> Pattern:
     try:
         return compiled(text_of(text))
     except ValueError as fault:
@@ -103,9 +105,9 @@ def _pad(text: Any, count: Any, padding: Any, *, left: bool) -> str:
 
 
 def _instr(text: Any, part: Any, start: Any = 0, occurrence: Any = 1) -> int:
-    place = whole_of(start) - 1
+    whole, wanted, place = text_of(text), text_of(part), whole_of(start) - 1
     for _ in range(min(whole_of(occurrence), LONGEST_TEXT)):
-        place = text_of(text).find(text_of(part), place + 1)
+        place = whole.find(wanted, place + 1)
         if place < 0:
             break
     return place
@@ -121,12 +123,23 @@ def _count(value: Any) -> int:
 def _split(text: Any, separators: Any) -> list[str]:
     """Parted at any of the separator's characters, as the list says."""
     delimiters = text_of(separators).replace("\\\\", "\\")
-    return re.split(f"[{re.escape(delimiters)}]", text_of(text)) if delimiters else [text_of(text)]
+    if not delimiters:
+        return [text_of(text)]
+    return _no_more(re.split(f"[{re.escape(delimiters)}]", text_of(text), maxsplit=MOST_ENTRIES))
 
 
 def _extract(text: Any, pattern: Any) -> list[str | None]:
     found = _pattern(pattern).search(text_of(text))
-    return [] if found is None else [found.group(), *found.groups()]
+    if found is None:
+        return []
+    effort.current().spend(sum(end - begin for begin, end in found.regs))
+    return [found.group(), *found.groups()]
+
+
+def _no_more(entries: list[Any]) -> list[Any]:
+    if len(entries) > MOST_ENTRIES:
+        raise BadArgument(f"the result would have more than {MOST_ENTRIES} entries")
+    return entries
 
 
 def _hash(name: str) -> Callable[..., str]:
@@ -235,7 +248,8 @@ def _to_object(*pairs: Any) -> dict[str, Any]:
 
 def _str_to_object(text: Any, value_delimiter: Any = None, field_delimiter: Any = None) -> dict[str, str]:
     between, after = text_of(value_delimiter) or ":", text_of(field_delimiter) or ","
-    pairs = (pair.partition(between) for pair in text_of(text).split(after) if between in pair)
+    parts = _no_more(text_of(text).split(after, MOST_ENTRIES))
+    pairs = (pair.partition(between) for pair in parts if between in pair)
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
@@ -339,10 +353,10 @@ def _plain(**more: bool) -> dict[str, bool]:
 
 FUNCTIONS: Final[dict[str, Function]] = {
     # texts
-    "concat": _fn(1, ANY, lambda *values: _bounded("".join(map(text_of, values))), takes_null=True),
+    "concat": _fn(1, ANY, lambda *values: joined(*map(text_of, values)), takes_null=True),
     "explode": _fn(1, 2, lambda text, pattern=",": _pattern(pattern).split(text_of(text))),
     "split": _fn(2, 2, _split),
-    "join": _fn(2, 2, lambda separator, values: _bounded(text_of(separator).join(map(text_of, list_of(values))))),
+    "join": _fn(2, 2, lambda separator, values: joined(*map(text_of, list_of(values)), separator=text_of(separator))),
     "instr": _fn(2, 4, _instr),
     "replacestr": _fn(3, 3, _replace),
     "substr": _fn(3, 3, _substr),
@@ -385,8 +399,8 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "coalesce": _fn(1, ANY, lambda *values: next(iter(_spread(values)), None), takes_null=True, absent_is_null=True),
     "first": _fn(1, ANY, lambda *values: next(iter(_spread(values)), None), takes_null=True),
     "last": _fn(1, ANY, lambda *values: next(iter(_spread(values)[::-1]), None), takes_null=True),
-    "add_to_array": _fn(2, ANY, lambda array, *values: [*list_of(array), *values], takes_null=True),
-    "join_arrays": _fn(1, ANY, lambda *arrays: [entry for array in arrays for entry in list_of(array)]),
+    "add_to_array": _fn(2, ANY, lambda array, *values: _no_more([*list_of(array), *values]), takes_null=True),
+    "join_arrays": _fn(1, ANY, lambda *arrays: _no_more([entry for array in arrays for entry in list_of(array)])),
     "to_array": _fn(
         1, ANY, lambda nulls, *values: [v for v in values if v is not None or truth_of(nulls)], takes_null=True
     ),

@@ -114,6 +114,15 @@ def not_routed(request: Request, allowed: frozenset[str], *, bare: bool) -> Resp
     return gateway_error(404, "404000", "Resource not found")
 
 
+def too_much(match: Match, text: str) -> Response:
+    """The service's 400 to a query or body whose evaluation costs more than one call may (ours: no document has it)."""
+    if match.template.startswith(FLOW_SERVICE):
+        return flow_problem(400, "FLOW-1452-400", "Invalid filter", text)
+    if match.template.startswith(REGISTRY):
+        return registry_content_type_problem(text)
+    return service_problem(400, f"{_service_name(match.template)}-400", "BadRequestError", text)
+
+
 def timed_out(response: Response) -> Response:
     """What the client hears instead when the gateway waits no longer: the call took effect nevertheless (U18)."""
     if response.delivery is not Delivery.WHOLE:

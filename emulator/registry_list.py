@@ -54,9 +54,9 @@ def filtered(call: Call, resources: list[Json]) -> list[Json]:
     for text in (one for texts in call.request.every("property") for one in CONDITIONS.split(texts)):
         try:
             condition = parse_condition(text)
+            found = [resource for resource in found if condition.holds(_value_of(resource, condition.field))]
         except ValueError as fault:
             refuse_registry(call.world, problem.INVALID, f"property={text}: {fault}")
-        found = [resource for resource in found if condition.holds(_value_of(resource, condition.field))]
     return found
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 import orjson
 
 from flowledger.emulator.depth import too_deep
+from flowledger.emulator.patterns import like
 from flowledger.emulator.values import BadArgument, Unfit, WrittenTruth, moment_of, number_of, text_of, truth_of
 
 Row = Mapping[str, Any]
@@ -181,7 +182,6 @@ def _is_like(left: Callable[[Row], Any], right: Callable[[Row], Any]) -> Conditi
             text = text_of(text)
         if not isinstance(text, str) or not isinstance(pattern, str):
             return False
-        as_regex = "".join({"%": ".*", "_": "."}.get(letter, re.escape(letter)) for letter in pattern)
-        return re.fullmatch(as_regex, text, re.DOTALL) is not None
+        return like(pattern.split("%"), any_one="_")(text)
 
     return holds

@@ -17,12 +17,14 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowledger.emulator import effort
 from flowledger.emulator.data.leaves import Flagged, arrow_of, either, fitted, fitted_column, type_of
 from flowledger.emulator.data.operands import Unsupported
 from flowledger.emulator.data.operations import ColumnReader, texts_of
 from flowledger.emulator.data.tables import Batch
 from flowledger.emulator.data.trees import DestinationUnknown, tree_of
 from flowledger.emulator.data.xdm_rows import INVALID, NOT_MAPPED, Fault, faults_of
+from flowledger.emulator.effort import FREE_S, Effort
 from flowledger.emulator.expressions import STEP, Malformed, Node, NotComputed, attribute, columns_of, parse, value_of
 from flowledger.emulator.expressions import faults_of as expression_faults
 from flowledger.emulator.functions import Surroundings
@@ -31,6 +33,7 @@ from flowledger.emulator.paths import destination_of
 
 Json = Mapping[str, Any]
 
+MOST_CHARACTERS: Final = 512 * 2**20  # of texts that expressions make row by row, in one batch
 TOLD: Final = 100  # nulled values that are named, of one mapping in one batch
 WHOLE_ROW: Final = frozenset({"contains_key", "is_set"})  # functions that look at paths which are given as texts
 
@@ -94,11 +97,13 @@ class Mapper:
         Raises MappingInvalid for what validation refuses: unknown destinations and functions, malformed expressions.
         """
         self._target = target
+        self._effort = Effort(free_s=FREE_S)  # of all rows together, as far as patterns go
         self._now_ms, self._new_uuid = now_ms, new_uuid
         try:
             self._tree = tree_of([destination_of(mapping) for mapping in mappings], target)
         except DestinationUnknown as fault:
             raise MappingInvalid(str(fault)) from fault
+        self._room = MOST_CHARACTERS
         self._mappings = [_compiled(mapping, target, unpublished) for mapping in mappings]
         self.schema = pa.schema([inner.schema_field(str(name)) for name, inner in self._tree.below.items()])
 
@@ -109,6 +114,7 @@ class Mapper:
     def map(self, batch: Batch) -> Mapped:
         """Map a batch. The table has the rows that the target schema takes, in order, always of the same schema."""
         rows = batch.table.num_rows
+        self._room = MOST_CHARACTERS
         now_ms = self._now_ms()
         reader = ColumnReader(batch.table, now_ms=now_ms, texts=batch.texts)
         leaves: list[pa.Array] = []
@@ -167,13 +173,22 @@ class Mapper:
         for place, row in enumerate(_rows(batch, mapping, at)):
             around = Surroundings(now_ms=now_ms, new_uuid=self._new_uuid, row=row)
             try:
-                node = mapping.node
-                value = attribute(row, mapping.source) if node is None else value_of(node, around)
+                value = self._value(mapping, around)
+                self._room -= len(value) if isinstance(value, str) else 0
+                if self._room < 0:
+                    raise NotComputed(f"the batch has more than {MOST_CHARACTERS} characters of such values")
                 found.append(fitted(value, mapping.field))
             except (NotComputed, Flagged) as fault:
                 found.append(None)
                 failed[place] = str(fault)
         return found, failed
+
+    def _value(self, mapping: _Mapping, around: Surroundings) -> Any:
+        if mapping.node is None:
+            return attribute(around.row, mapping.source)
+        self._effort.renew()
+        with effort.bounded(self._effort):
+            return value_of(mapping.node, around)
 
     def _nulled(self, numbers: pa.Array, failures: Sequence[Mapping[int, str]]) -> list[Nulled]:
         return [

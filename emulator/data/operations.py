@@ -23,6 +23,7 @@ from flowledger.emulator.functions import FUNCTIONS
 
 SMALL: Final = 2**31  # products of two of these are far from the end of 64 bits
 LONGEST: Final = 1_000_000  # what a function may make, in characters
+MOST_BYTES: Final = 256 * 2**20  # of a column that is made at once
 ODD_SPACE: Final = r"[\x1c-\x1f]"  # Python takes these for white space, Arrow does not
 
 
@@ -158,6 +159,12 @@ def _ascii(texts: Values, *, plain_space: bool = False) -> pa.Array | None:
     return either(texts.flags, flags)
 
 
+def _room_for(size: int) -> None:
+    """Raises Unsupported for a column of more bytes than are made at once: row by row, each value is bounded."""
+    if size > MOST_BYTES:
+        raise Unsupported(f"a column of {size} bytes")
+
+
 def _bounded(texts: pa.Array, flags: pa.Array | None) -> Values:
     longer = pc.greater(pc.binary_length(texts), LONGEST)
     return Values(texts, either(flags, pc.fill_null(longer, False)) if pc.any(longer).as_py() else flags)
@@ -168,6 +175,7 @@ def _bounded(texts: pa.Array, flags: pa.Array | None) -> Values:
 
 def _concat(*parts: Values) -> Values:
     texts = [texts_of(part) for part in parts]
+    _room_for(sum(text.array.nbytes for text in texts))
     joined = pc.binary_join_element_wise(
         *(text.array for text in texts), "", null_handling="replace", null_replacement=""
     )
@@ -220,6 +228,8 @@ def _replace(values: Values, old: Any, new: Any) -> Values:
     texts = texts_of(values)
     if not isinstance(old, str) or not isinstance(new, str) or not old:
         raise Unsupported("a replacement that is no text")
+    more = pc.sum(pc.count_substring(texts.array, pattern=old)).as_py() or 0
+    _room_for(texts.array.nbytes + more * max(0, len(new.encode()) - len(old.encode())))
     return _bounded(pc.replace_substring(texts.array, pattern=old, replacement=new), texts.flags)
 
 
@@ -229,6 +239,7 @@ def _pad(pad: Callable[..., pa.Array]) -> Callable[..., Values]:
         if not isinstance(fill, str) or len(fill) > 1 or not fill.isascii():
             raise Unsupported("a padding of more than one plain character")
         filled = pc.fill_null(texts.array, "")
+        _room_for(len(filled) * _natural(count))
         return _bounded(pad(filled, width=_natural(count), padding=fill or " "), texts.flags)
 
     return operation

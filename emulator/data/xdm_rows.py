@@ -6,7 +6,6 @@ Codes are those that runs show for such rows (platform-api.md §5, §8.2).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,8 +13,10 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowledger.emulator import effort
 from flowledger.emulator.data.leaves import type_of
-from flowledger.emulator.patterns import compiled
+from flowledger.emulator.effort import FREE_S, Effort, TooMuch
+from flowledger.emulator.patterns import Pattern, compiled
 from flowledger.emulator.values import text_of
 
 Json = Mapping[str, Any]
@@ -128,10 +129,19 @@ def _unlike(column: pa.Array, pattern: str) -> pa.Array:
         return pc.invert(pc.match_substring_regex(column, pattern))
     except pa.ArrowInvalid:
         try:
-            form: re.Pattern[str] = compiled(pattern)
+            form = compiled(pattern)
         except ValueError:
             return pa.repeat(pa.scalar(False), len(column))  # no pattern: the registry has taken it all the same
-        return pa.array([text is not None and form.search(text) is None for text in column.to_pylist()])
+        with effort.bounded(Effort(free_s=FREE_S)):
+            return pa.array([text is not None and not _matches(form, text) for text in column.to_pylist()])
+
+
+def _matches(form: Pattern, text: str) -> bool:
+    """Whether the pattern is found in time: a text that takes too long counts as one that does not match."""
+    try:
+        return form.search(text) is not None
+    except TooMuch:
+        return False
 
 
 def _enumerated(column: pa.Array, field: Json, path: str) -> Iterator[Fault]:
