@@ -102,16 +102,16 @@ def _percent(call: Call, step: str) -> float:
     body = call.body if isinstance(call.body, dict) else {}
     status = body.get("status")
     value = status.get("value") if isinstance(status, dict) else status
-    told = str(value).lower() if value is not None else ""
-    if told and told not in STATUSES:
+    stated = str(value).lower() if value is not None else ""
+    if stated and stated not in STATUSES:
         fault(400, "FLOW-1437", f"The status {value!r} is not supported")
-    if told == "failed" and step == "progress":
+    if stated == "failed" and step == "progress":
         fault(400, "FLOW-1407", "A flow that has failed makes no progress: leave the sub operation out")
-    percent = body.get("percentCompleted", 100 if told in OVER else PROGRESS)
+    percent = body.get("percentCompleted", 100 if stated in OVER else PROGRESS)
     if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 <= percent <= 100:
         fault(400, "CONNECTOR-1000", f"percentCompleted is a number from 0 to 100, not {percent!r}")
-    if told in OVER and percent != 100:
-        fault(400, "FLOW-1408", f"percentCompleted must be 100 when the status is {told}, not {percent}")
+    if stated in OVER and percent != 100:
+        fault(400, "FLOW-1408", f"percentCompleted must be 100 when the status is {stated}, not {percent}")
     return percent
 
 
