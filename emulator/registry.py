@@ -24,7 +24,7 @@ from flowledger.emulator.registry_sample import ROUTES as SAMPLE_ROUTES
 from flowledger.emulator.resolve import MergeConflict, RefUnknown, leaves_of, resolve, without_text
 from flowledger.emulator.unions import unions_of
 from flowledger.emulator.wire import Response, json_response
-from flowledger.emulator.world import Call, Handler, Route
+from flowledger.emulator.world import Call, Handler, Route, World
 
 Json = dict[str, Any]
 
@@ -37,25 +37,26 @@ WRITABLE: Final = {  # spelling in a path -> kind
 }
 READABLE: Final = {**WRITABLE, "behaviors": "behaviors", "unions": "unions"}
 RECENT: Final = 10
+COUNTED: Final = ("schemas", "fieldgroups", "datatypes", "classes")  # in the statistics
 
 
 def read_stats(call: Call) -> Response:
     """GET /stats: the tenant id, counts, and what was made and changed last (§2.3). It takes any Accept."""
     world, sandbox = call.world, call.sandbox
-    listed = {kind: world.listed(kind, sandbox) for kind in ("schemas", "fieldgroups", "datatypes", "classes")}
+    stats = world.remembered("stats", COUNTED, sandbox, lambda: _stats(world, sandbox))
+    return json_response(200, {"imsOrg": call.org, "tenantId": tenant_of(world.options, call.org), **stats})
+
+
+def _stats(world: World, sandbox: str) -> Json:
+    listed = {kind: world.listed(kind, sandbox) for kind in COUNTED}
     everything = [found for objects in listed.values() for found in objects]
     counts = {("mixins" if kind == "fieldgroups" else kind): len(objects) for kind, objects in listed.items()}
-    return json_response(
-        200,
-        {
-            "imsOrg": call.org,
-            "tenantId": tenant_of(world.options, call.org),
-            "counts": {**counts, "unions": len(unions_of(listed["schemas"]))},
-            "recentlyCreatedResources": _latest(everything, "repo:createdDate"),
-            "recentlyUpdatedResources": _latest(everything, "repo:lastModifiedDate"),
-            "classUsage": _usage(listed["schemas"], as_array=world.options.class_usage_array),
-        },
-    )
+    return {
+        "counts": {**counts, "unions": len(unions_of(listed["schemas"]))},
+        "recentlyCreatedResources": _latest(everything, "repo:createdDate"),
+        "recentlyUpdatedResources": _latest(everything, "repo:lastModifiedDate"),
+        "classUsage": _usage(listed["schemas"], as_array=world.options.class_usage_array),
+    }
 
 
 def _latest(objects: list[Json], date: str) -> list[Json]:

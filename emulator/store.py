@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -70,6 +70,8 @@ class Store:
         self._changed_notes: set[str] = set()
         self._in_transaction = False
         self._undoing: list[Callable[[], None]] = []  # what takes back the changes of the transaction, oldest first
+        self._versions: dict[tuple[str, str], int] = {}  # how often an object of a kind was put or removed
+        self._rollbacks = 0
         self.when_changed: Callable[[str, str, str], None] = lambda *_: None  # kind, sandbox, id: put or deleted
         self.when_undone: Callable[[], None] = lambda: None  # called after a transaction was rolled back
         self._db: sqlite3.Connection | None = None
@@ -90,7 +92,7 @@ class Store:
                 self._undoing.append(partial(setattr, kept, "body", kept.body))
                 kept.body = obj
             self._write(kind, sandbox, kept)
-            self.when_changed(kind, sandbox, id)
+            self._note_change(kind, sandbox, id)
 
     def get(self, kind: str, sandbox: str, id: str) -> dict[str, Any] | None:
         """A copy of the object, or None. Changing the copy changes nothing until it is put back."""
@@ -123,7 +125,7 @@ class Store:
                 where = (kind, sandbox, grave.place)
                 self._execute("DELETE FROM objects WHERE kind = ? AND sandbox = ? AND place = ?", where)
             self._write(kind, sandbox, kept)
-            self.when_changed(kind, sandbox, id)
+            self._note_change(kind, sandbox, id)
             return True
 
     def drop(self, kind: str, sandbox: str, id: str) -> None:
@@ -135,7 +137,7 @@ class Store:
             self._undoing.append(lambda: self._put_back(kind, sandbox, kept))
             where = (kind, sandbox, kept.place)
             self._execute("DELETE FROM objects WHERE kind = ? AND sandbox = ? AND place = ?", where)
-            self.when_changed(kind, sandbox, id)
+            self._note_change(kind, sandbox, id)
 
     def all(self, kind: str, sandbox: str) -> list[dict[str, Any]]:
         """Every object of the kind, oldest first. Shared with the store: to be read, never changed in place."""
@@ -144,6 +146,10 @@ class Store:
     def count(self, kind: str, sandbox: str) -> int:
         """How many objects of the kind there are."""
         return len(self._kept.get((kind, sandbox), {}))
+
+    def version(self, kinds: Iterable[str], sandbox: str) -> tuple[int, ...]:
+        """What changes whenever an object of these kinds does: what was made of them is out of date then."""
+        return (self._rollbacks, *(self._versions.get((kind, sandbox), 0) for kind in kinds))
 
     def as_listed(self, kind: str, sandbox: str, *, at_ms: int, lag_ms: int) -> list[dict[str, Any]]:
         """What a list shows that runs `lag_ms` behind: creates come late, deletes leave late. Oldest first."""
@@ -198,6 +204,7 @@ class Store:
             before = (self._kept, self._gone, self._notes, self._place)
             self._undoing.append(lambda: self._restore(*before))
             self._restore({}, {}, {}, 0)
+            self._rollbacks += 1
             self._changed_notes.clear()
             self._execute("DELETE FROM objects")
             self._execute("DELETE FROM notes")
@@ -207,6 +214,10 @@ class Store:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+    def _note_change(self, kind: str, sandbox: str, id: str) -> None:
+        self._versions[kind, sandbox] = self._versions.get((kind, sandbox), 0) + 1
+        self.when_changed(kind, sandbox, id)
 
     def _write(self, kind: str, sandbox: str, kept: Kept) -> None:
         if self._db is None:
@@ -235,6 +246,7 @@ class Store:
         while self._undoing:
             self._undoing.pop()()
         self._changed_notes.clear()
+        self._rollbacks += 1
         self.when_undone()
 
     def _unmake(self, kind: str, sandbox: str, id: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -83,6 +83,7 @@ class World:
         self._seed = seed
         self._lag_ms = lag_ms
         self._next = 0
+        self._remembered: dict[tuple[str, str], tuple[tuple[int, ...], Any]] = {}
         self.restart_ids()
 
     def restart_ids(self) -> None:
@@ -114,6 +115,19 @@ class World:
     def listed(self, kind: str, sandbox: str) -> list[dict[str, Any]]:
         """What lists of a kind show now, oldest first, lag included. To be read, never changed in place."""
         return self.store.as_listed(kind, sandbox, at_ms=self.now_ms(), lag_ms=self._lag_ms(kind))
+
+    def remembered(self, name: str, kinds: Sequence[str], sandbox: str, make: Callable[[], Any]) -> Any:
+        """What `make` makes of the objects of these kinds as lists show them, made again when one of them has changed.
+
+        To be read, never changed. Nothing is remembered of lists that run behind: time changes those.
+        """
+        if any(self._lag_ms(kind) > 0 for kind in kinds):
+            return make()
+        version = self.store.version(kinds, sandbox)
+        kept = self._remembered.get((name, sandbox))
+        if kept is None or kept[0] != version:
+            kept = self._remembered[name, sandbox] = (version, make())
+        return kept[1]
 
     def _draw(self) -> str:
         number = self._next

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import pytest
 
-from flowledger.emulator.caller import CATALOG, FLOW
+from flowledger.emulator.caller import CATALOG, FLOW, REGISTRY
 from flowledger.emulator.data.landing import Disk
 from flowledger.emulator.wire import Request
 
@@ -73,6 +73,43 @@ def test_a_call_looks_at_as_many_objects_with_many_flows_as_with_few(
         looked_at.append(seen[0])
         ingestion.emulator.close()
     assert looked_at[0] == looked_at[1] < 20
+
+
+def test_statistics_of_the_registry_are_made_again_only_when_it_has_changed(
+    ingestion: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stats() -> tuple[Any, int]:
+        with counted(ingestion.emulator.world.store, monkeypatch) as seen:
+            reply = ingestion.caller.send("GET", f"{REGISTRY}/stats")
+        assert reply.status == 200
+        return reply.json, seen[0]
+
+    for number in range(30):
+        ingestion.provision(title=f"People {number}")
+    first, _ = stats()
+    again, looked_at = stats()
+    assert (again, first["counts"]["schemas"]) == (first, 30)
+    assert looked_at < 5
+    ingestion.clock.now += 1
+    ingestion.provision(title="More people")
+    changed, _ = stats()
+    assert changed["counts"]["schemas"] == 31
+    assert changed["recentlyCreatedResources"] != first["recentlyCreatedResources"]
+    store = ingestion.emulator.world.store
+    [*_, latest] = store.all("schemas", "prod")
+
+    def undone() -> None:
+        with store.transaction():
+            store.delete("schemas", "prod", latest["$id"])
+            assert stats()[0]["counts"]["schemas"] == 30
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        undone()
+    assert stats()[0] == changed
+    ingestion.emulator.reset()
+    ingestion.caller.forget_token()
+    assert stats()[0]["counts"]["schemas"] == 0
 
 
 def test_a_run_looks_at_as_many_objects_with_many_flows_as_with_few(
@@ -220,6 +257,7 @@ def resident_mb() -> float:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="says how much memory a process has, on Linux")
 def test_of_a_thousand_flows_and_ten_thousand_runs_state_and_memory_are_bounded(ingestion: Any) -> None:
     def size() -> tuple[float, float]:
