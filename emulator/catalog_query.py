@@ -30,7 +30,7 @@ def page_of(call: Call, objects: list[Json], filters: Filters) -> list[Json]:
     """The objects that the query asks for: filtered, sorted, from `start`, at most `limit`.
 
     `filters` are those of the collection, by the name of their query parameter. Raises Refused with 400 for a
-    parameter that the collection does not have: a filter that is passed over answers with what was not asked for.
+    parameter that the collection does not have: an ignored filter would return more than was asked for.
     """
     limit, start = _limit(call), _number(call, "start", 0)
     asked = _asked(call, {**COMMON, **filters})  # read first: a bad one is refused even when there is nothing to filter

@@ -204,7 +204,7 @@ def _existing(call: Call) -> Json:
 
 
 def _check_parameters(call: Call) -> None:
-    """Refuse a query parameter that the list does not have, unless the option passes over such."""
+    """Refuse a query parameter that the list does not have, unless the option ignores such."""
     unknown = sorted({name for name, _ in call.request.query} - PARAMETERS)
     if unknown and not call.world.options.unknown_queries_ignored:
         bad(f"{', '.join(unknown)}: no query parameter here; known are {', '.join(sorted(PARAMETERS))}")

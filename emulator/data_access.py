@@ -193,7 +193,7 @@ def _span(call: Call, size: int) -> tuple[int, int, bool] | None:
 
 
 def _check_parameters(call: Call, known: Collection[str]) -> None:
-    """Refuse a query parameter that the call does not have, unless the option passes over such."""
+    """Refuse a query parameter that the call does not have, unless the option ignores such."""
     unknown = sorted({name for name, _ in call.request.query} - set(known))
     if unknown and not call.world.options.unknown_queries_ignored:
         _bad(f"{', '.join(unknown)}: no query parameter here; known are {', '.join(sorted(known))}")

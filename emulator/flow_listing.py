@@ -125,7 +125,7 @@ class Page:
 
 
 def check_parameters(request: Request, options: Options, known: frozenset[str] = PARAMETERS) -> None:
-    """Refuse a query parameter that a list does not have (1451), unless the option passes over such."""
+    """Refuse a query parameter that a list does not have (1451), unless the option ignores such."""
     unknown = sorted({name for name, _ in request.query} - known)
     if unknown and not options.unknown_queries_ignored:
         text = f"Invalid params {', '.join(unknown)}; this list has {', '.join(sorted(known))}"

@@ -50,7 +50,7 @@ class Options:
     class_usage_array: bool = False  # §2.3: classUsage of the stats is an array, as in the OpenAPI file
     references_of_prose: bool = False  # §3.1: Catalog's references are spelled @/datasets/, as its prose has them
     e_tag_only: bool = False  # §3.3: Catalog spells the header E-Tag only, as the guide does, not ETag too
-    unknown_queries_ignored: bool = False  # §1.3: lists pass over query parameters that they do not have
+    unknown_queries_ignored: bool = False  # §1.3: lists ignore query parameters that they do not have
     catalog_calls_201: bool = False  # §3.1: POST / of Catalog answers 201, as the reference has it
     absent_delete_404: bool = False  # §3.3: Catalog answers 404 to the delete of what is not there, not 200 with []
     mapping_versions_kept: bool = True  # U14: what a PUT of a mapping set replaced stays readable

@@ -59,7 +59,7 @@ class ServedEmulator:
         return len(self.objects(kind, sandbox))
 
     def objects(self, kind: str, sandbox: str | None = None) -> list[dict[str, Any]]:
-        """The objects of a kind as they are stored, oldest first; copies, whatever is changed in them."""
+        """The objects of a kind as they are stored, oldest first. Deep copies: changing them changes nothing."""
         found: list[dict[str, Any]] = self._in_its_thread(
             lambda: copy.deepcopy(self._core.objects(kind, sandbox or self.options.default_sandbox))
         )

@@ -127,7 +127,7 @@ def test_a_query_parameter_that_a_list_does_not_have_is_refused(prod: Caller, co
     assert name in reply.json["detail"]
 
 
-def test_an_option_has_lists_pass_over_parameters_that_they_do_not_have(prod: Caller, three: dict[str, str]) -> None:
+def test_an_option_has_lists_ignore_parameters_that_they_do_not_have(prod: Caller, three: dict[str, str]) -> None:
     prod.emulator.options.unknown_queries_ignored = True
 
     assert names(prod, ("nonsense", "1"), ("name", "a")) == ["a"]

@@ -162,7 +162,7 @@ def test_pages_follow_each_other_by_a_token_without_an_equals_sign_or_with_one(f
 
 
 def test_a_token_that_is_cut_at_its_equals_sign_is_refused(five: Caller) -> None:
-    """A client in use cuts there: whoever has a token with one must not lose pages to it unnoticed."""
+    """A client in use cuts there: it must get an error, not a wrong page."""
     five.emulator.options.tokens_with_equals = True
     href = five.send("GET", PATH, query=[("limit", "2")]).json["_links"]["next"]["href"]
 
@@ -181,7 +181,7 @@ def test_a_list_of_specs_takes_conditions_only(prod: Caller, kind: str, name: st
     assert prod.send("GET", f"{FLOW}/{kind}", query=[(name, "1")]).code == "FLOW-1451-400"
 
 
-def test_an_option_has_lists_pass_over_parameters_that_they_do_not_have(five: Caller) -> None:
+def test_an_option_has_lists_ignore_parameters_that_they_do_not_have(five: Caller) -> None:
     five.emulator.options.unknown_queries_ignored = True
 
     assert names(five.send("GET", PATH, query=[("orderBy", "name"), ("limit", "1")]).items) == ["e"]
