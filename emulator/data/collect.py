@@ -20,6 +20,7 @@ Json = dict[str, Any]
 
 FAULTY: Final = "CONNECTOR-2001-500"  # the code that §11's example of a run shows
 TOLD: Final = 20  # how many rows' reasons the run record and the samples name
+TOGETHER: Final = 4096  # failed rows that are noted at once
 FAILED_ROWS: Final = "failed/part-0.json"
 CONVERSION: Final = "row_errors/conversion_errors_0.json"
 PARSING: Final = "row_errors/parsing_errors_0.json"
@@ -222,12 +223,13 @@ def _read_all(work: Work, source: Source, mapper_of: MapperOf, writer: BatchWrit
             writer.write(mapped.table)
             done.output_records += mapped.table.num_rows
         _warn(work, done, mapped)
-        rows = _rows_of(batch, [rejected.row for rejected in mapped.rejected])
-        told = [
-            {"row": one.row, "column": one.column, "expression": one.expression, "reason": one.reason}
-            for one in mapped.rejected
-        ]
-        _fail_rows(work, writer, done, CONVERSION, told, rows)
+        for start in range(0, len(mapped.rejected), TOGETHER):
+            some = mapped.rejected[start : start + TOGETHER]
+            told = [
+                {"row": one.row, "column": one.column, "expression": one.expression, "reason": one.reason}
+                for one in some
+            ]
+            _fail_rows(work, writer, done, CONVERSION, told, _rows_of(batch, [one.row for one in some]))
     done.is_read = True
 
 
@@ -272,8 +274,7 @@ def _rows_of(batch: Any, numbers: Sequence[int]) -> list[Json]:
     """The source's rows of these numbers, whole, for a document of JSON."""
     if not numbers:
         return []
-    places = {number: place for place, number in enumerate(batch.numbers.to_pylist())}
-    found: list[Json] = batch.whole_rows([places[number] for number in numbers])
+    found: list[Json] = batch.whole_rows(batch.places_of(numbers))
     return found
 
 
@@ -285,7 +286,11 @@ def _fail_rows(
         return
     lines: list[bytes] = []
     for one, row in zip(told, rows, strict=True):
-        where = ", ".join([f"{key} {one[key]}" for key in ("row", "column", "expression") if one.get(key)])
+        where = f"row {one['row']}"
+        if one.get("column"):
+            where += f", column {one['column']}"
+        if one.get("expression"):
+            where += f", expression {one['expression']}"
         error = {"code": FAULTY, "message": f"{where}: {one['reason']}", **one}
         lines.append(orjson.dumps({**row, "_errors": [error], "_filename": work.table}, default=str))
         if len(done.told) < TOLD:

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -42,8 +42,7 @@ class MappingInvalid(ValueError):
     """A mapping that no row can pass. The text names its destination, its source and what is wrong."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
+class Rejected(NamedTuple):
     """A row that does not land: its number in the source, the field at fault, the mapping's source, all reasons."""
 
     row: int
@@ -206,35 +205,30 @@ class Mapper:
         if not by_place:
             return []
         rows = numbers.to_pylist()
-        writers: dict[str, list[int]] = {}  # by the path at fault: the mappings that write it, or below it
-        return [self._rejection(rows[place], place, by_place[place], failures, writers) for place in sorted(by_place)]
+        paths = {fault.path for faults in by_place.values() for fault in faults}
+        writers = {path: self._writers_of(path) for path in paths}
+        found = []
+        for place in sorted(by_place):
+            faults = by_place[place]
+            expression = next((self._mappings[n].source for fault in faults for n in writers[fault.path]), "")
+            reasons = [self._reason(fault, failures, writers[fault.path]) for fault in faults]
+            found.append(Rejected(rows[place], faults[0].path, expression, "; ".join(reasons)))
+        return found
 
-    def _rejection(
-        self,
-        row: int,
-        place: int,
-        faults: Sequence[Fault],
-        failures: Sequence[Mapping[int, str]],
-        writers: dict[str, list[int]],
-    ) -> Rejected:
-        reasons, expression = [], ""
-        for fault in faults:
-            if fault.path not in writers:
-                below = f"{fault.path}."
-                writers[fault.path] = [
-                    number
-                    for number, mapping in enumerate(self._mappings)
-                    if mapping.destination == fault.path or mapping.destination.startswith(below)
-                ]
-            code, reason = INVALID, fault.reason
-            for number in writers[fault.path]:
-                source = self._mappings[number].source
-                expression = expression or source
-                if fault.missing and place in failures[number]:
-                    code, reason = NOT_MAPPED, f"{reason}: {source}: {failures[number][place]}"
-                    break
-            reasons.append(f"{code}: {reason}")
-        return Rejected(row=row, column=faults[0].path, expression=expression, reason="; ".join(reasons))
+    def _writers_of(self, path: str) -> list[int]:
+        """The mappings that write the field at a path, or below it."""
+        below = f"{path}."
+        return [
+            n for n, one in enumerate(self._mappings) if one.destination == path or one.destination.startswith(below)
+        ]
+
+    def _reason(self, fault: Fault, failures: Sequence[Mapping[int, str]], writers: Sequence[int]) -> str:
+        if fault.missing:
+            for number in writers:
+                if fault.place in failures[number]:
+                    said = f"{self._mappings[number].source}: {failures[number][fault.place]}"
+                    return f"{NOT_MAPPED}: {fault.reason}: {said}"
+        return f"{INVALID}: {fault.reason}"
 
 
 def _compiled(mapping: Json, target: Json, unpublished: bool) -> _Mapping:

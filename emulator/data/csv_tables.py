@@ -354,7 +354,7 @@ def _parsed(chunk: bytes, header: Header, wanted: Sequence[str] | None) -> tuple
 
     keys = [str(place) for place in range(len(header.names))]
     chosen = keys if wanted is None else list(wanted) or keys[:1]
-    if not chunk.strip(b"\r\n"):
+    if chunk[:1] in b"\r\n" and not chunk.strip(b"\r\n"):
         return pa.table({key: pa.array([], pa.binary()) for key in chosen}), []
     table = pacsv.read_csv(
         pa.BufferReader(chunk),

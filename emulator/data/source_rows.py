@@ -138,6 +138,11 @@ class Batch:
         found: list[dict[str, Any]] = self.table.take(pa.array(at, pa.int64())).to_pylist()
         return found
 
+    def places_of(self, numbers: Sequence[int]) -> list[int]:
+        """Where in the batch the rows of these numbers are."""
+        found: list[int] = pc.index_in(pa.array(numbers, pa.int64()), value_set=self.numbers).to_pylist()
+        return found
+
     def without(self, kept: pa.Array) -> Batch:
         """The rows for which `kept` is true."""
         places = pa.array(self._all_places(), pa.int64()).filter(kept) if self.origin is not None else None

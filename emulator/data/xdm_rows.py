@@ -7,8 +7,7 @@ Codes are those that runs show for such rows (platform-api.md §5, §8.2).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,8 +30,7 @@ BOUNDS: Final = {  # what a number must not be
 LENGTHS: Final = {"minLength": (pc.less, "shorter"), "maxLength": (pc.greater, "longer")}
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """A row that the schema does not take: where in the table (0 is its first), which field, and why."""
 
     place: int
@@ -157,8 +155,10 @@ def _enumerated(column: pa.Array, field: Json, path: str) -> Iterator[Fault]:
 
 
 def _told(column: pa.Array, wrong: pa.Array, path: str, said: str) -> Iterator[Fault]:
-    for place in _places(wrong):
-        yield Fault(place, path, f"{path}: {text_of(column[place].as_py())[:60]!r} {said}")
+    places = _places(wrong)
+    if places:
+        for place, value in zip(places, column.take(pa.array(places, pa.int64())).to_pylist(), strict=True):
+            yield Fault(place, path, f"{path}: {text_of(value)[:60]!r} {said}")
 
 
 def _places(flags: pa.Array) -> list[int]:
