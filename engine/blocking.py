@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from flowledger.errors import UsageError
+from flowledger.steps.client.platform import Platform
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,7 +25,7 @@ def blocking(verb: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run(verb(*args, **options))
+            return asyncio.run(_whole(verb(*args, **options), options.get("platform")))
         raise UsageError(
             f"{call.__name__} waits for its end, and an event loop runs in this thread",
             hint=f"await {verb.__name__}(...) instead",
@@ -33,3 +34,12 @@ def blocking(verb: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     call.__name__ = call.__qualname__ = f"{verb.__name__}_sync"
     call.__doc__ = f"`{verb.__name__}` for programs without a loop of their own; same arguments.\n\n{verb.__doc__}"
     return call
+
+
+async def _whole(work: Coroutine[Any, Any, T], platform: object) -> T:
+    """The work; a platform that was given lets go of this loop at its end, so that the next call can have its own."""
+    try:
+        return await work
+    finally:
+        if isinstance(platform, Platform):
+            await platform.rest()

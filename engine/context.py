@@ -14,6 +14,7 @@ from flowledger.engine.run import Run
 from flowledger.errors import Unreachable
 from flowledger.steps.client.judge import Verdict, fault_of, judge, not_served, refusal, retry_after
 from flowledger.steps.client.port import Answer, Json, Reach, Request
+from flowledger.steps.client.quoting import in_quotes
 from flowledger.steps.client.secrets import resolve
 from flowledger.steps.marking import words_of
 from flowledger.steps.spec import SecretRef, Spec
@@ -82,7 +83,10 @@ class StepContext:
         """
         for ref in self._step.secrets(self._run.spec):
             read = resolve(ref, withhold=self._run.platform.secret_variables, folder=self._run.spec.folder)
-            self._secrets[ref] = await (self._run.unless_stopped(read) if ref.command else read)
+            self._secrets[ref] = value = await (read if ref.env else self._run.unless_stopped(read))
+            if in_quotes(value):
+                where = ref.env or ref.file or (ref.command or ("",))[0]
+                self._run.log.warning("a secret has quotes around it, and is sent with them", secret=where)
             self._run.platform.redactor.register(self._secrets[ref])
 
     def secret(self, ref: SecretRef) -> str:

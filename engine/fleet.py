@@ -30,7 +30,7 @@ from flowledger.engine.specfile import LoadedSpec, accepted
 from flowledger.engine.together import all_of
 from flowledger.errors import FlowledgerError, JournalPoisoned, NotThere, SpecError, UsageError
 from flowledger.journal import Journal, JournalReader
-from flowledger.steps.client.clock import Clock
+from flowledger.steps.client.clock import Clock, SystemClock
 from flowledger.steps.client.config import platform_from_env
 from flowledger.steps.client.platform import Platform
 from flowledger.steps.spec import Spec
@@ -323,7 +323,10 @@ class _Fleet:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[tuple[Journal, Platform]]:
         """The journal, whose lock is taken before it is read, and the platform; once for all runs."""
-        async with opened(self._journal, lock_timeout=self._lock_timeout) as book:
+        if self._platform is not None:
+            self._platform.enter()
+        clock = self._clock or (self._platform.clock if self._platform is not None else SystemClock())
+        async with opened(self._journal, lock_timeout=self._lock_timeout, halt=self._halt, clock=clock) as book:
             platform = self._platform or platform_from_env(os.environ, clock=self._clock)
             try:
                 yield book, platform

@@ -31,6 +31,7 @@ from flowledger.engine.events import (
 from flowledger.engine.evidence import append_event
 from flowledger.engine.halt import Halt
 from flowledger.engine.ledger import Ledger, RunState, refuse_destroyed, refuse_unreadable
+from flowledger.engine.locking import open_journal
 from flowledger.engine.log import logger_of
 from flowledger.engine.place import Located, aim_from, refuse_another_place
 from flowledger.engine.reader import Reader
@@ -71,12 +72,12 @@ def must_exist(journal: JournalLike) -> None:
 
 
 @asynccontextmanager
-async def opened(journal: JournalLike, *, lock_timeout: float = 0.0) -> AsyncIterator[Journal]:
+async def opened(journal: JournalLike, *, lock_timeout: float, halt: Halt, clock: Clock) -> AsyncIterator[Journal]:
     """The journal as its one writer, as long as the block; left open if it was open before."""
     if isinstance(journal, Journal):
         yield journal
         return
-    book = await asyncio.to_thread(Journal.open, Path(journal), lock_timeout=lock_timeout)
+    book = await open_journal(Path(journal), lock_timeout=lock_timeout, halt=halt, clock=clock)
     if book.recovered is not None:
         logger_of(journal=str(book.directory)).warning("the journal had a torn end", recovered=str(book.recovered))
     try:
@@ -113,7 +114,9 @@ class Sitting:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[tuple[Journal, str]]:
         """Take the lock, then read the journal (protocol rule 7)."""
-        async with opened(self._journal, lock_timeout=self._lock_timeout) as book:
+        if self._platform is not None:
+            self._platform.enter()
+        async with opened(self._journal, lock_timeout=self._lock_timeout, halt=self._halt, clock=self._clock) as book:
             yield book, str(book.directory)
 
     @property
@@ -202,7 +205,8 @@ class Sitting:
 
         async def keep(events: Sequence[FlowRunSeen], patient: bool) -> None:
             nonlocal last
-            async with opened(self._journal, lock_timeout=self._lock_timeout if patient else 0.0) as book:
+            patience = self._lock_timeout if patient else 0.0
+            async with opened(self._journal, lock_timeout=patience, halt=Halt(), clock=self._clock) as book:
                 for document in book.events(ledger.run, after=last):
                     now.fold(document.doc_id, document)
                     last = document.doc_id
@@ -278,6 +282,8 @@ class Sitting:
         `verb` is what a person types to go on after an error; `ends`: an error is how the run stands from then on.
         """
         platform = self._platform or platform_from_env(os.environ, clock=self._clock)
+        if platform.secret_in_quotes:
+            logger_of().warning("the client secret has quotes around it, and is sent with them")
         try:
             with book.claim(ledger.run):
                 await opening(platform)

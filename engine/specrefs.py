@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from flowledger.engine.specfault import Findings, KeyPath, echo, nearest
+from flowledger.steps.client.quoting import LEAVE_THEM_OUT, in_quotes
 from flowledger.steps.client.redact import is_secret_key
 
 _REFERENCE: Final = re.compile(r"\$\$\{|\$\{(?P<inside>[^}]*)(?P<end>\}?)")
@@ -52,6 +53,9 @@ def resolve(data: Any, findings: Findings, environ: Mapping[str, str]) -> tuple[
             return value
         if names:
             findings.references[path] = names
+            quoted = [name for name in names if in_quotes(environ.get(name, ""))]
+            if quoted:
+                findings.warn(path, f"{shown(tuple(quoted))} has quotes around its value", LEAVE_THEM_OUT)
         return text
 
     return walk(data, ()), frozenset(unresolved)

@@ -90,7 +90,12 @@ def command(
             configure_logs(voice)
             if wants_voice:
                 given["voice"] = voice
-            code = guarded(lambda: verb(*args, **given), debug=debug, as_json=bool(given.get("as_json")))
+
+            def called() -> int | None:
+                refuse_quotes(given.get("journal"))
+                return verb(*args, **given)
+
+            code = guarded(called, debug=debug, as_json=bool(given.get("as_json")))
             if code:
                 raise typer.Exit(code)
 
@@ -106,6 +111,15 @@ def command(
         return verb
 
     return register
+
+
+def refuse_quotes(journal: Path | None) -> None:
+    """Raise UsageError for a journal in literal quotes: it would be a folder named by a quote, in a container's own."""
+    from flowledger.errors import UsageError
+    from flowledger.steps.client.quoting import LEAVE_THEM_OUT, in_quotes
+
+    if journal is not None and in_quotes(str(journal)):
+        raise UsageError(f"the journal {journal} has quotes around its name", hint=LEAVE_THEM_OUT)
 
 
 def guarded(verb: Callable[[], int | None], *, debug: bool, as_json: bool) -> int:

@@ -15,8 +15,9 @@ from flowledger.steps.client.clock import Clock, SystemClock
 from flowledger.steps.client.paths import is_loopback
 from flowledger.steps.client.platform import Credentials, Platform, SecretSource
 from flowledger.steps.client.port import Host
+from flowledger.steps.client.quoting import LEAVE_THEM_OUT, in_quotes
 from flowledger.steps.client.redact import Redactor
-from flowledger.steps.client.secrets import from_command, from_file, split_command
+from flowledger.steps.client.secrets import AT_ONCE, FileRead, from_command, from_environment, split_command
 
 ADOBE: Final = "https://platform.adobe.io"  # platform-api.md §1.1
 _API_PATH: Final = re.compile(r"/(data/foundation|ims/token)(/|$)")  # as Adobe's pages print whole URLs
@@ -43,8 +44,7 @@ def places_from(environ: Mapping[str, str]) -> Places:
     A platform on loopback alone is an emulator, which serves IMS too. Raises NotPermitted on a URL that would send
     credentials in the clear, or that is none.
     """
-    base = environ.get("FLOWLEDGER_BASE_URL", "").strip()
-    ims = environ.get("FLOWLEDGER_IMS_URL", "").strip()
+    base, ims = plain(environ, "FLOWLEDGER_BASE_URL"), plain(environ, "FLOWLEDGER_IMS_URL")
     platform = base_url("FLOWLEDGER_BASE_URL", base) if base else ADOBE
     if ims:
         return Places(platform=platform, ims=base_url("FLOWLEDGER_IMS_URL", ims))
@@ -55,12 +55,20 @@ def places_from(environ: Mapping[str, str]) -> Places:
 
 def org_from(environ: Mapping[str, str]) -> str:
     """The organisation that the environment names; "" if it names none."""
-    return environ.get("FLOWLEDGER_ORG_ID", "").strip()
+    return plain(environ, "FLOWLEDGER_ORG_ID")
 
 
 def sandbox_from(environ: Mapping[str, str]) -> str:
     """The sandbox that the environment names, "prod" by default."""
-    return environ.get("FLOWLEDGER_SANDBOX", "").strip() or "prod"
+    return plain(environ, "FLOWLEDGER_SANDBOX") or "prod"
+
+
+def plain(environ: Mapping[str, str], name: str) -> str:
+    """A setting without blanks around it. Raises NotPermitted for one in literal quotes."""
+    value = environ.get(name, "").strip()
+    if in_quotes(value):
+        raise NotPermitted(f"{name} has quotes around its value", hint=LEAVE_THEM_OUT)
+    return value
 
 
 def base_url(name: str, text: str) -> str:
@@ -89,7 +97,7 @@ def credentials_from(environ: Mapping[str, str]) -> Credentials:
 
     The command of FLOWLEDGER_CLIENT_SECRET_COMMAND runs when the first token is asked for, not here.
     """
-    client_id = environ.get("FLOWLEDGER_CLIENT_ID", "").strip()
+    client_id = plain(environ, "FLOWLEDGER_CLIENT_ID")
     org = org_from(environ)
     missing = [name for name, value in (("FLOWLEDGER_CLIENT_ID", client_id), ("FLOWLEDGER_ORG_ID", org)) if not value]
     given = [name for name in SECRET_SOURCES if environ.get(name)]
@@ -150,7 +158,7 @@ def platform_from_env(
         base_url=places.platform,
         ims_url=places.ims,
         clock=clock,
-        ca_file=environ.get("FLOWLEDGER_CA_FILE") or None,
+        ca_file=plain(environ, "FLOWLEDGER_CA_FILE") or None,
         proxies=proxies_from(environ, places),
     )
     return Platform(port, credentials, sandbox=where, clock=clock, redactor=Redactor(), base_url=places.platform)
@@ -158,10 +166,14 @@ def platform_from_env(
 
 def _secret(environ: Mapping[str, str], name: str) -> str | SecretSource:
     if name.endswith("_FILE"):
-        return from_file(environ[name])
+        reading = FileRead(plain(environ, name))
+        return reading.value().strip() if reading.wait(AT_ONCE) else reading.get
     if name.endswith("_COMMAND"):
-        return partial(from_command, split_command(environ[name]), dict(environ))
-    return environ[name]
+        command = split_command(environ[name])
+        if in_quotes(environ[name]) and len(command) == 1 and " " in command[0]:
+            raise NotPermitted(f"{name} has quotes around its value", hint=LEAVE_THEM_OUT)
+        return partial(from_command, command, dict(environ))
+    return from_environment(name, environ).strip()
 
 
 def _header_value(name: str, value: str) -> None:

@@ -201,6 +201,7 @@ class HttpPort:
         self._connections = connections
         self._largest_body = largest_body
         self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # the session's
         self._closed = False
         self._calls: set[_Call] = set()
         self._holders: dict[Any, _Call] = {}
@@ -259,7 +260,15 @@ class HttpPort:
         if self._session is not None:
             await self._session.close()
 
+    async def rest(self) -> None:
+        """Let go of the connections, which belong to the running loop. The next call opens others in its own."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
     async def _exchange(self, call: _Call, url: URL, headers: Mapping[str, str], data: bytes | None) -> Answer:
+        if self._session is not None and self._loop is not asyncio.get_running_loop():
+            await self.rest()  # of a loop that has ended
         session = self._session or self._open()
         async with session.request(
             call.request.method,
@@ -322,6 +331,7 @@ class HttpPort:
         return url, headers, None if request.body is None else strictjson.encode(request.body)
 
     def _open(self) -> aiohttp.ClientSession:
+        self._loop = asyncio.get_running_loop()
         self._session = session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._tls if self._tls is not None else True),
             request_class=_OnceRequest,

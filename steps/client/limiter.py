@@ -90,6 +90,12 @@ class Limiter:
         """Slots that are held."""
         return self._under_way
 
+    def enter(self) -> None:
+        """Serve a new event loop; of the one before, which is closed, nobody waits any more. The pace is kept."""
+        self._waiting.clear()
+        self._alarm = None
+        self._under_way = 0
+
     def start_gently(self) -> None:
         """Many runs are about to begin at the same time: feel the way up, unless there is a pace already."""
         if self._open and not self._answers and not self._under_way:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
-from flowledger.errors import NotPermitted, Unreachable
+from flowledger.errors import NotPermitted, Unreachable, UsageError
 from flowledger.steps.client.clock import Clock
 from flowledger.steps.client.judge import fault_of, not_served, retry_after
 from flowledger.steps.client.limiter import Limiter
 from flowledger.steps.client.paths import TOKEN
 from flowledger.steps.client.port import Answer, Host, Port, Reach, Request
+from flowledger.steps.client.quoting import in_quotes
 from flowledger.steps.client.redact import Redactor
 
 SCOPE: Final = "openid,session,AdobeID,read_organizations,additional_info.projectedProductContext"  # §1.2
@@ -29,6 +30,13 @@ class SecretSource(Protocol):
     """Fetches the client secret. What it runs must not see the environment variables in `withhold`."""
 
     def __call__(self, *, withhold: Collection[str]) -> Awaitable[str]: ...
+
+
+@runtime_checkable
+class _Resting(Protocol):
+    """A port with connections of one event loop."""
+
+    async def rest(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +90,41 @@ class Platform:
         self.slots = Limiter(clock)
         self._refused: str | None = None  # the last token that a 401 was answered to
         self._flight: asyncio.Task[Answer] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # whose connections and tasks these are
         if isinstance(credentials.client_secret, str):
             redactor.register(credentials.client_secret)
 
     def __repr__(self) -> str:
         return f"Platform({self.base_url!r}, org={self.org!r}, sandbox={self.sandbox!r})"
+
+    @property
+    def secret_in_quotes(self) -> bool:
+        """Whether the client secret, as far as it is known, has quotes around it that are probably not meant."""
+        secret = self._credentials.client_secret
+        return isinstance(secret, str) and in_quotes(secret)
+
+    def enter(self) -> None:
+        """Belong to the running event loop from now on. One after another is fine; the token is kept.
+
+        Raises UsageError while another loop that has not been closed has it: connections and waits are one loop's.
+        """
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        if self._loop is not None and not self._loop.is_closed():
+            raise UsageError(
+                "this Platform is used in another event loop, which is not closed",
+                hint="make a Platform for each loop that runs at the same time",
+            )
+        if self._loop is not None:
+            self._flight = None
+            self.slots.enter()
+        self._loop = loop
+
+    async def rest(self) -> None:
+        """Let go of what belongs to the running loop, which is about to end. The next call connects anew."""
+        if self._loop is asyncio.get_running_loop() and isinstance(self._port, _Resting):
+            await self._port.rest()
 
     async def ready(self, on_token: OnToken | None = None) -> None:
         """Make sure that a token is at hand which outlives the next call.
@@ -96,6 +134,7 @@ class Platform:
         fails is no error. Repeats nothing. Raises NotPermitted when IMS refuses or the client secret cannot be had,
         Unreachable when IMS gives no answer.
         """
+        self.enter()
         token = self._token
         if token is not None and self.clock.monotonic() < token.renew_at:
             return
@@ -129,6 +168,7 @@ class Platform:
 
     async def send(self, request: Request) -> Answer:
         """Send one call with the headers of §1.3; never repeats it. Without a token it answers NOT_SENT."""
+        self.enter()
         token = self._token
         if request.host is Host.IMS:
             return await self._paced(request)
@@ -177,7 +217,7 @@ class Platform:
         """Ask IMS for a token, keep it, and answer without it. Raises NotPermitted if there is no client secret."""
         secret = self._credentials.client_secret
         if not isinstance(secret, str):
-            secret = await secret(withhold=self.secret_variables)
+            secret = (await secret(withhold=self.secret_variables)).strip()
             self.redactor.register(secret)
             self._credentials = replace(self._credentials, client_secret=secret)
         request = Request(

@@ -1,7 +1,7 @@
 """Resolve a reference to a secret: an environment variable, a file, or a program. Errors never show the value.
 
-A program may take its time (a vault that asks somebody), so it is waited for without holding up the event loop, which
-other runs, the journal's lock and signals live on.
+A program may take its time (a vault that asks somebody), and so may a file on a mount that hangs: both are waited for
+without holding up the event loop, which other runs, the journal's lock and signals live on.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import asyncio
 import os
 import shlex
 import signal
+import stat
+import threading
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +24,15 @@ from flowledger.steps.spec import SecretRef
 COMMAND_TIMEOUT: Final = 30.0  # seconds; a vault that asks a person has to be unlocked before
 ENDED_WITHIN: Final = 2.0  # seconds that the end of a killed program is waited for
 LARGEST: Final = 64 * 1024  # bytes
+AT_ONCE: Final = 1.0  # seconds that the loop may wait for a file: a disk that answers takes a few milliseconds
 WITHHELD: Final = frozenset({"FLOWLEDGER_CLIENT_SECRET"})
+
+_UNSEEN: Final = ("Cc", "Cf", "Zl", "Zp")  # categories of Unicode
+_NAMES: Final = {
+    "\0": "a NUL", "\t": "a tab", "\n": "a line break", "\r": "a carriage return", "\x1a": "a Ctrl-Z",
+    "\x1b": "an escape", "\x7f": "a delete", "\u00a0": "a no-break space", "\u200b": "a zero-width space",
+    "\u2028": "a line separator", "\ufeff": "a byte order mark",
+}  # fmt: skip
 
 
 async def resolve(
@@ -42,7 +53,7 @@ async def resolve(
     if ref.env is not None:
         return from_environment(ref.env, environ)
     if ref.file is not None:
-        return from_file(ref.file, folder)
+        return await FileRead(ref.file, folder).get(timeout)
     return await from_command(ref.command or (), environ, timeout=timeout, withhold=withhold)
 
 
@@ -51,7 +62,7 @@ def from_environment(name: str, environ: Mapping[str, str]) -> str:
     value = environ.get(name)
     if not value:
         raise NotPermitted(f"the environment variable {name} is not set, or empty", hint=f"export {name}, then resume")
-    return value
+    return _clean(value, f"the environment variable {name}")
 
 
 def placed(file: str, folder: str) -> str:
@@ -60,11 +71,81 @@ def placed(file: str, folder: str) -> str:
 
 
 def from_file(name: str, folder: str = "") -> str:
-    """The contents of a file without the last newline; a relative path counts from `folder`. Raises NotPermitted."""
+    """The contents of a file without the line break at its end; a relative path counts from `folder`.
+
+    Waits for a mount that hangs as long as for a command. Raises NotPermitted.
+    """
+    reading = FileRead(name, folder)
+    reading.wait(COMMAND_TIMEOUT)
+    return reading.value()
+
+
+class FileRead:
+    """Reads a secret file in a thread: a mount that hangs holds up neither the event loop nor the process's end."""
+
+    def __init__(self, name: str, folder: str = "") -> None:
+        self._which = f"the secret file {name}"
+        self._outcome: str | NotPermitted | None = None
+        self._thread = threading.Thread(
+            target=self._read, args=(name, folder), daemon=True, name="flowledger-secret-file"
+        )
+        self._thread.start()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait in this thread for at most so long; whether the file is read."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def value(self) -> str:
+        """What was read. Raises NotPermitted, also when nothing was read in time."""
+        if isinstance(self._outcome, str):
+            return self._outcome
+        if self._outcome is not None:
+            raise self._outcome
+        raise NotPermitted(f"{self._which} was not read in time", hint="is the disk that it lies on away?")
+
+    async def get(self, timeout: float = COMMAND_TIMEOUT, *, withhold: Collection[str] = ()) -> str:
+        """The secret, which has `timeout` seconds to be read, while the loop goes on. Raises NotPermitted."""
+        if not self.wait(AT_ONCE):
+            loop = asyncio.get_running_loop()
+            over: asyncio.Future[None] = loop.create_future()
+
+            def watch() -> None:
+                self.wait(timeout)
+                with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    loop.call_soon_threadsafe(_tell, over)
+
+            threading.Thread(target=watch, daemon=True, name="flowledger-secret-file-wait").start()
+            await over
+        return self.value()
+
+    def _read(self, name: str, folder: str) -> None:
+        try:
+            self._outcome = _of_file(name, folder)
+        except NotPermitted as error:
+            self._outcome = error
+
+
+def _tell(over: asyncio.Future[None]) -> None:
+    if not over.done():  # else the caller was cancelled
+        over.set_result(None)
+
+
+def _of_file(name: str, folder: str) -> str:
     try:
         name = placed(name, folder)
-        with Path(name).open("rb") as file:
-            raw = file.read(LARGEST + 1)
+        # O_NONBLOCK: opening a pipe that nobody writes must not wait for ever.
+        handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise NotPermitted(
+                    f"the secret file {name} is not a regular file",
+                    hint="give a file; what a pipe or a device would give, a secret {command: [..]} can print",
+                )
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                raw = file.read(LARGEST + 1)
+        finally:
+            os.close(handle)
     except (OSError, RuntimeError, ValueError) as error:  # no home for "~"; a NUL in the name
         why = getattr(error, "strerror", None) or "not readable"
         raise NotPermitted(f"the secret file {name} cannot be read: {why}", hint="check its path and mode") from None
@@ -182,7 +263,20 @@ def _usable(raw: bytes, which: str) -> str:
     text = raw.decode("utf-8", "surrogateescape")  # the error of a strict look would hold the bytes
     if not text.isascii() and any("\udc80" <= char <= "\udcff" for char in text):
         raise NotPermitted(f"{which} gave bytes that are not UTF-8 text", hint="it should give the secret as text")
-    text = text.removesuffix("\n").removesuffix("\r")
+    return _clean(text, which)
+
+
+def _clean(text: str, which: str) -> str:
+    """A secret without a byte order mark and without the line break at its end, as editors of Windows leave them.
+
+    Another character at an end that cannot be seen would be sent, and be refused as a wrong password. Raises
+    NotPermitted, which says what it is and never shows the value.
+    """
+    text = text.removeprefix("\ufeff").rstrip("\r\n")
     if not text:
         raise NotPermitted(f"{which} gave nothing", hint="it should give the secret and nothing else")
+    for where, char in (("begins", text[0]), ("ends", text[-1])):
+        if unicodedata.category(char) in _UNSEEN or char == "\u00a0":
+            what = _NAMES.get(char, f"the character U+{ord(char):04X}")
+            raise NotPermitted(f"{which} {where} with {what}", hint="it should give the secret and nothing else")
     return text
