@@ -437,6 +437,8 @@ def _check_patience(spec: Spec, findings: Findings, base_url: str) -> None:
     if findings.sound(*waits) and retry.first_wait > retry.longest_wait:
         right = f"raise longest_wait, or write {retry.longest_wait:g} s or less"
         findings.fault(waits[0], f"{retry.first_wait:g} s is longer than longest_wait, {retry.longest_wait:g} s", right)
+    if is_adobe(base_url) and findings.sound(("source", "kind")):
+        _warn_of_ends(spec, findings)
     window: KeyPath = ("settle", "window")
     if is_adobe(base_url) and findings.sound(window) and settle.window < SHORTEST_ADOBE_WINDOW:
         findings.warn(
@@ -450,6 +452,16 @@ def _check_patience(spec: Spec, findings: Findings, base_url: str) -> None:
             f"{retry.timeout:g} s is shorter than Adobe's gateway waits, so answers will be missed",
             "write 70s",
         )
+
+
+def _warn_of_ends(spec: Spec, findings: Findings) -> None:
+    """A source that Adobe has announced to end still works on the emulator; at Adobe it may be gone."""
+    try:
+        kind = source_kind(spec.source)
+    except KeyError:
+        return  # a fault of its own
+    for sentence in kind.announced_ends(spec.source.connection.auth):
+        findings.warn(("source", "kind"), sentence, "ask Adobe whether your organisation still has it")
 
 
 def is_adobe(base_url: str) -> bool:

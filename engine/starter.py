@@ -183,9 +183,10 @@ class _Starter:
 
     def _source(self, kind_file: str) -> str:
         kind = f"kind_file: {_scalar(kind_file)}" if kind_file else f"kind: {self.kind.kind}"
+        ends = "; ".join(self.kind.announced_ends(self.auth.name))
         others = [way.name for way in self.kind.auths if way is not self.auth]
         note = f"or {one_of(others)}" if others else f"may be left out: it is the only way at {self.kind.label}"
-        text = f"source:\n  {kind}\n  connection:\n"
+        text = "source:\n" + (_line(f"  {kind}", ends) if ends else f"  {kind}\n") + "  connection:\n"
         text += (
             "    # A base connection is created from these parameters. To use one that exists write its id instead:\n"
         )

@@ -52,6 +52,18 @@ class Param(_Part):
         return text
 
 
+class Ends(_Part):
+    """The end of a source, or of a way to authenticate, as Adobe has announced it. Whether it has come is not known."""
+
+    when: Annotated[str, StringConstraints(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")]  # the month, like 2025-06
+    source: Line  # the page of Adobe's documentation that says so
+    instead: str = ""  # what to use then, as that page says
+
+    def sentence(self, what: str) -> str:
+        """One sentence for people, of `what` ends."""
+        return f"Adobe has announced the end of {what} for {self.when}" + (f": {self.instead}" if self.instead else "")
+
+
 class AuthSpec(_Part):
     """One way to authenticate: `name` is the platform's `auth.specName` (platform-api.md §4.4)."""
 
@@ -60,6 +72,7 @@ class AuthSpec(_Part):
     source: Literal["contract", "guide", "unsure", "user"] = "user"  # how sure these names are, and from where
     guide: str = ""  # Adobe's guide, below help/sources/tutorials/api/create/ of its public documentation
     note: str = ""  # what is doubtful about it
+    ends: Ends | None = None  # set when Adobe has announced that this way to authenticate ends
 
     @field_validator("params")
     @classmethod
@@ -132,6 +145,7 @@ class SourceKind(_Part):
     delta_format: Line = "yyyy-MM-dd HH:mm:ss"  # of the delta column's values (platform-api.md §11)
     row_filters: bool = False  # whether the source connection takes `params.filters` (platform-api.md §4.5)
     tables: tuple[SampleTable, ...] = Field(min_length=1)  # the first is the one that `flowledger init` writes
+    ends: Ends | None = None  # set when Adobe has announced the end of the source
 
     @field_validator("auths")
     @classmethod
@@ -146,6 +160,17 @@ class SourceKind(_Part):
     def sample_tables(self) -> tuple[str, ...]:
         """Paths of the sample tables."""
         return tuple(table.path for table in self.tables)
+
+    def announced_ends(self, auth: str | None = None) -> tuple[str, ...]:
+        """What Adobe has announced to end, a sentence each: the source, and the way to authenticate called `auth`.
+
+        `auth` None means the default.
+        """
+        way = next((one for one in self.auths if auth in (None, one.name)), None)
+        told = [self.ends.sentence(f"the source {self.label}")] if self.ends is not None else []
+        if way is not None and way.ends is not None:
+            told.append(way.ends.sentence(f"{way.name} at {self.label}"))
+        return tuple(told)
 
     def auth(self, name: str | None = None) -> AuthSpec:
         """The way to authenticate that is called `name`, or the default for None. Raises KeyError."""

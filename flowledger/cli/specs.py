@@ -112,6 +112,10 @@ def _list_kinds(kind_file: Path | None, *, as_json: bool) -> int:
                         "row_filters": kind.row_filters,
                         "delta_format": kind.delta_format,
                         "tables": list(kind.sample_tables),
+                        "ends": None if kind.ends is None else kind.ends.model_dump(),
+                        "auths_that_end": {
+                            way.name: way.ends.model_dump() for way in kind.auths if way.ends is not None
+                        },
                     }
                     for kind in kinds
                 ],
@@ -126,11 +130,16 @@ def _list_kinds(kind_file: Path | None, *, as_json: bool) -> int:
                 kind.kind,
                 printable(kind.label),
                 "row filters" if kind.row_filters else "",
-                printable(", ".join(auth.name for auth in kind.auths)),
+                f"ends {kind.ends.when}" if kind.ends is not None else "",
+                printable(
+                    ", ".join(f"{way.name} (ends {way.ends.when})" if way.ends else way.name for way in kind.auths)
+                ),
             )
             for kind in members
         ]
         print("\n".join(table(rows)))
+    if any(kind.announced_ends() for kind in kinds):
+        print("\nends: the month for which Adobe has announced the end of the source, or of a way to authenticate.")
     print("\nNext: flowledger init KIND. docs/sources.md says what each needs, and how sure that is.")
     return 0
 
@@ -145,7 +154,7 @@ def validate(spec: SpecArgument, as_json: JsonOption = False, voice: Voice = Voi
     from flowledger.errors import SpecError
 
     try:
-        loaded = load_spec(spec, now=time.time(), base_url=os.environ.get("FLOWLEDGER_BASE_URL", ""))
+        loaded = load_spec(spec, now=time.time(), base_url=aimed_at(local=False))
     except SpecError as error:
         if not as_json:
             raise

@@ -10,7 +10,7 @@ import yaml
 
 from flowledger.engine.kindfile import load_kind
 from flowledger.engine.specfile import spec_from_mapping
-from flowledger.steps.source_kind import AuthSpec, Param, SampleTable, SourceKind
+from flowledger.steps.source_kind import AuthSpec, Ends, Param, SampleTable, SourceKind
 from flowledger.steps.sources import REFUSED, SOURCES
 
 PAGE = Path(__file__).parents[2] / "docs" / "sources.md"
@@ -21,20 +21,24 @@ GUIDES = "https://github.com/AdobeDocs/experience-platform.en/blob/main/help/sou
 def tables() -> str:
     """The part of the page that is made from the data."""
     lines = [
-        "| kind | source | connection spec | tables are named | times of the delta column | row filters |",
-        "|---|---|---|---|---|---|",
+        "| kind | source | connection spec | tables are named | times of the delta column | row filters | ends |",
+        "|---|---|---|---|---|---|---|",
     ]
     for kind in SOURCES.values():
         lines.append(
             f"| [`{kind.kind}`](#{kind.kind}) | {kind.label} | `{kind.connection_spec_id}` | {kind.table_naming} "
-            f"| `{kind.delta_format}` | {'yes' if kind.row_filters else ''} |"
+            f"| `{kind.delta_format}` | {'yes' if kind.row_filters else ''} "
+            f"| {kind.ends.when if kind.ends is not None else ''} |"
         )
     for family, kinds in groupby(SOURCES.values(), key=lambda kind: kind.family):
         lines += ["", f"### {family}"]
         for kind in kinds:
             lines += ["", f"#### {kind.kind}", ""]
+            if kind.ends is not None:
+                lines += [f"**{kind.ends.sentence(kind.label)}** ([Adobe's page]({kind.ends.source})).", ""]
             for auth in kind.auths:
-                lines += [f"`{auth.name}`: {_sure(auth)}", ""]
+                ends = f" **{auth.ends.sentence('it')}** ([Adobe's page]({auth.ends.source}))." if auth.ends else ""
+                lines += [f"`{auth.name}`: {_sure(auth)}{ends}", ""]
                 lines += ["| parameter | | |", "|---|---|---|"]
                 lines += [f"| `{param.name}` | {_cell(param.meaning)} | {_needed(param)} |" for param in auth.params]
                 lines.append("")
@@ -83,7 +87,7 @@ def test_the_page_holds_the_tables_of_the_data() -> None:
 def test_the_page_describes_every_key_of_a_kind() -> None:
     own = PAGE.read_text(encoding="utf-8").partition("## A kind of your own")[2]
 
-    for part, above in ((SourceKind, ""), (AuthSpec, "auths[]."), (Param, "auths[].params[]."),
+    for part, above in ((SourceKind, ""), (Ends, "ends."), (AuthSpec, "auths[]."), (Param, "auths[].params[]."),
                         (SampleTable, "tables[].")):  # fmt: skip
         assert [key for key in part.model_fields if f"`{above}{key}`" not in own] == []
 
