@@ -126,7 +126,7 @@ def _look_at_journal(directory: Path) -> list[Check]:
             name="runs",
             health=Health.WARNING,
             found=f"run {ledger.run} cannot be read by this version: {ledger.unreadable}",
-            next=f"flowledger {ledger.version}".strip() + " wrote it: use that version for it",
+            next=f"use {ledger.writer} for it",
         )
         for ledger in ledgers
         if ledger.unreadable

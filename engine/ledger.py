@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib.metadata import version
 from typing import Any
 
 from pydantic import ValidationError
@@ -132,7 +133,7 @@ class Ledger:
     removals: dict[tuple[str, str], Removal] = field(default_factory=dict)  # by step and id
     left: list[dict[str, str]] = field(default_factory=list)  # once destroyed: step, id, why
     unreadable: str = ""  # why this version cannot tell how the run stands; then nothing else here is to be relied on
-    version: str = ""  # of the program that took the run up last
+    version: str = ""  # as it is journaled: of the program that took the run up last
     shares: bool = False  # base connection and sink with the journal's other runs
     flow_runs: dict[str, ev.FlowRunSeen] = field(default_factory=dict)  # by id, as last seen; the first one first
 
@@ -140,6 +141,12 @@ class Ledger:
     def table(self) -> Table:
         """The machine that this run walks: that of its spec's style, the tutorial's while no spec is known."""
         return table_for(self.spec) if self.spec is not None else TABLES["tutorial"]
+
+    @property
+    def writer(self) -> str:
+        """The version of flowledger that took the run up last, in words."""
+        known = self.version and self.version != version("flowledger")
+        return f"flowledger {self.version}" if known else "the version of flowledger that wrote it"
 
     def removal(self, step: str, id: str) -> Removal:
         """The record of an object's removal, empty if the journal says nothing of it."""
@@ -192,8 +199,8 @@ class Ledger:
         self.events += 1
         at, mono = doc.get("at", 0.0), doc.get("mono", 0.0)
         self.changed_at = float(at) if isinstance(at, float | int) else self.changed_at
-        version = doc.get("version")
-        self.version = version if isinstance(version, str) else self.version
+        by = doc.get("version")
+        self.version = by if isinstance(by, str) else self.version
         if self.unreadable:
             return
         try:
@@ -351,10 +358,9 @@ def ledger_of(run: str, documents: Iterable[Any]) -> Ledger:
 def refuse_unreadable(ledger: Ledger) -> None:
     """Raise UsageError for a run that a newer version of flowledger has written: nothing may be built on a guess."""
     if ledger.unreadable:
-        wrote = f"flowledger {ledger.version}" if ledger.version else "the version of flowledger that wrote it"
         raise UsageError(
             f"run {ledger.run} cannot be read by this version of flowledger: {ledger.unreadable}",
-            hint=f"use {wrote}; the journal's other runs are not affected",
+            hint=f"use {ledger.writer}; the journal's other runs are not affected",
         )
 
 

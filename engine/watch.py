@@ -21,7 +21,7 @@ from flowledger.steps.client.paths import flow_service
 from flowledger.steps.client.port import Answer, Request
 from flowledger.steps.client.redact import Redactor
 from flowledger.steps.flow import CreateFlow
-from flowledger.steps.flow_run import Came, FlowRun, flow_runs_of
+from flowledger.steps.flow_run import MOST, Came, FlowRun, flow_runs_of
 from flowledger.steps.schedule import due_after
 
 SCHEMA_VERSION = 1
@@ -187,7 +187,7 @@ def seen_as(run: FlowRun, redactor: Redactor) -> FlowRunSeen:
         started_ms=run.started_ms,
         completed_ms=run.completed_ms,
         errors=[[redactor.redact_text(code), redactor.redact_text(message)] for code, message in run.errors],
-        batches=list(run.batches),
+        batches=list(run.batches[:MOST]),
     )
 
 

@@ -16,6 +16,9 @@ from flowledger.steps.client.paths import flow_service
 from flowledger.steps.client.port import Json
 from flowledger.steps.data_access import usable_batch
 
+LONGEST: Final = 2000  # characters of a text that are read
+MOST: Final = 1000  # errors of a run that are read
+
 
 class Came(StrEnum):
     """What a flow run has come to."""
@@ -67,7 +70,7 @@ def flow_run_of(record: Json) -> FlowRun | None:
         return None
     metrics = dig(record, "metrics")
     status = dig(metrics, "statusSummary", "status")
-    status = status if isinstance(status, str) else ""
+    status = status[:LONGEST] if isinstance(status, str) else ""
     counts = {
         name: count_of(dig(metrics, "recordSummary", f"{name}RecordCount")) for name in ("input", "output", "failed")
     }
@@ -141,12 +144,12 @@ def _errors(record: Json) -> tuple[tuple[str, str], ...]:
         for error in listed if isinstance(listed, list) else []:
             code, message = text_or_none(error, "code") or "", text_or_none(error, "message") or ""
             if code or message:
-                found.append((code, message))
-    return tuple(dict.fromkeys(found))
+                found.append((code[:LONGEST], message[:LONGEST]))
+    return tuple(dict.fromkeys(found))[:MOST]
 
 
 def _batches(record: Json) -> tuple[str, ...]:
-    """The ids of the batches that the run has left in the dataset."""
+    """The ids of the batches that the run has left in the dataset."""  # all of them: their rows are counted
     ids: list[str] = []
     for activity in _activities(record):
         infos = dig(activity, "targetInfo")

@@ -12,7 +12,7 @@ from flowledger.steps.data_access import READABLE, datasets_of, live_batch
 from flowledger.steps.dataset import CreateDataset
 from flowledger.steps.flow import CreateFlow
 from flowledger.steps.flow_object import fetched
-from flowledger.steps.flow_run import Came, FlowRun, flow_runs_of
+from flowledger.steps.flow_run import MOST, Came, FlowRun, flow_runs_of
 from flowledger.steps.spec import Spec, VerifyRows
 from flowledger.steps.step import Call, Context, How, Outputs, Settled, Step
 
@@ -163,7 +163,7 @@ def _outputs(run: FlowRun, warnings: Iterable[str]) -> Outputs:
         "rows_out": run.rows_out,
         "rows_failed": run.rows_failed,
         "errors": [" ".join(part for part in error if part) for error in run.errors],
-        "batches": list(run.batches),
+        "batches": list(run.batches[:MOST]),
         "warnings": list(warnings),
     }
 

@@ -92,9 +92,11 @@ def runs(journal: JournalOption = DEFAULT_JOURNAL, as_json: JsonOption = False) 
     print("\n".join(table(rows, head=("RUN", "STATE", "STEPS", "SANDBOX", "CHANGED"), indent=0)))
     for ledger in ledgers:
         if ledger.unreadable:
-            wrote = f"flowledger {ledger.version} wrote it: use that version for it"
-            said = f"{ledger.run} cannot be read by this version: {ledger.unreadable}. {wrote.replace('  ', ' ')}."
-            print(printable(said))
+            print(
+                printable(
+                    f"{ledger.run} cannot be read by this version: {ledger.unreadable}. Use {ledger.writer} for it."
+                )
+            )
     return 0
 
 

@@ -9,6 +9,7 @@ beginning.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
@@ -47,7 +48,7 @@ async def list_registry(ask: Ask, path: str, *, query: Query = (), only: Only | 
     """
     own = (("orderby", "title"), *query)
 
-    async def read(take: _Take) -> None:
+    async def read(take: _Take) -> bool:
         start: str | None = None
         starts: set[str] = set()
         for _ in range(MAX_PAGES):
@@ -57,10 +58,10 @@ async def list_registry(ask: Ask, path: str, *, query: Query = (), only: Only | 
             if not isinstance(results, list) or not isinstance(about, Mapping):
                 raise _unreadable(path, "no results or no _page in it")
             for number, item in enumerate(_objects(path, results)):
-                take(item.get("$id", (start, number)), item)
+                take(start, _key(item.get("$id"), start, number), item)
             following = about.get("next")
             if following is None:
-                return
+                return True
             if not isinstance(following, str) or following in starts:
                 raise _unreadable(path, f"its next page is {following!r} again")
             starts.add(following)
@@ -96,21 +97,14 @@ async def list_flow(ask: Ask, path: str, *, query: Query = (), only: Only | None
     The filters in `query` are sent with every page, because the next page's link holds only the token. Answers
     without the `items` wrapper, as some guides print them, are one item (§4.3). `only`, and what is raised, as above.
     """
-    before: set[Json] | None = None
 
-    async def read(take: _Take) -> None:
-        nonlocal before
-        ids: set[Json] = set()
-        several = 0
+    async def read(take: _Take) -> bool:
+        pages = 0
         async for items in flow_pages(ask, path, query=query):
-            several += 1
+            pages += 1
             for number, item in enumerate(items):
-                id = item.get("id", (several, number))
-                ids.add(id)
-                take(id, item)
-        if several > 1 and ids != before:  # what a token means, a place or a value, is not documented
-            before = ids
-            raise _Moved
+                take(pages, _key(item.get("id"), pages, number), item)
+        return pages <= 1  # what a token means, a place or a value, is not documented
 
     return await _standing_still(path, read, only)
 
@@ -151,43 +145,64 @@ async def list_mapping_sets(ask: Ask, *, query: Query = (), only: Only | None = 
     return await _standing_still(path, lambda take: _by_offset(path, page_at, MAPPING_PAGE, take), only)
 
 
-_Take = Callable[[Json, Json], None]  # id and object
+_Key = str | tuple[Json, int]
+_Take = Callable[[Json, _Key, Json], None]  # page, key and object
 
 
-async def _standing_still(path: str, read: Callable[[_Take], Awaitable[None]], only: Only | None) -> list[Json]:
+def _key(id: Json, page: Json, number: int) -> _Key:
+    """What an object of a list is told from the others by: its id, else the page and the place where it stands."""
+    return id if isinstance(id, str) and id else (page, number)
+
+
+async def _standing_still(path: str, read: Callable[[_Take], Awaitable[bool]], only: Only | None) -> list[Json]:
     """The objects of a list that did not move while it was read; of a few readings the first such one.
 
-    Of a list that moves at each reading, what was seen of the wanted may be believed; that nothing is there may not.
+    `read` says whether its reading alone is certain. If not, or if an object was on two pages, so that another may have
+    moved the other way, the next reading must show the same. Of a list that moves at each reading, what was seen of the
+    wanted may be believed; that nothing is there may not.
     """
-    seen: dict[Json, Json] = {}
+    seen: dict[_Key, Json] = {}
+    before = ""
     for _ in range(MAX_READINGS):
-        ids: set[Json] = set()
-        found: dict[Json, Json] = {}
-
-        def take(id: Json, item: Json, ids: set[Json] = ids, found: dict[Json, Json] = found) -> None:
-            id = id if isinstance(id, str | tuple) else repr(id)
-            if id in ids:  # it moved from one page to another, and something else may have moved the other way
-                raise _Moved
-            ids.add(id)
-            if only is None or only(item):
-                found[id] = item
-
+        reading = _Reading(only)
         try:
-            await read(take)
+            certain = await read(reading.take)
         except _Moved:
-            seen.update(found)
+            seen.update(reading.found)
+            before = ""
             continue
-        return list(found.values())
+        if (certain and not reading.twice) or reading.order.hexdigest() == before:
+            return list(reading.found.values())
+        seen.update(reading.found)
+        before = reading.order.hexdigest()
     if only is not None and seen:
         return list(seen.values())
     raise _unreadable(path, f"it changed at each of {MAX_READINGS} readings")
 
 
+class _Reading:
+    """What one reading of a list shows: what is wanted of it, and in which order all of it stands."""
+
+    def __init__(self, only: Only | None) -> None:
+        self._only = only
+        self._pages: dict[_Key, Json] = {}
+        self.found: dict[_Key, Json] = {}
+        self.twice = False  # an object was on two pages
+        self.order = hashlib.sha256()
+
+    def take(self, page: Json, key: _Key, item: Json) -> None:
+        """Take in an object of a page."""
+        self.order.update(repr(key).encode("utf-8", "backslashreplace"))
+        self.twice = self.twice or self._pages.setdefault(key, page) != page
+        if self._only is None or self._only(item):
+            self.found[key] = item
+
+
 async def _by_offset(
     path: str, page_at: Callable[[int], Awaitable[list[tuple[str, Json]]]], size: int, take: _Take
-) -> None:
+) -> bool:
     """Read pages of `size` objects by their offset, each beginning with the last object of the page before, and with
-    none of the others."""
+    none of the others. Raises _Moved if one does not."""
     known: frozenset[str] = frozenset()
     last: frozenset[str] = frozenset()
     start = 0
@@ -199,11 +214,11 @@ async def _by_offset(
         moved = bool(known) and (len(ids & known) != 1 or not ids & last)
         for id, item in page:
             if id not in known:
-                take(id, item)
+                take(start, id, item)
         if moved:
             raise _Moved
         if len(page) < size:
-            return
+            return True
         known, last = ids, _last_of(page)
         start += size - 1
     raise _endless(path)

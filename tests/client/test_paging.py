@@ -297,3 +297,27 @@ async def test_what_a_page_shows_that_has_moved_is_seen_too(kind: str, read: Any
     """Ours stands first on the second page at each reading, and the list moves at each."""
     ask = Moving(kind, 200, 101, [("delete", 3, 0), ("insert", 0, 4), ("", 0, 0)] * 20)
     assert [item["id"] for item in await read(ask, lambda item: item["id"] == Moving.OURS)] == [Moving.OURS]
+
+
+@pytest.mark.parametrize("id", [None, "", 5, ["a"], {"a": 1}, True])
+async def test_objects_without_an_id_are_in_the_list_too(id: Any) -> None:
+    items = [{"id": id, "name": "one"}, {"id": id, "name": "two"}, {"name": "three"}]
+    assert await list_flow(Asked(lambda query: {"items": items}), FLOWS) == items
+    resources = [{"$id": id}, {"$id": id}]
+    page = {"results": resources, "_page": {"next": None}}
+    assert await list_registry(Asked(lambda query: page), SCHEMAS) == resources
+
+
+async def test_a_list_that_always_shows_an_object_twice_stands_still_all_the_same() -> None:
+    """On one page, or at the end of one and at the beginning of the next."""
+    one = {"id": "1"}
+    assert await list_flow(Asked(lambda query: {"items": [one, {"id": "2"}, one]}), FLOWS) == [one, {"id": "2"}]
+
+    def page(query: Mapping[str, str]) -> Any:
+        if "start" not in query:
+            return {"results": [{"$id": "a"}, {"$id": "b"}], "_page": {"next": "b"}}
+        return {"results": [{"$id": "b"}, {"$id": "c"}], "_page": {"next": None}}
+
+    ask = Asked(page)
+    assert [item["$id"] for item in await list_registry(ask, SCHEMAS)] == ["a", "b", "c"]
+    assert len(ask.requests) == 4

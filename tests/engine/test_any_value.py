@@ -21,6 +21,7 @@ from flowledger.steps.answers import count_of
 from flowledger.steps.client.inprocess import Fate, Moment
 from flowledger.steps.client.port import Request
 from flowledger.steps.explore import Explore
+from flowledger.steps.sink import SINK_SPEC_ID
 from tests.bench import NOTHING
 
 JSON = st.recursive(
@@ -310,3 +311,46 @@ def test_a_doubt_in_an_old_sandbox_journals_what_is_ours_and_not_the_sandbox(ben
     made = str((ledger.step("create_adhoc_schema").outputs or {})["id"])
     if verb != "apply":
         assert any(made in json.dumps(doc["answer"]["body"]) for doc in listed)
+
+
+# Ids that nothing could ask for
+
+
+ODD_IDS = [".", "..", "a b", "a\n", "../../x", "", "x" * 1001, 5, None, ["a"], {"a": 1}, True]
+
+
+@pytest.mark.parametrize("id", ODD_IDS, ids=repr)
+def test_a_sink_with_an_id_that_nothing_could_ask_for_is_not_shared(
+    bench: Any, made_once: dict[str, int], id: Any
+) -> None:
+    sink = {"id": id, "state": "enabled", "connectionSpec": {"id": SINK_SPEC_ID}, "createdAt": 1, "name": "another's"}
+
+    def change(body: Any) -> Any:
+        return {**body, "items": [sink, *body["items"]]} if "items" in body and len(body["items"]) < 2 else None
+
+    answering(bench, "/flowservice/connections", change)
+    bench.fate = lambda request: Fate.ANSWERED
+    assert bench.apply().state is RunState.PROVISIONED
+    assert bench.counts() == made_once
+
+
+@pytest.mark.parametrize("id", ODD_IDS, ids=repr)
+def test_a_referrer_with_an_id_that_nothing_could_ask_for_keeps_the_object_and_is_named(bench: Any, id: Any) -> None:
+    bench.apply()
+    made = str((bench.ledger().step("find_or_create_sink").outputs or {})["id"])
+
+    def change(body: Any) -> Any:
+        return {**body, "items": [{"id": id, "baseConnectionId": made, "name": "odd"}, *body["items"]]}
+
+    answering(bench, "/flowservice/targetConnections", lambda body: change(body) if len(body["items"]) != 1 else None)
+    report = bench.destroy()
+    assert [one.id for one in report.left] == [made]
+    assert "(odd)" in report.left[0].why
+
+
+@pytest.mark.parametrize("tenant", ["", "../x", "a/b", "a.b", "x" * 300, "a b", 5, None, "__", "\u2028"])
+def test_a_tenant_that_cannot_be_part_of_a_path_is_refused_with_the_step_named(bench: Any, tenant: Any) -> None:
+    answering(bench, "/stats", lambda body: {**body, "tenantId": tenant})
+    with pytest.raises(StepError, match="no tenant id that could be used") as failed:
+        bench.apply()
+    assert (failed.value.step, bench.ledger().state) == ("read_tenant", RunState.FAILED)

@@ -51,3 +51,12 @@ def test_a_record_without_a_usable_id_is_none(record: Any) -> None:
 )  # fmt: skip
 def test_a_count_is_a_whole_number_from_0_on_or_unknown(value: Any, count: int | None) -> None:
     assert count_of(value) == count
+
+
+def test_errors_of_any_length_and_number_are_read_up_to_a_bound() -> None:
+    errors = [{"code": f"c{number}", "message": "m" * 100_000} for number in range(3000)]
+    run = flow_run_of({"id": "r", "metrics": {"statusSummary": {"status": "s" * 9000, "errors": errors}}})
+    assert run is not None
+    assert len(run.errors) == 1000
+    assert {len(message) for _, message in run.errors} == {2000}
+    assert len(run.status) == 2000
