@@ -14,6 +14,7 @@ LARGEST: Final = 2**53  # counts and sizes; JSON readers keep whole numbers exac
 LONGEST_SHOWN: Final = 80  # characters of a value in a message
 
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Shown = Annotated[int, Field(ge=-1, le=LARGEST)]  # of a run record, which may show -1 for what is not known (§11)
 Milliseconds = Annotated[int, Field(ge=0, le=MOST_MS)]
 Moment = Annotated[int, Field(ge=0, le=LARGEST)]  # milliseconds since the epoch
 Text = Annotated[str, Field(max_length=10_000)]

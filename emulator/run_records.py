@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from flowledger.emulator.identity import sandbox_id, user_of
-from flowledger.emulator.judged import BodyInvalid, Count, Moment, judged
+from flowledger.emulator.judged import BodyInvalid, Count, Moment, Shown, judged
 from flowledger.emulator.world import World
 
 KIND = "runs"
@@ -55,13 +55,13 @@ class RunOutcome:
     """What came of a run. Times in milliseconds since the epoch; None: now, or the moment the run was made."""
 
     status: str = "success"
-    input_records: Count = 0
-    output_records: Count = 0
-    failed_records: Count = 0
-    input_bytes: Count = 0
-    output_bytes: Count = 0
-    input_files: Count = 1
-    output_files: Count = 1
+    input_records: Shown = 0
+    output_records: Shown = 0
+    failed_records: Shown = 0
+    input_bytes: Shown = 0
+    output_bytes: Shown = 0
+    input_files: Shown = 1
+    output_files: Shown = 1
     errors: tuple[Mapping[str, str], ...] = ()  # {"code": "CONNECTOR-2001-500", "message": "..."}
     batches: tuple[str, ...] = ()
     started_ms: Moment | None = None
