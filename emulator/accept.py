@@ -101,8 +101,11 @@ def descriptor_form(accept: str | None) -> str:
 
 
 def check_descriptor_look_up(accept: str | None) -> None:
-    """A look-up of a descriptor needs no Accept, but one that names another format is refused. Raises AcceptInvalid."""
-    if any(range_.media not in ("*/*", "application/*") for range_ in _ranges(accept)):
+    """A look-up of a descriptor needs no Accept, but one that names another format is refused. Raises AcceptInvalid.
+
+    Plain JSON is what Adobe's own Postman collection asks for.
+    """
+    if any(range_.media not in ("*/*", "application/*", "application/json") for range_ in _ranges(accept)):
         descriptor_form(accept)
 
 

@@ -59,6 +59,12 @@ def read_descriptor(call: Call) -> Response:
     return json_response(200, _existing(call))
 
 
+def read_global_descriptor(call: Call) -> Response:
+    """GET /global/descriptors/{id}: there is none."""
+    text = f"The requested descriptors resource {call.params['id']} is not found in the global container"
+    refuse_registry(call.world, NOT_FOUND[KIND], text)
+
+
 def replace_descriptor(call: Call) -> Response:
     """PUT /tenant/descriptors/{id}: answers 201 (by option 200) with the id."""
     previous = _existing(call)
@@ -181,6 +187,7 @@ def _completed(call: Call, body: Json, id: str) -> Json:
 ROUTES: list[Route] = [
     ("GET", f"{BASE}/tenant/descriptors", list_descriptors),
     ("GET", f"{BASE}/global/descriptors", list_global_descriptors),
+    ("GET", f"{BASE}/global/descriptors/{{id}}", read_global_descriptor),
     ("POST", f"{BASE}/tenant/descriptors", create_descriptor),
     ("GET", f"{BASE}/tenant/descriptors/{{id}}", read_descriptor),
     ("PUT", f"{BASE}/tenant/descriptors/{{id}}", replace_descriptor),

@@ -357,6 +357,11 @@ def _descriptors(common: list[Json]) -> Operations:
     return {
         ("GET", base): listing,
         ("GET", f"{BASE}/global/descriptors"): listing,
+        ("GET", f"{BASE}/global/descriptors/{{id}}"): {
+            "summary": "One descriptor of Adobe's; there is none",
+            "parameters": [path(), _accept(["*/*", *DESCRIPTOR_ACCEPT], required=False), *common],
+            "responses": {"200": answer("The descriptor.", ref("Descriptor")), **refusals({400: BAD, 404: ABSENT})},
+        },
         ("POST", base): {
             "summary": "Create a descriptor",
             "parameters": common,

@@ -153,6 +153,7 @@ def _descriptors() -> Iterator[Case]:
     for path in (base, f"{REGISTRY}/global/descriptors"):
         yield right("GET", path, headers=DESCRIPTORS)
         yield wrong("GET", path, "another Accept", 400, "XDM-1008-400", headers=IDS)
+    yield wrong("GET", f"{REGISTRY}/global/descriptors/{{id}}", "unknown", 404, "XDM-1014-404", ids={"id": "none"})
     yield right("POST", base, body=World.descriptor_body, status=201)
     for why, changed in (
         ("no type", {"@type": ""}),
@@ -163,6 +164,7 @@ def _descriptors() -> Iterator[Case]:
         sent = lambda w, c=changed: {**w.descriptor_body(), **c}  # noqa: E731 - one line says it
         yield wrong("POST", base, why, 400, "XDM-1500-400", body=sent)
     yield right("GET", one, ids={"id": World.descriptor})
+    yield right("GET", one, why="plain JSON", ids={"id": World.descriptor}, headers={"Accept": "application/json"})
     yield wrong("GET", one, "unknown", 404, "XDM-1014-404", ids={"id": "none"})
     yield wrong("GET", one, "another Accept", 400, "XDM-1009-400", ids={"id": World.descriptor}, headers=IDS)
     yield right("PUT", one, ids={"id": World.descriptor}, body=World.descriptor_body, status=201)

@@ -15,6 +15,7 @@ CASES = every(ims, sandboxes, registry, catalog, export, conversion, flow_servic
 NO_HAPPY_ANSWER = {
     ("GET", "/data/foundation/schemaregistry/global/schemas/{id}"): "Adobe's own schemas: the emulator has none",
     ("GET", "/data/foundation/schemaregistry/global/datatypes/{id}"): "Adobe's own data types: the emulator has none",
+    ("GET", "/data/foundation/schemaregistry/global/descriptors/{id}"): "Adobe's own descriptors: there is none",
 }
 WRITES = ("POST", "PUT", "PATCH")
 GATEWAY = {  # what is wrong: (status, code, header, its value; "" leaves it out), in the order of U3
