@@ -359,7 +359,7 @@ def _descriptors(common: list[Json]) -> Operations:
         ("GET", f"{BASE}/global/descriptors"): listing,
         ("GET", f"{BASE}/global/descriptors/{{id}}"): {
             "summary": "One descriptor of Adobe's; there is none",
-            "parameters": [path(), _accept(["*/*", *DESCRIPTOR_ACCEPT], required=False), *common],
+            "parameters": [path(), _accept(["*/*", "application/json", *DESCRIPTOR_ACCEPT], required=False), *common],
             "responses": {"200": answer("The descriptor.", ref("Descriptor")), **refusals({400: BAD, 404: ABSENT})},
         },
         ("POST", base): {
@@ -373,7 +373,7 @@ def _descriptors(common: list[Json]) -> Operations:
         },
         ("GET", f"{base}/{{id}}"): {
             "summary": "One descriptor",
-            "parameters": [path(), _accept(["*/*", *DESCRIPTOR_ACCEPT], required=False), *common],
+            "parameters": [path(), _accept(["*/*", "application/json", *DESCRIPTOR_ACCEPT], required=False), *common],
             "responses": {"200": answer("The descriptor.", ref("Descriptor")), **refusals({400: BAD, 404: ABSENT})},
         },
         ("PUT", f"{base}/{{id}}"): {
