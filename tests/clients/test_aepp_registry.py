@@ -141,7 +141,7 @@ def test_aepp_makes_changes_and_deletes_a_data_type(prod: Any, money: Json) -> N
     assert patched["properties"]["fee"]["type"] == "number"
     assert set(prod.getDataType(money["$id"])["properties"]) == {"amount", "currency", "fee"}
     assert prod.getDataType(money["$id"], type="xdm", full=False)["title"] == "Money"
-    assert titles(prod.getDataTypes()) == {"Money"}
+    assert titles(prod.getDataTypes()) == titles(prod.getDataTypes(properties="title,$id")) == {"Money"}
     body = {"title": "Money", "type": "object", "properties": {"cents": {"type": "integer"}}}
     assert set(prod.putDataType(money["meta:altId"], body)["properties"]) == {"cents"}
     assert prod.deleteDataType(money["$id"]) == 204
