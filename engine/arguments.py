@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import math
 from collections.abc import Callable
@@ -10,6 +11,17 @@ from typing import Any
 from flowledger.engine.specfault import Findings, echo
 from flowledger.engine.specfile import start_in
 from flowledger.errors import UsageError
+
+
+def need_asyncio() -> None:
+    """Raise UsageError under another event loop than asyncio's, like trio's."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise UsageError(
+            "the verbs that are awaited need asyncio's event loop, and none runs here",
+            hint="call apply_sync and its siblings, in a thread",
+        ) from None
 
 
 def judged_start(start: Any, now: float) -> str | int | None:

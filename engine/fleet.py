@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from flowledger.engine import api
 from flowledger.engine.api import DEFAULT_JOURNAL, SpecLike
-from flowledger.engine.arguments import judged_callback, judged_seconds, judged_truth
+from flowledger.engine.arguments import judged_callback, judged_seconds, judged_truth, need_asyncio
 from flowledger.engine.blocking import blocking
 from flowledger.engine.discretion import internal_error, without_secrets
 from flowledger.engine.halt import Halt
@@ -308,6 +308,7 @@ class _Fleet:
     ) -> None:
         if not isinstance(parallel, int) or isinstance(parallel, bool) or parallel < 1:
             raise UsageError(f"parallel is a number of runs, not {echo(parallel)}", hint="give 1 or more")
+        need_asyncio()
         judged_callback("on_event", on_event, "run", "number", "document")
         judged_callback("on_run", on_run, "outcome")
         self._journal = journal

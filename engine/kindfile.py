@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError, field_validator
 
+from flowledger.engine.folders import files_in
 from flowledger.engine.specfault import KeyPath, echo, nearest, one_of, shown_path
 from flowledger.engine.specyaml import Tree, parse, read_text
 from flowledger.errors import SpecError
@@ -25,7 +26,7 @@ _KEYS: Final = sorted({key for part in (SourceKind, AuthSpec, Param, SampleTable
 def load_kind(path: Path | str) -> SourceKind:
     """The kind that a file defines. Raises SpecError that names each fault as `file:line:column key.path: ...`."""
     path = Path(path)
-    tree, findings = parse(read_text(path), str(path))
+    tree, findings = parse(read_text(path)[0], str(path))
     faults = [f"{_place(path, tree, fault.path)}: {fault}" for fault in findings.faults]
     if not faults:
         try:
@@ -113,7 +114,7 @@ def _files(named: str) -> list[Path]:
 def _files_of(place: Path) -> list[Path]:
     if not place.is_dir():
         return [place]
-    return sorted(path for path in place.iterdir() if path.suffix in _SUFFIXES and path.is_file())
+    return files_in(place, _SUFFIXES)
 
 
 class _NewKind(SourceKind):

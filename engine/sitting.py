@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flowledger.engine.arguments import judged_callback, judged_seconds
+from flowledger.engine.arguments import judged_callback, judged_seconds, need_asyncio
 from flowledger.engine.audience import Audience, OnEvent
 from flowledger.engine.destroy import destroy_run, left_for_now
 from flowledger.engine.discretion import internal_error, without_secrets
@@ -104,6 +104,7 @@ class Sitting:
         self._share = share
         self._journal = journal
         self._platform = platform
+        need_asyncio()
         judged_callback("on_event", on_event, "number", "document")
         self._audience = Audience(on_event)
         self._halt = halt or Halt()

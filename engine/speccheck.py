@@ -121,7 +121,7 @@ def _check_table_and_delta(spec: Spec, findings: Findings) -> None:
     if delta is None or not findings.sound(path):
         return
     if findings.sound((*path, "column")):
-        _check_line(delta.column, (*path, "column"), findings, "name a column, like Create_Time")
+        _check_line(delta.column, (*path, "column"), findings, "name a column, like Create_Time", column=True)
     at: KeyPath = (*path, "date_format")
     kind = _kind_of(spec)
     if kind is None or not findings.sound(at) or delta.date_format in (None, kind.delta_format):
@@ -165,10 +165,11 @@ def _kind_of(spec: Spec) -> SourceKind | None:
         return None
 
 
-def _check_line(value: str, path: KeyPath, findings: Findings, right: str) -> None:
+def _check_line(value: str, path: KeyPath, findings: Findings, right: str, *, column: bool = False) -> None:
+    """Judge a name that stands on one line. `column`: the table decides, and exports name columns ` Gross`."""
     if not value.strip():
         findings.fault(path, "is empty", right)
-    elif value != value.strip():
+    elif value != value.strip() and not column:
         findings.fault(path, f"{echo(value)} begins or ends with a space", f"write {echo(value.strip())}")
     elif len(value) > _LONGEST_LINE:
         findings.fault(path, f"is longer than {_LONGEST_LINE} characters", right)
@@ -266,7 +267,7 @@ def _check_mappings(spec: Spec, findings: Findings) -> None:
     for index, mapping in enumerate(spec.mappings):
         source_at, to_at = (*path, index, "source"), (*path, index, "to")
         if findings.sound(source_at):
-            _check_line(mapping.source, source_at, findings, "name the column")
+            _check_line(mapping.source, source_at, findings, "name the column", column=True)
         if not findings.sound(to_at):
             continue
         _check_line(mapping.to, to_at, findings, "name the field, like person.name.firstName")

@@ -15,7 +15,7 @@ from flowledger.engine.specfault import MAX_FAULTS, Fault, Findings, KeyPath, To
 from flowledger.engine.specrefs import resolve, shown
 from flowledger.engine.specshape import shape, shaped_start
 from flowledger.engine.spectoml import parse as parse_toml
-from flowledger.engine.specyaml import Place, Tree, parse, read_text
+from flowledger.engine.specyaml import STDIN, Place, Tree, parse, read_text
 from flowledger.errors import SpecError
 from flowledger.steps.spec import Spec
 from flowledger.words import counted
@@ -48,6 +48,8 @@ def load_spec(
 ) -> LoadedSpec:
     """Read, complete and judge a spec file: TOML if its name ends in .toml, else YAML, which JSON is too.
 
+    `-` is standard input. Of a spec that comes through a pipe, relative paths count from the working directory.
+
     `environ` is what `${NAME}` in the file's values is taken from, by default the environment of the process.
 
     `now` (seconds since the epoch) makes an absolute start that has passed a fault: give it before a run begins, not
@@ -59,12 +61,14 @@ def load_spec(
     """
     source = Path(source)
     read = parse_toml if source.suffix.lower() == ".toml" else parse
-    tree, findings = read(read_text(source), str(source))
+    text, flows = read_text(source)
+    tree, findings = read(text, str(source))
     data, unresolved = tree.data, frozenset[KeyPath]()
     with contextlib.suppress(TooManyFaults):
         data, unresolved = resolve(data, findings, os.environ if environ is None else environ)
     told = len(findings.faults)
-    spec = _judged(data, findings, source.absolute().parent, now=now, base_url=base_url)
+    folder = Path.cwd() if flows or source == STDIN else source.absolute().parent
+    spec = _judged(data, findings, folder, now=now, base_url=base_url)
     places = _Places(str(source), tree, findings.written, findings.references)
     # What could not be resolved is told once: its literal `${NAME}` is no number and no name either.
     later = [fault for fault in findings.faults[told:] if places.as_written(fault.path) not in unresolved]

@@ -77,7 +77,7 @@ _SAID: Final[dict[str, tuple[str, tuple[Any, ...]]]] = {
     "schedule.backfill": ("true: the first run takes all rows that are there; false: only those newer.", ()),
     "retry": ("How patient a run is.", ()),
     "retry.attempts": ("Sends of one step, the first included.", ()),
-    "retry.deadline": ("Time for one sitting of the run; what is left is for `flowledger resume`.", ("15m",)),
+    "retry.deadline": ("How long one sitting waits to try again; what is left is for `flowledger resume`.", ("15m",)),
     "retry.first_wait": ("First wait before another attempt; doubles each time.", ("500ms",)),
     "retry.longest_wait": ("The longest such wait, and the longest Retry-After that is obeyed.", ("60s",)),
     "retry.timeout": ("Time for one call.", ("70s",)),

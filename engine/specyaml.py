@@ -19,10 +19,10 @@ import yaml
 
 from flowledger.engine.specfault import Fault, Findings, KeyPath, echo
 from flowledger.errors import SpecError
-from flowledger.journal.refusal import without_working_folder
 
 MAX_BYTES: Final = 1 << 20
 MAX_VALUES: Final = 20_000  # keys and values, each alias counted as what it stands for
+STDIN: Final = Path("-")
 MAX_DEPTH: Final = 20  # a real spec has 5
 
 _INTEGER: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
@@ -72,30 +72,38 @@ class _Refused(Exception):
         self.place = place
 
 
-def read_text(source: Path) -> str:
-    """The text of a spec file.
+def read_text(source: Path) -> tuple[str, bool]:
+    """The text of a spec, and whether it came through a pipe; `-` is standard input.
 
-    Raises SpecError, without reading further than it must, for a file that is not there or not readable, is a
-    directory, a pipe or a device, is larger than 1 MiB, is binary, or is not UTF-8. UsageError: the path counts from a
-    working folder that was removed.
+    A pipe is read to its end, but no further than a file may be large. Raises SpecError, without reading further than
+    it must, for a file that is not there or not readable, is a directory or a device, is larger than 1 MiB, is binary,
+    or is not UTF-8.
     """
     try:
-        # O_NONBLOCK: opening a pipe that nobody writes must not wait for ever.
-        handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        # O_NONBLOCK: opening a pipe that nobody writes must not wait for ever. It is empty then.
+        handle = os.dup(0) if source == STDIN else os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise without_working_folder(source) or SpecError(
+        raise SpecError(
             f"{source}: the spec cannot be read: {reason}", hint="`flowledger init paypal` writes a spec to begin with"
         ) from None
     try:
         found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
+        flows = stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode) or os.isatty(handle)
+        if not flows and not stat.S_ISREG(found.st_mode):
             what = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
             raise SpecError(f"{source}: the spec is {what}", hint="name a YAML, JSON or TOML file")
-        if found.st_size > MAX_BYTES:
+        if not flows and found.st_size > MAX_BYTES:
             raise _too_large(source)
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            data = file.read(MAX_BYTES + 1)
+        if flows and source != STDIN:
+            os.set_blocking(handle, True)
+        try:
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise SpecError(
+                f"{source}: the spec cannot be read: {error.strerror or error}", hint="give it as a file"
+            ) from None
     finally:
         os.close(handle)
     if len(data) > MAX_BYTES:
@@ -112,7 +120,7 @@ def read_text(source: Path) -> str:
         ) from None
     if not text.strip():
         raise SpecError(f"{source}: the spec is empty", hint="`flowledger init paypal` writes a spec to begin with")
-    return text
+    return text, flows
 
 
 def _too_large(source: Path) -> SpecError:
@@ -157,7 +165,7 @@ def _events(text: str) -> Iterator[Any]:
         mark = error.problem_mark or error.context_mark
         what = error.problem or error.context or "unreadable"
         # Only the parser's own words: its excerpt of the line could hold a secret.
-        raise _Refused(f"not YAML: {what}", _place(mark) if mark else None) from None
+        raise _Refused(f"not YAML: {what}{_odd_character(text)}", _place(mark) if mark else None) from None
     except yaml.YAMLError as error:
         character = getattr(error, "character", None)  # a number from libyaml, a character from PyYAML's own reader
         code = ord(character) if isinstance(character, str) and len(character) == 1 else character
@@ -166,6 +174,23 @@ def _events(text: str) -> Iterator[Any]:
     finally:
         if loader is not None:
             loader.dispose()
+
+
+_ODD: Final = re.compile("[\x85\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f\u2060\u3000\ufeff]")
+_ODD_NAMES: Final = {
+    "\x85": "a next line", "\xa0": "a no-break space", "\u200b": "a zero-width space", "\u2028": "a line separator",
+    "\u2029": "a paragraph separator", "\u3000": "an ideographic space", "\ufeff": "a byte order mark",
+}  # fmt: skip
+
+
+def _odd_character(text: str) -> str:
+    """The first character that looks like a blank or a line break and is none to YAML: where it is, as a clause."""
+    found = _ODD.search(text)
+    if found is None:
+        return ""
+    line = text.count("\n", 0, found.start()) + 1
+    what = _ODD_NAMES.get(found[0], "a character that cannot be seen")
+    return f"; line {line} holds {what} (U+{ord(found[0]):04X}), is a blank or a line break meant?"
 
 
 def _place(mark: Any) -> Place:
@@ -177,6 +202,7 @@ def _compose(text: str) -> _Node:
     anchors: dict[str, _Node] = {}
     root: _Node | None = None
     stack: list[_Node] = []
+    second: Place | None = None  # where another document begins
     pending: list[tuple[Any, Place] | None] = []  # for each open mapping: its key that waits for a value
 
     def add(node: _Node, event: Any) -> None:
@@ -201,7 +227,12 @@ def _compose(text: str) -> _Node:
             raise _Refused(f"more than {MAX_VALUES} keys and values", _place(event.start_mark))
         place = _place(event.start_mark)
         if isinstance(event, yaml.DocumentStartEvent) and root is not None:
-            raise _Refused("a second document begins here; a spec file holds one", place)
+            second = place
+            continue
+        if second is not None and not isinstance(event, yaml.DocumentEndEvent | yaml.StreamEndEvent):
+            if isinstance(event, yaml.ScalarEvent) and event.value == "" and event.style in _PLAIN_STYLES:
+                continue  # a `---` at the end, with nothing after it
+            raise _Refused("a second document begins here; a spec file holds one", second)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in anchors:
                 raise _Refused("an alias (`*`) without its anchor (`&`); put text that begins with * in quotes", place)

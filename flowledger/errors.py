@@ -32,6 +32,8 @@ from __future__ import annotations
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+_NEXT = "next: "
+
 
 class FlowledgerError(Exception):
     """Something the caller can act on.
@@ -46,6 +48,17 @@ class FlowledgerError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    @property
+    def hint(self) -> str:
+        """What to type or to change next; a traceback shows it as a note, also that of a notebook."""
+        return self._hint
+
+    @hint.setter
+    def hint(self, hint: str) -> None:
+        self._hint = hint
+        others = [note for note in getattr(self, "__notes__", ()) if not note.startswith(_NEXT)]
+        self.__notes__ = [*others, f"{_NEXT}{hint}"] if hint else others
 
 
 class UsageError(FlowledgerError):

@@ -49,6 +49,8 @@ class Excerpts:
     def _lines(self, file: str) -> list[str]:
         if file not in self._files:
             try:
+                if not Path(file).is_file():  # a pipe, which has been read
+                    raise OSError
                 with Path(file).open("rb") as handle:
                     self._files[file] = handle.read(LARGEST).decode("utf-8-sig").split("\n")
             except (OSError, ValueError):

@@ -28,6 +28,7 @@ ParallelOption = Annotated[
 ]
 SUFFIXES = (".yaml", ".yml", ".toml")
 NO_SPECS = ("flowledger.toml", "pyproject.toml")  # which may lie in a folder of specs
+STDIN = Path("-")  # the spec comes from standard input
 TOLD = 10  # failures that are told in full
 NAME_WIDTH = 26
 Drive = Callable[..., Coroutine[Any, Any, "FleetReport"]]
@@ -36,16 +37,22 @@ Drive = Callable[..., Coroutine[Any, Any, "FleetReport"]]
 def spec_files(given: Sequence[Path]) -> list[Path]:
     """The spec files that are meant: files as they are, folders as their *.yaml, *.yml and *.toml, by name.
 
-    Raises UsageError for a folder without any.
+    Hidden files are left out. Raises UsageError for a folder without any, SpecError for a link of such a name that
+    leads to nothing, and for a folder or a pipe.
     """
+    from flowledger.engine.folders import files_in
+
+    if given.count(STDIN) > 1:
+        raise UsageError("`-` stands for one spec, and is given twice", hint="give a file for each spec")
     files: list[Path] = []
     for path in given:
         if not path.is_dir():
             files.append(path)
             continue
-        inside = sorted(
-            file for file in path.iterdir() if file.suffix in SUFFIXES and file.name not in NO_SPECS and file.is_file()
-        )
+        try:
+            inside = files_in(path, SUFFIXES, besides=NO_SPECS)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}", hint="check its mode") from None
         if not inside:
             raise UsageError(
                 f"there is no *.yaml, *.yml or *.toml in {path}", hint="flowledger init paypal writes a spec"
