@@ -174,3 +174,15 @@ async def test_a_run_that_is_under_way_leaves_nothing_of_a_data_set_that_is_dele
     assert "data set of the flow is not there" in ingestion.messages(ingestion.runs()[1])[0]
     assert list(ingestion.lake.data_sets()) == []
     assert ingestion.emulator.objects("batches") == []
+
+
+def test_what_a_run_is_writing_stays_when_other_files_of_its_data_set_go(landed: Any) -> None:
+    written, stray = (landed.lake.batch_folder(landed.data_set, batch) for batch in ("01WRITTEN", "01STRAY"))
+    for folder in (written, stray):
+        folder.mkdir()
+    begun = {"id": "run", "flow": "flow", "batch": "01WRITTEN", "moment_ms": 0, "scheduled": False}
+    landed.emulator.world.store.put("executions", "prod", "run", begun)
+    landed.emulator.world.sweep.want(landed.data_set)
+    landed.emulator.world.sweep.run()
+    assert (written.exists(), stray.exists()) == (True, False)
+    landed.emulator.world.store.drop("executions", "prod", "run")
