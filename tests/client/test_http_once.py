@@ -13,7 +13,7 @@ import pytest
 from flowledger.steps.client.clock import SystemClock
 from flowledger.steps.client.http import HttpPort, _Call
 from flowledger.steps.client.judge import Verdict, judge
-from flowledger.steps.client.port import Reach, Request
+from flowledger.steps.client.port import Reach, Request, reach_of
 
 GET = Request(method="GET", path="/a")
 POST = Request(method="POST", path="/a", body={"a": 1}, effect=True)
@@ -91,6 +91,49 @@ async def test_a_call_that_was_given_up_before_its_first_byte_never_writes_it() 
     with pytest.raises(Exception, match="too late"):
         call.check_deadline()
     assert call.too_late
+
+
+async def test_a_call_that_is_cancelled_says_whether_a_byte_of_it_may_have_left(net: Any) -> None:
+    arrived = asyncio.Event()
+
+    async def handler(peer: Any) -> None:
+        await peer.request()
+        arrived.set()
+        await peer.everything()
+
+    async def ended(port: Any, call: Request, once: asyncio.Event) -> Reach:
+        task = asyncio.create_task(port.send(call))
+        await once.wait()
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError as error:
+            return reach_of(error)
+        raise AssertionError("it was not cancelled")
+
+    connecting = asyncio.Event()
+    async with net.serving(handler) as server, net.client_of(server, connections=1) as port:
+        assert await ended(port, POST, arrived) is Reach.SENT
+        port._session.connector._create_connection = _never(connecting)
+        assert await ended(port, POST, connecting) is Reach.NOT_SENT
+
+
+def _never(begun: asyncio.Event) -> Callable[..., Any]:
+    """A connection that never stands."""
+
+    async def connect(*args: Any, **options: Any) -> Any:
+        begun.set()
+        await asyncio.get_running_loop().create_future()
+
+    return connect
+
+
+async def test_a_body_that_is_no_json_says_that_nothing_was_sent() -> None:
+    port = HttpPort(base_url="http://127.0.0.1:1", clock=SystemClock())
+    with pytest.raises(TypeError) as failed:
+        await port.send(Request(method="POST", path="/a", body={"a": object()}, effect=True))
+    await port.close()
+    assert reach_of(failed.value) is Reach.NOT_SENT
 
 
 # Once, and to nobody else
