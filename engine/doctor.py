@@ -14,7 +14,7 @@ from flowledger.engine.api import read_ledgers
 from flowledger.engine.ledger import RunState
 from flowledger.errors import FlowledgerError, JournalDenied, NotPermitted, NotThere, Unreachable
 from flowledger.journal import verify
-from flowledger.journal.refusal import refused
+from flowledger.journal.refusal import refused, unwritable
 from flowledger.steps.client.judge import date_of, fault_of
 from flowledger.steps.client.paths import catalog, conversion, flow_service, registry
 from flowledger.steps.client.platform import Platform
@@ -102,15 +102,8 @@ def _look_at_journal(directory: Path) -> list[Check]:
     if report is not None:
         found = f"{directory}: {counted(len(ledgers), 'run')}, {report.size / 2**20:.1f} MiB, sound"
         checks = [Check(name="journal", health=Health.OK, found=found)]
-    if not os.access(directory, os.W_OK | os.X_OK):
-        checks = [
-            _failed(
-                "journal",
-                f"user {os.geteuid()} may not write in {directory}",
-                f"run as user {directory.stat().st_uid}, who owns it; or have its owner or mode changed",
-                JournalDenied.exit_code,
-            )
-        ]
+    if (denied := unwritable(directory)) is not None:
+        checks = [_failed("journal", denied.message, denied.hint, denied.exit_code)]
     left = shutil.disk_usage(directory).free
     if left < ROOM:
         checks.append(

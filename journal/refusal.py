@@ -121,6 +121,19 @@ def owned_by_another(path: Path, owner: int) -> JournalDenied:
     )
 
 
+def unwritable(directory: Path) -> JournalDenied | None:
+    """Why this user could not write the journal in `directory`, without trying; None if nothing speaks against it."""
+    lock = directory / "lock"
+    if lock.exists() and (owner := lock.stat().st_uid) != os.geteuid():
+        return owned_by_another(lock, owner)
+    if os.access(directory, os.W_OK | os.X_OK):
+        return None
+    number = errno.EROFS if os.statvfs(directory).f_flag & os.ST_RDONLY else errno.EACCES
+    error = refused(OSError(number, os.strerror(number)), directory)
+    assert isinstance(error, JournalDenied)
+    return error
+
+
 def _right_hint(error: OSError, directory: Path, *, reading: bool) -> str:
     if error.errno == errno.EROFS:
         return (

@@ -24,6 +24,7 @@ from flowledger.errors import (
 )
 from flowledger.journal import InlineCommitter, Journal, JournalReader, OsFileSystem, SimulatedFileSystem, verify
 from flowledger.journal.filesystem import Access, OsFile
+from flowledger.journal.refusal import unwritable
 
 SHORT_WRITE = """
 import resource, sys
@@ -271,6 +272,20 @@ def test_a_journal_of_another_user_names_the_user_and_both_ways_out(
     assert f"sudo -u '#{me}'" in caught.value.hint
     assert f"chown -R {me + 1} {directory}" in caught.value.hint
     assert "--journal" not in caught.value.hint
+
+
+def test_who_could_not_write_a_journal_is_known_without_a_try(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Journal.open(directory).close()
+    assert unwritable(directory) is None
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    denied = unwritable(directory)
+    assert denied is not None
+    assert f"chmod -R u+rwX {directory}" in denied.hint
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    denied = unwritable(directory)
+    assert denied is not None
+    assert f"belongs to user {me}" in denied.message
 
 
 def test_a_read_only_place_is_said_in_words() -> None:
