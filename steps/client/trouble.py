@@ -11,7 +11,10 @@ import aiohttp
 
 from flowledger.steps.client.port import Host
 
-VARIABLES: Final = {Host.PLATFORM: "FLOWLEDGER_BASE_URL", Host.IMS: "FLOWLEDGER_IMS_URL"}
+VARIABLES: Final = {
+    Host.PLATFORM: "FLOWLEDGER_BASE_URL",
+    Host.IMS: "FLOWLEDGER_IMS_URL (or FLOWLEDGER_BASE_URL, where that serves both)",
+}
 
 # X509_V_ERR_*: nobody that this machine trusts has signed the certificate.
 _UNTRUSTED: Final = frozenset({2, 18, 19, 20, 21})
