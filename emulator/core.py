@@ -35,7 +35,7 @@ from flowledger.emulator.late import LateCommit, LateCommits
 from flowledger.emulator.loopback import may_call
 from flowledger.emulator.options import Options
 from flowledger.emulator.plane import Plane, open_lake_of
-from flowledger.emulator.problem import gateway_error, with_chain, with_integer_code
+from flowledger.emulator.problem import gateway_error, reason_of, with_chain, with_integer_code
 from flowledger.emulator.routing import Match, Router
 from flowledger.emulator.spoil import spoiled
 from flowledger.emulator.store import Store
@@ -396,6 +396,7 @@ class Emulator:
                 "fault": fault.id if fault else None,
                 "late": late,
                 "request_id": request.headers.get("x-request-id", "")[:LONGEST_LOGGED],
+                "reason": reason_of(response),
             }
         )
 

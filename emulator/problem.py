@@ -9,9 +9,10 @@ import orjson
 
 from flowledger.emulator.identity import sandbox_id
 from flowledger.emulator.options import Options
-from flowledger.emulator.wire import Refused, Response, json_response
+from flowledger.emulator.wire import Delivery, Refused, Response, json_response
 
 ERRORS = "ns.adobe.com/aep/errors"
+LONGEST_REASON = 200  # characters
 CODED = b'{"error_code":"'
 CHAINED = tuple(f'{{"type":"http://{ERRORS}/{name}-'.encode() for name in ("CATALOG", "MAPPER", "EXPORT", "SMS"))
 
@@ -26,6 +27,21 @@ def service_problem(status: int, code: str, title: str, detail: str) -> Response
     return json_response(
         status, {"type": f"http://{ERRORS}/{code}", "title": title, "status": status, "detail": detail}
     )
+
+
+def reason_of(response: Response) -> str | None:
+    """Code and title of a refusal, for the log of calls; no detail, which may repeat what was sent. None below 400."""
+    if response.status < 400 or response.delivery is not Delivery.WHOLE:
+        return None
+    try:
+        body = orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    code = str(body.get("type", "")).rpartition("/")[2] or body.get("error_code") or body.get("error") or ""
+    title = body.get("title") or (body.get("message") if "error_code" in body else "") or ""
+    return f"{code} {title}".strip()[:LONGEST_REASON] or None
 
 
 def with_chain(response: Response, now_ms: int, options: Options, sandbox: str) -> Response:

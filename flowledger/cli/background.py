@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import IO, Annotated, Any, Final
 
 import typer
 
@@ -23,6 +23,7 @@ PLACE: Final = Path(".flowledger/emulator")  # of an emulator in the background,
 CARD: Final = "serving.json"  # who serves there: pid and url
 LOG: Final = "emulator.log"
 START_TIMEOUT: Final = 30.0  # seconds
+LOG_LENGTH: Final = 1000  # calls that an emulator keeps
 POLL: Final = 0.1  # seconds
 
 StateOption = Annotated[
@@ -62,10 +63,18 @@ def start_apart(arguments: Sequence[str], *, state: Path, quiet: bool) -> int:
         )  # fmt: skip
     assert process.stdout is not None
     # The first line is the only one that it ever prints; closing the pipe afterwards harms nothing.
-    ready = process.stdout.readline().decode().strip()
+    ready = _first_line(process.stdout, START_TIMEOUT)
     process.stdout.close()
-    if not ready.startswith("Ready. "):
-        code = process.wait(START_TIMEOUT)
+    if ready is None or not ready.startswith("Ready. "):
+        try:
+            code = process.wait(0 if ready is None else START_TIMEOUT)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            process.wait()
+            raise TryLater(
+                f"the emulator did not begin to serve within {START_TIMEOUT:g} seconds, and was ended",
+                hint=f"see {log}, and try again",
+            ) from error
         told = log.read_text(errors="replace").strip().splitlines()
         hint = next((text.removeprefix("next: ") for text in reversed(told) if text.startswith("next: ")), f"see {log}")
         why = next((text.removeprefix("error: ") for text in reversed(told) if text.startswith("error: ")), "")
@@ -78,6 +87,25 @@ def start_apart(arguments: Sequence[str], *, state: Path, quiet: bool) -> int:
         warn(warning)
     print(ready if quiet else f"{ready}  (process {process.pid}; flowledger emulator stop{its} ends it)")
     return 0
+
+
+def _first_line(stream: IO[bytes], seconds: float) -> str | None:
+    """The first line of a child's stdout, or what there is of it when the stream ends; None: nothing came in time."""
+    import selectors
+
+    until = time.monotonic() + seconds
+    found = bytearray()
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(stream, selectors.EVENT_READ)
+        while b"\n" not in found:
+            left = until - time.monotonic()
+            if left <= 0 or not waiting.select(left):
+                return None
+            part = os.read(stream.fileno(), 4096)
+            if not part:
+                break
+            found += part
+    return found.partition(b"\n")[0].decode(errors="replace").strip()
 
 
 def _warnings(log: Path, begin: int) -> list[str]:
@@ -151,20 +179,25 @@ def logs(
     as_json: JsonOption = False,
 ) -> int:
     """Show the latest calls that an emulator has answered, the oldest first; with --json one document a line."""
+    from flowledger.cli.logs import warn
+
     base = where(state, url)
-    seen = -1
+    found = ask(base, "GET", f"requests?limit={number}")
     while True:
-        calls = ask(base, "GET", "requests?limit=1000")["requests"]
-        fresh = [call for call in calls if call["number"] > seen]
-        for call in fresh if seen >= 0 else fresh[-number:]:
+        for call in found["requests"]:
             _print_call(call, as_json=as_json)
-        seen = calls[-1]["number"] if calls else max(seen, 0)
         if not follow:
             return 0
+        seen = found.get("last", 0)
         try:
             time.sleep(POLL)
+            found = ask(base, "GET", f"requests?limit={LOG_LENGTH}&after={seen}")
+            if found.get("last", 0) < seen:  # it was started anew, and counts from the beginning
+                found = ask(base, "GET", f"requests?limit={LOG_LENGTH}")
         except KeyboardInterrupt:
             return 0
+        if found.get("missed"):
+            warn(f"{found['missed']} calls are not shown: they came faster than they were read")
 
 
 def stop(state: StateOption = None) -> int:
@@ -172,6 +205,9 @@ def stop(state: StateOption = None) -> int:
     import signal
 
     place = state or PLACE
+    if not (place / CARD).exists() and (place / LOG).exists():
+        print(f"Nothing to stop: the emulator of {place} has been stopped.")
+        return 0
     card = _card(place)
     try:
         _check_own(card, place)
@@ -261,6 +297,7 @@ def _print_call(call: dict[str, Any], *, as_json: bool) -> None:
     notes = [f"fault {call['fault']}"] if call["fault"] is not None else []
     notes += ["took effect late"] if call["late"] else []
     notes += [call["delivery"]] if call["delivery"] != "whole" else []
+    notes += [call["reason"]] if call.get("reason") else []
     path = call["path"] + (f"?{query}" if query else "")
     told = f"  ({', '.join(notes)})" if notes else ""
     print(printable(f"{clock}  {call['status'] or '---'}  {call['method']:6} {path}{told}"), flush=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,12 +22,31 @@ UrlOption = Annotated[
     typer.Option(
         "--url",
         metavar="URL",
-        envvar="FLOWLEDGER_BASE_URL",
-        show_envvar=True,
-        help="The running emulator, as its Ready line names it.",
+        help="The running emulator, as its Ready line names it.  [env var: FLOWLEDGER_BASE_URL; else that of -d]",
     ),
 ]
+StateOption = Annotated[
+    Path | None,
+    typer.Option("--state", metavar="DIR", help="Of an emulator that was started with -d."),
+]
 PATIENCE_S = 10  # how long an emulator may take to answer about itself
+
+HELP = {  # the verb whose help says what a control route takes
+    "faults": "faults add",
+    "reset": "reset",
+    "advance": "advance",
+    "requests": "logs",
+    "health": "status",
+    "counts": "status",
+}
+ANSWERS = {  # what an emulator's answer has, by call
+    ("GET", "health"): frozenset({"status", "pid", "now_ms", "requests"}),
+    ("GET", "counts"): frozenset({"connections", "flows"}),
+    ("GET", "requests"): frozenset({"requests"}),
+    ("GET", "faults"): frozenset({"faults", "list_lag_ms", "latency_ms"}),
+    ("POST", "faults"): frozenset({"ids"}),
+    ("POST", "advance"): frozenset({"now_ms"}),
+}
 
 KINDS = """\b
 KIND is one of
@@ -48,6 +69,7 @@ def add(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="What goes wrong (see below).")],
     route: Annotated[str | None, typer.Argument(metavar="ROUTE", help="Which calls it is for.")] = None,
     url: UrlOption = "",
+    state: StateOption = None,
     step: Annotated[str | None, typer.Option("--step", metavar="STEP", help="The call of this step.")] = None,
     times: Annotated[int, typer.Option("--times", metavar="N", min=0, help="How often; 0 is for ever.")] = 1,
     skip: Annotated[int, typer.Option("--skip", metavar="N", min=0, help="Let N such calls pass first.")] = 0,
@@ -92,16 +114,16 @@ def add(
             "where": where,
         }
         fault |= {name: value for name, value in given.items() if value is not None}
-    ids = ask(url, "POST", "faults", fault)["ids"]
+    ids = ask(meant(url, state), "POST", "faults", fault)["ids"]
     print(f"Added fault {ids[0]}." if ids else f"Set {kind} to {ms} ms.")
     return 0
 
 
-def list_faults(url: UrlOption = "", as_json: JsonOption = False) -> int:
+def list_faults(url: UrlOption = "", state: StateOption = None, as_json: JsonOption = False) -> int:
     """Show the faults in force, in the order in which they strike, and how often they have."""
     from flowledger.cli.show import print_json, table
 
-    found = ask(url, "GET", "faults")
+    found = ask(meant(url, state), "GET", "faults")
     if as_json:
         print_json({"schema_version": 1, **found})
         return 0
@@ -128,22 +150,24 @@ def list_faults(url: UrlOption = "", as_json: JsonOption = False) -> int:
 
 
 def clear(
-    number: Annotated[int | None, typer.Argument(metavar="ID", help="Only this one.")] = None, url: UrlOption = ""
+    number: Annotated[int | None, typer.Argument(metavar="ID", help="Only this one.")] = None,
+    url: UrlOption = "",
+    state: StateOption = None,
 ) -> int:
     """Take faults back: one, or all of them with list lag and latency."""
-    ask(url, "DELETE", "faults" if number is None else f"faults/{number}")
+    ask(meant(url, state), "DELETE", "faults" if number is None else f"faults/{number}")
     print("Cleared." if number is None else f"Cleared fault {number}.")
     return 0
 
 
-def reset(url: UrlOption = "", yes: YesOption = False) -> int:
+def reset(url: UrlOption = "", state: StateOption = None, yes: YesOption = False) -> int:
     """Make a running emulator forget everything: objects, tokens, faults.
 
     Runs whose objects were on it can then only report drift.
     """
-    base = _base(url)
+    base = _base(meant(url, state))
     sure(f"Forget everything in the emulator at {base}?", yes=yes, otherwise="flowledger emulator reset --yes")
-    ask(url, "POST", "reset")
+    ask(base, "POST", "reset")
     print(f"The emulator at {base} is empty.")
     return 0
 
@@ -155,7 +179,7 @@ def register(emulator: typer.Typer) -> None:
         "reset",
         summary="Make a running emulator forget everything.",
         example="flowledger emulator reset --url http://127.0.0.1:8480 --yes",
-        exit_codes="0 empty, 2 nobody said yes, 75 no emulator answers.",
+        exit_codes="0 empty, 2 nobody said yes, 5 none was started here, 75 no emulator answers.",
     )(reset)
     emulator.add_typer(app, name="faults", short_help="Make a running emulator misbehave.")
     command(
@@ -166,21 +190,21 @@ def register(emulator: typer.Typer) -> None:
         example="flowledger emulator faults add drop --step create_dataset --after\n"
         'flowledger emulator faults add answer "* *" --status 429 --retry-after 2\n'
         "flowledger emulator faults add late --step create_flow --after-ms 2000",
-        exit_codes="0 added, 2 no such fault, 75 no emulator answers.",
+        exit_codes="0 added, 2 no such fault, 5 none was started here, 75 no emulator answers.",
     )(add)
     command(
         app,
         "list",
         summary="Show the faults in force.",
         example="flowledger emulator faults list",
-        exit_codes="0 shown, 75 no emulator answers.",
+        exit_codes="0 shown, 5 none was started here, 75 no emulator answers.",
     )(list_faults)
     command(
         app,
         "clear",
         summary="Take faults back.",
         example="flowledger emulator faults clear",
-        exit_codes="0 cleared, 5 no such fault, 75 no emulator answers.",
+        exit_codes="0 cleared, 5 no such fault, or none was started here, 75 no emulator answers.",
     )(clear)
 
 
@@ -212,24 +236,40 @@ def _aim(route: str | None, step: str | None) -> dict[str, str]:
     raise UsageError(f"{step!r} is no step that makes something: {meant}", hint=f"the steps are {making}")
 
 
+def meant(url: str, state: Path | None) -> str:
+    """The base URL of the emulator that is meant: --url, else --state, else FLOWLEDGER_BASE_URL, else the one of -d.
+
+    Raises NotThere if none was started where it is looked for, Unreachable if it has ended, UsageError.
+    """
+    from flowledger.cli.background import where
+
+    named = os.environ.get("FLOWLEDGER_BASE_URL", "").strip()
+    if url and state is not None:
+        return where(state, url)
+    return url or (named if state is None else "") or where(state, "")
+
+
 def _base(url: str) -> str:
     from flowledger.steps.client.paths import is_loopback
 
-    if not url:
-        raise UsageError("which emulator?", hint="--url http://127.0.0.1:8480, or export FLOWLEDGER_BASE_URL")
     if not url.startswith("http://") or not is_loopback(url):
         raise UsageError(f"{url} is no emulator: those serve on loopback only", hint="--url http://127.0.0.1:8480")
     return url.rstrip("/")
 
 
 def ask(url: str, method: str, path: str, body: Any = None) -> Any:
-    """Ask a running emulator's control route. Raises UsageError, NotThere or Unreachable."""
+    """Ask a running emulator's control route. Raises UsageError, NotThere or Unreachable.
+
+    Unreachable, too, when what answers is no emulator: its answer does not have what an emulator's has.
+    """
     import urllib.error
     import urllib.request
+    from http.client import HTTPException
 
     import orjson
 
     base = _base(url)
+    none = f"what answers at {base} is no emulator"
     request = urllib.request.Request(  # noqa: S310 - `_base` has let http on loopback pass, nothing else
         f"{base}/_emulator/{path}",
         method=method,
@@ -241,19 +281,25 @@ def ask(url: str, method: str, path: str, body: Any = None) -> Any:
         with opener.open(request, timeout=PATIENCE_S) as response:
             answered = response.read()
     except urllib.error.HTTPError as error:
-        said = error.read()
         try:
-            message = str(orjson.loads(said)["error"])
-        except (ValueError, KeyError, TypeError):
-            message = f"HTTP {error.code}"
+            message = str(orjson.loads(error.read())["error"])
+        except (ValueError, KeyError, TypeError, OSError, HTTPException):
+            raise Unreachable(f"{none}: it says HTTP {error.code}", hint="flowledger emulator start -d") from error
         if error.code == 404 and path.startswith("faults/"):
             raise NotThere(message, hint="flowledger emulator faults list") from error
-        raise UsageError(f"the emulator refused: {message}", hint="flowledger emulator faults add --help") from error
+        verb = path.partition("?")[0].partition("/")[0]
+        raise UsageError(f"the emulator refused: {message}", hint=f"flowledger emulator {HELP[verb]} --help") from error
+    except HTTPException as error:
+        raise Unreachable(f"{none}: {type(error).__name__}", hint="flowledger emulator start -d") from error
     except OSError as error:
         raise Unreachable(
             f"no emulator answers at {base}: {getattr(error, 'reason', error)}", hint="flowledger emulator start"
         ) from error
     try:
-        return orjson.loads(answered) if answered else None
+        found = orjson.loads(answered) if answered else None
     except ValueError as error:
-        raise Unreachable(f"what answers at {base} is no emulator", hint="flowledger emulator start") from error
+        raise Unreachable(none, hint="flowledger emulator start -d") from error
+    expected = ANSWERS.get((method, path.partition("?")[0]), frozenset())
+    if expected and not (isinstance(found, dict) and expected <= set(found)):
+        raise Unreachable(none, hint="flowledger emulator start -d")
+    return found

@@ -110,7 +110,7 @@ def test_control_verbs_talk_to_emulators_only(program: Any) -> None:
         ran = program("emulator", "reset", "--yes", "--url", url)
         assert ran.code == 2, url
         assert "loopback" in ran.err
-    assert program("emulator", "faults", "list").code == 2
+    assert program("emulator", "faults", "list").code == 5
     assert program("emulator", "faults", "list", "--url", "http://127.0.0.1:1").code == 75
 
 

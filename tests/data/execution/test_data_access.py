@@ -52,6 +52,12 @@ def test_from_a_batch_to_its_rows(landed: Any) -> None:
     assert rows[0]["person"]["name"]["firstName"] == "Ann"
 
 
+@pytest.mark.parametrize(("limit", "status"), [("0", 400), ("1", 200), ("100", 200), ("101", 400), ("-1", 400)])
+def test_a_page_has_at_most_a_hundred_entries(landed: Any, limit: str, status: int) -> None:
+    path = f"{EXPORT}/batches/{next(iter(landed.batches()))}/files"
+    assert landed.caller.send("GET", path, query=[("limit", limit)]).status == status
+
+
 @pytest.mark.parametrize("template", ["batches/{batch}/files", "batches/{batch}/failed", "files/{file}"])
 def test_a_query_parameter_that_a_call_does_not_have_is_refused(landed: Any, template: str) -> None:
     path = template.format(batch=next(iter(landed.batches())), file=file_of(landed))
