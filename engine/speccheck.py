@@ -6,6 +6,8 @@ platform knows, the columns of the table and the fields of foreign field groups,
 
 from __future__ import annotations
 
+import math
+import os
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -13,6 +15,10 @@ from urllib.parse import urlsplit
 
 from flowledger.engine.kindfile import unknown_kind
 from flowledger.engine.specfault import Findings, KeyPath, echo, nearest, one_of
+from flowledger.errors import NotPermitted
+from flowledger.steps.client.config import Places, proxies_from
+from flowledger.steps.client.kernel import UNACKNOWLEDGED, give_up_option
+from flowledger.steps.client.port import Host
 from flowledger.steps.row_filter import FilterFault, checked
 from flowledger.steps.sources import SOURCES, SourceKind, source_kind
 from flowledger.steps.spec import SecretRef, Spec
@@ -447,6 +453,16 @@ def _check_patience(spec: Spec, findings: Findings, base_url: str) -> None:
             f"{settle.window:g} s is shorter than a call may take to show at Adobe, so an object could be made twice",
             "leave `settle` out (90 s)",
         )
+    elif is_adobe(base_url) and findings.sound(window, ("retry", "timeout")):
+        why = _unbounded(base_url)
+        needed = retry.timeout + SHORTEST_ADOBE_WINDOW - UNACKNOWLEDGED
+        if why and settle.window < needed:
+            findings.warn(
+                window,
+                f"{settle.window:g} s is shorter than a call may take to show at Adobe {why}: an object could be made "
+                "twice after an answer is lost",
+                f"write `settle: {math.ceil(needed)}s`",
+            )
     if is_adobe(base_url) and findings.sound(("retry", "timeout")) and retry.timeout < 60:
         findings.warn(
             ("retry", "timeout"),
@@ -463,6 +479,17 @@ def _warn_of_ends(spec: Spec, findings: Findings) -> None:
         return  # a fault of its own
     for sentence in kind.announced_ends(spec.source.connection.auth):
         findings.warn(("source", "kind"), sentence, "ask Adobe whether your organisation still has it")
+
+
+def _unbounded(base_url: str) -> str:
+    """Why sent bytes may wait for longer than U, as the end of a clause; "" where our kernel bounds that (rule 4)."""
+    try:
+        proxied = Host.PLATFORM in proxies_from(os.environ, Places(platform=base_url))
+    except NotPermitted:  # an odd HTTPS_PROXY: whoever makes a platform says so
+        proxied = False
+    if proxied:
+        return "behind a proxy (HTTPS_PROXY), which may keep it until we give up"
+    return "" if give_up_option() is not None else "from this system, which may keep it until we give up"
 
 
 def is_adobe(base_url: str) -> bool:

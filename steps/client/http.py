@@ -31,12 +31,12 @@ from flowledger.errors import NotPermitted
 from flowledger.steps.client import body as bodies
 from flowledger.steps.client import strictjson
 from flowledger.steps.client.clock import Clock
+from flowledger.steps.client.kernel import give_up_option
 from flowledger.steps.client.paths import is_loopback
 from flowledger.steps.client.port import Answer, Host, Reach, Request, sent_nothing
 from flowledger.steps.client.trouble import advice_for
 
 CONNECT_TIMEOUT: Final = 10.0  # seconds for one TCP and TLS handshake
-UNACKNOWLEDGED: Final = 10.0  # U of the protocol: seconds that sent bytes may wait in our kernel
 CONNECTIONS: Final = 128
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
@@ -83,8 +83,9 @@ class _Call:
         if self.request.effect:
             sock = transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux only
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNACKNOWLEDGED * 1000))
+            option = give_up_option()
+            if option is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, *option)
         elif before is not None:
             before.close_normally()
 
