@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 FAULTY: Final = "CONNECTOR-2001-500"  # the code that §11's example of a run shows
 TOLD: Final = 20  # how many rows' reasons the run record and the samples name
-TOGETHER: Final = 4096  # failed rows that are noted at once
+TOGETHER: Final = 16_384  # failed rows that are noted at once
 FAILED_ROWS: Final = "failed/part-0.json"
 CONVERSION: Final = "row_errors/conversion_errors_0.json"
 PARSING: Final = "row_errors/parsing_errors_0.json"
@@ -223,13 +223,8 @@ def _read_all(work: Work, source: Source, mapper_of: MapperOf, writer: BatchWrit
             writer.write(mapped.table)
             done.output_records += mapped.table.num_rows
         _warn(work, done, mapped)
-        for start in range(0, len(mapped.rejected), TOGETHER):
-            some = mapped.rejected[start : start + TOGETHER]
-            told = [
-                {"row": one.row, "column": one.column, "expression": one.expression, "reason": one.reason}
-                for one in some
-            ]
-            _fail_rows(work, writer, done, CONVERSION, told, _rows_of(batch, [one.row for one in some]))
+        for start in range(0, len(mapped.rejections), TOGETHER):
+            _reject(work, writer, done, batch, mapped.rejections.slice(start, TOGETHER))
     done.is_read = True
 
 
@@ -302,6 +297,38 @@ def _fail_rows(
     writer.note(FAILED_ROWS, written)
     if work.diagnostics:
         writer.note(name, written)
+
+
+def _reject(work: Work, writer: BatchWriter, done: Collected, batch: Any, rejections: Any) -> None:
+    """Count and note rows that the schema does not take, as `_fail_rows` does, many at once."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from flowledger.emulator.data.json_texts import escaped, escaped_names
+
+    rows, columns, expressions, reasons = (part.combine_chunks() for part in rejections)
+    for row, column, expression, reason in zip(*(part.slice(0, TOLD).to_pylist() for part in rejections), strict=True):
+        if len(done.told) < TOLD:
+            where = f"row {row}, column {column}" + (f", expression {expression}" if expression else "")
+            done.told.append(f"{work.table}, {where}: {reason}")
+    numbers, path, source, why = (
+        pc.cast(rows, pa.string()), escaped_names(columns), escaped_names(expressions), escaped(reasons),
+    )  # fmt: skip
+    by = pc.if_else(pc.equal(source, ""), "", pc.binary_join_element_wise(", expression ", source, ""))
+    lines = pc.binary_join_element_wise(
+        "{", batch.members(batch.places_of(rows)),
+        f',"_errors":[{{"code":"{FAULTY}","message":"row ', numbers, ", column ", path, by, ": ", why,
+        '","row":', numbers, ',"column":"', path, '","expression":"', source, '","reason":"', why,
+        f'"}}],"_filename":{orjson.dumps(work.table).decode()}}}', "",
+    ).to_pylist()  # fmt: skip
+    if work.diagnostics:
+        for line in lines[: max(0, TOLD - done.failed_records)]:
+            writer.note(SAMPLES, line.encode())
+    done.failed_records += len(lines)
+    written = "\n".join(lines).encode()
+    writer.note(FAILED_ROWS, written)
+    if work.diagnostics:
+        writer.note(CONVERSION, written)
 
 
 def _too_many(work: Work, done: Collected) -> str:

@@ -23,7 +23,7 @@ from flowledger.emulator.data.operands import Unsupported
 from flowledger.emulator.data.operations import ColumnReader, texts_of
 from flowledger.emulator.data.tables import Batch
 from flowledger.emulator.data.trees import DestinationUnknown, tree_of
-from flowledger.emulator.data.xdm_rows import INVALID, NOT_MAPPED, Fault, faults_of
+from flowledger.emulator.data.xdm_rows import INVALID, NOT_MAPPED, Fault, Faults, each_of, faults_of
 from flowledger.emulator.effort import FREE_S, Effort
 from flowledger.emulator.expressions import STEP, Malformed, Node, NotComputed, attribute, columns_of, parse, value_of
 from flowledger.emulator.expressions import faults_of as expression_faults
@@ -35,6 +35,9 @@ Json = Mapping[str, Any]
 
 MOST_CHARACTERS: Final = 512 * 2**20  # of texts that expressions make row by row, in one batch
 TOLD: Final = 100  # nulled values that are named, of one mapping in one batch
+REJECTIONS: Final = pa.schema(
+    [("row", pa.int64()), ("column", pa.string()), ("expression", pa.string()), ("reason", pa.string())]
+)
 WHOLE_ROW: Final = frozenset({"contains_key", "is_set"})  # functions that look at paths which are given as texts
 
 
@@ -66,9 +69,14 @@ class Mapped:
     """Rows in the shape of the target schema, and what did not become such."""
 
     table: pa.Table
-    rejected: list[Rejected]
+    rejections: pa.Table  # a row each, in order: row, column, expression, reason
     nulled: list[Nulled] = field(default_factory=list)  # the first ones of each mapping
     nulled_count: int = 0  # all of them
+
+    @property
+    def rejected(self) -> list[Rejected]:
+        """The rows that do not land, one by one."""
+        return [Rejected(*values) for values in zip(*(part.to_pylist() for part in self.rejections), strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +132,13 @@ class Mapper:
             failures.append(failed)
         columns = [inner.column(leaves, rows) for inner in self._tree.below.values()]
         table = pa.Table.from_arrays(columns, schema=self.schema)
-        rejected = self._rejected(table, batch.numbers, failures)
-        if rejected:
-            gone = {fault.row for fault in rejected}
-            kept = pa.array([number not in gone for number in batch.numbers.to_pylist()], pa.bool_())
-            table = table.filter(kept)
+        rejections = self._rejections(table, batch.numbers, failures)
+        if len(rejections):
+            gone = rejections.column("row").combine_chunks()
+            table = table.filter(pc.invert(pc.is_in(batch.numbers, value_set=gone)))
         return Mapped(
             table=table,
-            rejected=rejected,
+            rejections=rejections,
             nulled=self._nulled(batch.numbers, failures),
             nulled_count=sum(map(len, failures)),
         )
@@ -198,22 +205,43 @@ class Mapper:
             for place in list(failed)[:TOLD]
         ]
 
-    def _rejected(self, table: pa.Table, numbers: pa.Array, failures: Sequence[Mapping[int, str]]) -> list[Rejected]:
+    def _rejections(self, table: pa.Table, numbers: pa.Array, failures: Sequence[Mapping[int, str]]) -> pa.Table:
+        found = faults_of(table, self._target)
+        if not found:
+            return REJECTIONS.empty_table()
+        writers = {faults.path: self._writers_of(faults.path) for faults in found}
+        places = pa.concat_arrays([faults.places for faults in found])
+        alone = pc.count_distinct(places).as_py() == len(places)  # no row has two faults
+        if alone and not any(faults.missing and any(failures[n] for n in writers[faults.path]) for faults in found):
+            return self._rejections_at_once(found, places, numbers, writers)
         by_place: dict[int, list[Fault]] = {}
-        for fault in faults_of(table, self._target):
-            by_place.setdefault(fault.place, []).append(fault)
-        if not by_place:
-            return []
+        for faults in found:
+            for fault in each_of(faults):
+                by_place.setdefault(fault.place, []).append(fault)
         rows = numbers.to_pylist()
-        paths = {fault.path for faults in by_place.values() for fault in faults}
-        writers = {path: self._writers_of(path) for path in paths}
-        found = []
+        rejected = []
         for place in sorted(by_place):
-            faults = by_place[place]
-            expression = next((self._mappings[n].source for fault in faults for n in writers[fault.path]), "")
-            reasons = [self._reason(fault, failures, writers[fault.path]) for fault in faults]
-            found.append(Rejected(rows[place], faults[0].path, expression, "; ".join(reasons)))
-        return found
+            ours = by_place[place]
+            expression = next((self._mappings[n].source for fault in ours for n in writers[fault.path]), "")
+            reasons = [self._reason(fault, failures, writers[fault.path]) for fault in ours]
+            rejected.append((rows[place], ours[0].path, expression, "; ".join(reasons)))
+        arrays = [
+            pa.array(values, one.type) for values, one in zip(zip(*rejected, strict=True), REJECTIONS, strict=True)
+        ]
+        return pa.Table.from_arrays(arrays, schema=REJECTIONS)
+
+    def _rejections_at_once(
+        self, found: Sequence[Faults], places: pa.Array, numbers: pa.Array, writers: Mapping[str, Sequence[int]]
+    ) -> pa.Table:
+        """Rows with one fault each, of which no mapping is the reason."""
+        expressions = [next((self._mappings[n].source for n in writers[faults.path]), "") for faults in found]
+        columns = [
+            numbers.take(places),
+            pa.concat_arrays([pa.repeat(faults.path, len(faults.places)) for faults in found]),
+            pa.concat_arrays([pa.repeat(text, len(one.places)) for text, one in zip(expressions, found, strict=True)]),
+            pc.binary_join_element_wise(f"{INVALID}: ", pa.concat_arrays([faults.reasons for faults in found]), ""),
+        ]
+        return pa.Table.from_arrays(columns, schema=REJECTIONS).take(pc.sort_indices(places))
 
     def _writers_of(self, path: str) -> list[int]:
         """The mappings that write the field at a path, or below it."""

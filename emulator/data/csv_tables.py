@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from flowledger.emulator.data.csv_records import first_record, is_closed, whole_records
+from flowledger.emulator.data.json_texts import members, numbers_as_json, texts_as_json, values_as_json
 from flowledger.emulator.data.kinds import Column, Misfit, arrow_type, fitted_texts, type_of_texts, utf8
 from flowledger.emulator.data.source_rows import (
     LONGEST_SHOWN,
@@ -92,6 +94,14 @@ class CsvOrigin:
         texts = self.texts(name, ())
         return values if texts is None else overlaid(values, texts.take(pa.array(places, pa.int64())).to_pylist())
 
+    def members(self, places: Sequence[int]) -> pa.Array:
+        at = pa.array(places, pa.int64())
+        if any(self.decoded(name)[1] for name in self.columns):  # a value that is no UTF-8
+            return pa.array([orjson.dumps(row)[1:-1].decode() for row in self.whole(places)], pa.string())
+        return members(
+            [(name, _as_json(self.decoded(name)[0].take(at), column)) for name, column in self.columns.items()]
+        )
+
     def whole(self, places: Sequence[int]) -> list[dict[str, Any]]:
         at = pa.array(places, pa.int64())
         found: dict[str, list[Any]] = {}
@@ -103,6 +113,15 @@ class CsvOrigin:
                 continue
             found[name] = _shown(texts.take(at), column)
         return rows_of(found, len(places))
+
+
+def _as_json(texts: pa.Array, column: Column) -> pa.Array:
+    """The same as `_shown`, as JSON."""
+    wanted = arrow_type(column.type)
+    if wanted == pa.string():
+        return texts_as_json(texts)
+    found = None if wanted == pa.bool_() else numbers_as_json(texts)
+    return found if found is not None else values_as_json(_shown(texts, column))
 
 
 def _shown(texts: pa.Array, column: Column) -> list[Any]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -68,6 +69,14 @@ class Origin(Protocol):
 
     def whole(self, places: Sequence[int]) -> list[dict[str, Any]]:
         """Every column of the rows at these places, named by a mapping or not; what is no UTF-8 is replaced."""
+
+
+@runtime_checkable
+class WritesMembers(Protocol):
+    """An origin that writes many rows at once."""
+
+    def members(self, places: Sequence[int]) -> pa.Array:
+        """Every column of the rows at these places, as `whole` has them, as members of an object of JSON."""
 
 
 class Block(Protocol):
@@ -138,9 +147,16 @@ class Batch:
         found: list[dict[str, Any]] = self.table.take(pa.array(at, pa.int64())).to_pylist()
         return found
 
-    def places_of(self, numbers: Sequence[int]) -> list[int]:
+    def members(self, at: Sequence[int]) -> pa.Array:
+        """Every column of the rows `at` these places as members of an object of JSON."""
+        if isinstance(self.origin, WritesMembers):
+            return self.origin.members(self._places(at))
+        return pa.array([orjson.dumps(row, default=str)[1:-1].decode() for row in self.whole_rows(at)], pa.string())
+
+    def places_of(self, numbers: Sequence[int] | pa.Array) -> list[int]:
         """Where in the batch the rows of these numbers are."""
-        found: list[int] = pc.index_in(pa.array(numbers, pa.int64()), value_set=self.numbers).to_pylist()
+        wanted = numbers if isinstance(numbers, pa.Array) else pa.array(numbers, pa.int64())
+        found: list[int] = pc.index_in(wanted, value_set=self.numbers).to_pylist()
         return found
 
     def without(self, kept: pa.Array) -> Batch:

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowledger.emulator import effort
-from flowledger.emulator.data.leaves import type_of
+from flowledger.emulator.data.json_texts import has_only
+from flowledger.emulator.data.leaves import texts_of, type_of
 from flowledger.emulator.effort import FREE_S, Effort, TooMuch
 from flowledger.emulator.patterns import Pattern, compiled
 from flowledger.emulator.values import text_of
@@ -27,6 +28,8 @@ BOUNDS: Final = {  # what a number must not be
     "exclusiveMinimum": (pc.less_equal, "is not more than"),
     "exclusiveMaximum": (pc.greater_equal, "is not less than"),
 }  # fmt: skip
+LONGEST_SHOWN: Final = 60  # characters of a value in a reason
+PLAIN: Final = bytes(set(range(0x20, 0x7F)) - set(b"'\\"))  # bytes of texts that Python writes as they are
 LENGTHS: Final = {"minLength": (pc.less, "shorter"), "maxLength": (pc.greater, "longer")}
 
 
@@ -39,7 +42,22 @@ class Fault(NamedTuple):
     missing: bool = False
 
 
-def faults_of(table: pa.Table, schema: Json) -> list[Fault]:
+class Faults(NamedTuple):
+    """Faults of many rows in one field: where in the table, and why, row by row."""
+
+    places: pa.Array
+    path: str
+    reasons: pa.Array
+    missing: bool = False
+
+
+def each_of(faults: Faults) -> Iterator[Fault]:
+    """The faults one by one."""
+    for place, reason in zip(faults.places.to_pylist(), faults.reasons.to_pylist(), strict=True):
+        yield Fault(place, faults.path, reason, faults.missing)
+
+
+def faults_of(table: pa.Table, schema: Json) -> list[Faults]:
     """Every fault of every row, in order of field."""
     columns = {name: table.column(name).combine_chunks() for name in table.column_names}
     return list(_object(columns, schema, "", None, table.num_rows))
@@ -47,22 +65,24 @@ def faults_of(table: pa.Table, schema: Json) -> list[Fault]:
 
 def _object(
     columns: Mapping[str, pa.Array], field: Json, prefix: str, there: pa.Array | None, rows: int
-) -> Iterator[Fault]:
+) -> Iterator[Faults]:
     """Faults of an object's fields; `there` is true where the object itself is there (None: everywhere)."""
     for name in field.get("required") or ():
         column = columns.get(name)
         if column is not None and column.null_count == 0:
             continue
         absent = pa.repeat(pa.scalar(True), rows) if column is None else pc.is_null(column)
-        for place in _places(absent if there is None else pc.and_(absent, there)):
-            yield Fault(place, f"{prefix}{name}", f"the required field {prefix}{name} is missing", missing=True)
+        places = _places(absent if there is None else pc.and_(absent, there))
+        if len(places):
+            reason = f"the required field {prefix}{name} is missing"
+            yield Faults(places, f"{prefix}{name}", pa.repeat(reason, len(places)), missing=True)
     for name, column in columns.items():
         inner = (field.get("properties") or {}).get(name)
         if inner is not None:
             yield from _field(column, inner, f"{prefix}{name}")
 
 
-def _field(column: pa.Array, field: Json, path: str) -> Iterator[Fault]:
+def _field(column: pa.Array, field: Json, path: str) -> Iterator[Faults]:
     match type_of(field):
         case "object" if pa.types.is_struct(column.type):
             parts = {inner.name: pc.struct_field(column, place) for place, inner in enumerate(column.type)}
@@ -76,23 +96,26 @@ def _field(column: pa.Array, field: Json, path: str) -> Iterator[Fault]:
             yield from _texts(column, field, path)
 
 
-def _array(column: pa.Array, field: Json, path: str) -> Iterator[Fault]:
+def _array(column: pa.Array, field: Json, path: str) -> Iterator[Faults]:
     """Faults of an array's size and of its entries, each told of the row that holds the entry."""
     sizes = pc.list_value_length(column)
     for key, wrong, said in (("minItems", pc.less, "at least"), ("maxItems", pc.greater, "at most")):
         if isinstance(field.get(key), int):
-            for place in _places(wrong(sizes, field[key])):
-                reason = f"{path} has {sizes[place].as_py()} entries, {said} {field[key]} are allowed"
-                yield Fault(place, path, reason)
+            places = _places(wrong(sizes, field[key]))
+            if len(places):
+                counts = pc.cast(sizes.take(places), pa.string())
+                said_of = f" entries, {said} {field[key]} are allowed"
+                yield Faults(places, path, pc.binary_join_element_wise(f"{path} has ", counts, said_of, ""))
     items = field.get("items")
     if not isinstance(items, Mapping):
         return
     parents = pc.list_parent_indices(column)
-    for fault in _field(pc.list_flatten(column), items, f"{path}[]"):
-        yield Fault(parents[fault.place].as_py(), fault.path, fault.reason, fault.missing)
+    for faults in _field(pc.list_flatten(column), items, f"{path}[]"):
+        places = pc.cast(parents.take(faults.places), pa.int64())
+        yield Faults(places, faults.path, faults.reasons, faults.missing)
 
 
-def _numbers(column: pa.Array, field: Json, path: str) -> Iterator[Fault]:
+def _numbers(column: pa.Array, field: Json, path: str) -> Iterator[Faults]:
     for key, (wrong, said) in BOUNDS.items():
         bound = field.get(key)
         if isinstance(bound, int | float) and not isinstance(bound, bool) and _reaches(column.type, key, bound):
@@ -110,7 +133,7 @@ def _reaches(type_: pa.DataType, key: str, bound: float) -> bool:
     return not pa.types.is_integer(type_) or -(2**63) < bound < 2**63 - 1 or key.startswith("exclusive")
 
 
-def _texts(column: pa.Array, field: Json, path: str) -> Iterator[Fault]:
+def _texts(column: pa.Array, field: Json, path: str) -> Iterator[Faults]:
     for key, (wrong, said) in LENGTHS.items():
         if isinstance(field.get(key), int):
             lengths = pc.utf8_length(column)
@@ -142,7 +165,7 @@ def _matches(form: Pattern, text: str) -> bool:
         return False
 
 
-def _enumerated(column: pa.Array, field: Json, path: str) -> Iterator[Fault]:
+def _enumerated(column: pa.Array, field: Json, path: str) -> Iterator[Faults]:
     """`enum` is binding; `meta:enum` only suggests."""
     allowed = field.get("enum")
     if isinstance(allowed, list) and allowed:
@@ -154,13 +177,22 @@ def _enumerated(column: pa.Array, field: Json, path: str) -> Iterator[Fault]:
         yield from _told(column, unknown, path, f"is none of {', '.join(map(text_of, allowed[:10]))}")
 
 
-def _told(column: pa.Array, wrong: pa.Array, path: str, said: str) -> Iterator[Fault]:
+def _told(column: pa.Array, wrong: pa.Array, path: str, said: str) -> Iterator[Faults]:
     places = _places(wrong)
-    if places:
-        for place, value in zip(places, column.take(pa.array(places, pa.int64())).to_pylist(), strict=True):
-            yield Fault(place, path, f"{path}: {text_of(value)[:60]!r} {said}")
+    if len(places):
+        values = _quoted(column.take(places))
+        yield Faults(places, path, pc.binary_join_element_wise(f"{path}: ", values, f" {said}", ""))
 
 
-def _places(flags: pa.Array) -> list[int]:
-    found: list[int] = pc.indices_nonzero(pc.fill_null(flags, False)).to_pylist()
-    return found
+def _quoted(values: pa.Array) -> pa.Array:
+    """The beginnings of values as Python writes texts."""
+    texts, flags = texts_of(values)
+    if flags is None:
+        texts = pc.utf8_slice_codeunits(texts, 0, LONGEST_SHOWN)
+        if has_only(texts, PLAIN):
+            return pc.binary_join_element_wise("'", texts, "'", "")
+    return pa.array([repr(text_of(value)[:LONGEST_SHOWN]) for value in values.to_pylist()], pa.string())
+
+
+def _places(flags: pa.Array) -> pa.Array:
+    return pc.cast(pc.indices_nonzero(pc.fill_null(flags, False)), pa.int64())
