@@ -138,13 +138,9 @@ def _shown(texts: pa.Array, column: Column) -> list[Any]:
             return values
     if wanted == pa.float64():
         return [
-            (text or None) if value is None else shown_number(value, text)
-            for value, text in zip(values, written, strict=True)
+            text if value is None else shown_number(value, text) for value, text in zip(values, written, strict=True)
         ]
-    return [
-        (text or None) if value is None else shown(marked(value, text))
-        for value, text in zip(values, written, strict=True)
-    ]
+    return [text if value is None else shown(marked(value, text)) for value, text in zip(values, written, strict=True)]
 
 
 @dataclass(slots=True)
