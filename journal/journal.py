@@ -59,8 +59,9 @@ class Journal:
         `lock_timeout`: seconds to wait for another writer to end. `committer`: how appends reach the disk, by
         default one thread with group commit. `wall`: seconds since the epoch, for what people read.
         `segment_size`: bytes after which the next segment file is begun.
-        Raises JournalHeld (another writer), JournalCorrupt (durable bytes are damaged), DiskFull (no room or no
-        right to write), JournalError (a format that this version does not know, a file that is not ours).
+        Raises JournalHeld (another writer), JournalCorrupt (durable bytes are damaged), DiskFull (no room),
+        JournalDenied (no right), JournalUnavailable (no lock, no descriptor or no answer of the disk at the moment),
+        JournalError (a format that this version does not know, a file that is not ours).
         """
         writer, recovered = open_writer(
             Path(directory),
@@ -79,8 +80,9 @@ class Journal:
         they can read the journal from then on, and refuse to write to it.
         Once this waits, the event is written whether or not the waiting task is cancelled, which is then not told how
         that ended. `doc` is taken as it is when this begins to wait.
-        Raises UsageError (not JSON, too large: nothing was written), DiskFull (certainly not on disk),
-        JournalPoisoned (unknown whether on disk: start anew), AppendOnlyError (closed, or a forked child).
+        Raises UsageError (not JSON, too large: nothing was written), DiskFull, JournalDenied, JournalUnavailable
+        (certainly not on disk), JournalPoisoned (unknown whether on disk: start anew), AppendOnlyError (closed, or a
+        forked child).
         """
         return await self._writer.append([item_of(EVENTS, doc, run=run)], changes=changes)
 

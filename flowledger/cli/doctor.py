@@ -123,6 +123,7 @@ def register(app: typer.Typer) -> None:
         summary="Look at everything a run needs, and say what to do.",
         example="flowledger doctor\nflowledger doctor paypal-products.yaml\n"
         "flowledger doctor --json | jq '.checks[] | select(.health != \"ok\")'",
-        exit_codes="0 healthy (warnings too), else that of the first check that failed: 2 a journal that cannot be, "
-        "4 credentials or permission, 5 no such sandbox, 9 journal damaged, 75 unreachable.",
+        exit_codes="0 healthy (warnings too), else that of the first check that failed: "
+        "1 a journal that this user may not use, 4 credentials or permission, 5 no such sandbox, 9 journal damaged, "
+        "75 unreachable.",
     )(doctor)

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from flowledger.cli.app import app
 from flowledger.cli.settings import config_files, profile_of
+from flowledger.cli.streams import nowhere
 from flowledger.errors import UsageError
 from tests.program import Program, Ran, credentials, quiet_logging
 
@@ -200,6 +201,30 @@ def test_what_the_operating_system_refuses_is_never_called_a_fault_of_the_progra
         assert "/some/where" in ran.err
         assert "next: " in ran.err
     assert ran.json["error"]["exit_code"] == code
+
+
+def test_what_nobody_reads_has_a_place_where_there_is_no_dev_null(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "devnull", str(tmp_path / "null"))
+    descriptor = nowhere()
+    try:
+        assert os.write(descriptor, b"dropped") == 7
+    finally:
+        os.close(descriptor)
+    assert not (tmp_path / "null").exists()
+
+
+def test_a_limit_of_threads_may_be_lifted_later_and_is_no_fault_of_the_program(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("flowledger.engine.api.read_ledgers", refuse)
+    ran = program("runs", "--json")
+    assert ran.code == ran.json["error"]["exit_code"] == 75
+    assert "ulimit -u" in ran.err
 
 
 # -- as another user ------------------------------------------------------------------------------------------------
