@@ -17,6 +17,8 @@ PLAIN_NUMBER: Final = (
     r"^(?:0|-?[1-9][0-9]{0,14}|-?(?:0|[1-9][0-9]{0,8})\.(?:0|[0-9]{0,2}[1-9]))$"  # written alike by all
 )
 
+PADDED_NUMBER: Final = r"^-?(?:0|[1-9][0-9]{0,8})\.[0-9]{1,2}0$"
+
 
 def has_only(texts: pa.Array, allowed: bytes) -> bool:
     """Whether texts have no other bytes than these. A slice is judged with the texts around it: False may be wrong."""
@@ -46,9 +48,13 @@ def escaped_names(names: pa.Array) -> pa.Array:
 
 
 def numbers_as_json(texts: pa.Array) -> pa.Array | None:
-    """Texts of numbers as they are; None unless each is written as every language writes it."""
-    sound = pc.all(pc.match_substring_regex(texts, PLAIN_NUMBER)).as_py() is not False
-    return pc.fill_null(texts, "null") if sound else None
+    """Texts of numbers as they are, with quotes where they end in zeros that a number would lose; None if unsure."""
+    plain = pc.match_substring_regex(texts, PLAIN_NUMBER)
+    if pc.all(plain).as_py() is not False:
+        return pc.fill_null(texts, "null")
+    if pc.all(pc.or_(plain, pc.match_substring_regex(texts, PADDED_NUMBER))).as_py() is False:
+        return None
+    return pc.fill_null(pc.if_else(plain, texts, pc.binary_join_element_wise('"', texts, '"', "")), "null")
 
 
 def values_as_json(values: Sequence[Any]) -> pa.Array:

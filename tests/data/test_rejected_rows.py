@@ -9,11 +9,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flowledger.emulator.data.collect import CONVERSION, FAILED_ROWS, FAULTY, SAMPLES, TOLD, Collected, Work, collect
 from flowledger.emulator.data.columns import Mapper
+from flowledger.emulator.data.json_texts import numbers_as_json, values_as_json
 from flowledger.emulator.data.landing import DIAGNOSTICS, Lake
 from flowledger.emulator.data.tables import SourceFolder
+from flowledger.emulator.values import shown_number
 
 TARGET: dict[str, Any] = {
     "properties": {
@@ -84,6 +88,16 @@ def test_every_rejected_row_is_noted_with_its_values_as_the_file_has_them(folder
     ]
     assert notes(CONVERSION) == found
     assert done.told == [f"t, {row['_errors'][0]['message']}" for row in found]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.none() | st.from_regex(r"-?(0|[1-9][0-9]{0,9})(\.[0-9]{1,4})?", fullmatch=True), min_size=1))
+def test_numbers_are_noted_at_once_as_they_are_one_by_one(texts: list[str | None]) -> None:
+    column = pa.array(texts, pa.string())
+    found = numbers_as_json(column)
+    if found is not None:
+        values = [None if text is None else shown_number(float(text), text) for text in texts]
+        assert found.to_pylist() == values_as_json(values).to_pylist()
 
 
 @pytest.mark.parametrize("text", ODD)
