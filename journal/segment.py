@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from flowledger.errors import JournalCorrupt, JournalError
+from flowledger.errors import JournalCorrupt, JournalError, JournalUnavailable
 from flowledger.journal.checkpoint import Mark, believed, read_stored, seal_of
 from flowledger.journal.filesystem import File, FileSystem
 from flowledger.journal.index import Index, Located, fingerprint
 from flowledger.journal.layout import index_name, replace_file
 from flowledger.journal.record import START, Record, parse
+from flowledger.journal.refusal import PASSING, passing_hint
 from flowledger.journal.scan import Damage, Header, Kind, Previous, empty_segment, extend
 from flowledger.journal.writing import os_errors
 
@@ -69,10 +70,10 @@ class Segment:
             else:
                 line, head = self.file.read(end - start, start), self.file.read(_CRC.stop, before)
         except OSError as error:
-            raise JournalError(
-                f"{self.name} in {self.directory} cannot be read at byte {start}: {error.strerror or error}",
-                hint="look at the disk; what was acknowledged is not touched by this",
-            ) from None
+            said = f"{self.name} in {self.directory} cannot be read at byte {start}: {error.strerror or error}"
+            if error.errno in PASSING:
+                raise JournalUnavailable(said, hint=passing_hint(error.errno)) from None
+            raise JournalError(said, hint="look at the disk; what was acknowledged is not touched by this") from None
         record = parse(line[:-1]) if len(line) == end - start and line.endswith(b"\n") else None
         if (
             record is None

@@ -99,7 +99,8 @@ DISTURBANCES = (
     "met: a body that is html", "met: a body that is empty", "met: a body that is no_id", "met: a wrong content type",
     "met: token", "met: a token that is not valid any more", "met: lists that lag", "met: somebody has our name",
     "met: somebody has our title", "somebody did in the middle: edit", "somebody did in the middle: delete", "died",
-    "a torn tail", "a torn tail after a death", "a damaged journal", "DiskFull", "JournalError", "JournalPoisoned",
+    "a torn tail", "a torn tail after a death", "a damaged journal", "DiskFull", "JournalUnavailable",
+    "JournalPoisoned",
     "met: a second process", "met: another platform process", "the clock jumps forward", "the clock jumps back",
 )  # fmt: skip
 DEEP = (
@@ -112,7 +113,8 @@ SHARING = (
 )  # fmt: skip
 DESTROYED = (
     "destroyed", "a destroy is carried on", "a destroyed name is refused", "nothing left", "destroy: died",
-    "destroy: Interrupted", "destroy: JournalError", "to be destroyed: provisioned", "to be destroyed: provisioning",
+    "destroy: Interrupted", "destroy: JournalUnavailable", "to be destroyed: provisioned",
+    "to be destroyed: provisioning",
     "to be destroyed: in_doubt", "left: used",
 )  # fmt: skip
 

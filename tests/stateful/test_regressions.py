@@ -149,7 +149,11 @@ def test_a_disk_that_fails_while_a_run_reads_what_others_share_does_not_let_the_
     assert world.sit().done
     world.begin_another_run()
     world.disk.fail(call, errno.EIO)
-    assert sorted(world.sit().ends) == ["JournalError", "provisioned", "provisioned"]  # `sit` looks at what they share
+    assert sorted(world.sit().ends) == [
+        "JournalUnavailable",
+        "provisioned",
+        "provisioned",
+    ]  # `sit` looks at what they share
     assert world.sent["create_base_connection"] == 1
     world.close()
 
