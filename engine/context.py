@@ -15,7 +15,7 @@ from flowledger.errors import Unreachable
 from flowledger.steps.client.judge import Verdict, fault_of, judge, not_served, refusal, retry_after
 from flowledger.steps.client.port import Answer, Json, Reach, Request
 from flowledger.steps.client.quoting import in_quotes
-from flowledger.steps.client.secrets import resolve
+from flowledger.steps.client.secrets import AT_ONCE, FileRead, resolve
 from flowledger.steps.marking import words_of
 from flowledger.steps.spec import SecretRef, Spec
 from flowledger.steps.step import Outputs, Step
@@ -81,9 +81,15 @@ class StepContext:
 
         Nothing is sent before that, so a stop need not wait for it: then it raises Interrupted at once.
         """
+        folder = self._run.spec.folder
         for ref in self._step.secrets(self._run.spec):
-            read = resolve(ref, withhold=self._run.platform.secret_variables, folder=self._run.spec.folder)
-            self._secrets[ref] = value = await (read if ref.env else self._run.unless_stopped(read))
+            reading = FileRead(ref.file, folder) if ref.file is not None else None
+            if reading is not None and reading.wait(AT_ONCE):
+                value = reading.value()
+            else:
+                read = reading.get() if reading else resolve(ref, withhold=self._run.platform.secret_variables)
+                value = await (read if ref.env else self._run.unless_stopped(read))
+            self._secrets[ref] = value
             if in_quotes(value):
                 where = ref.env or ref.file or (ref.command or ("",))[0]
                 self._run.log.warning("a secret has quotes around it, and is sent with them", secret=where)
