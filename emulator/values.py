@@ -62,10 +62,12 @@ def written(value: Any, text: str | None) -> Any:
 
 def shown_number(value: float, text: str) -> Any:
     """A number for a document of JSON: itself, as a whole number where it is written as one, else its text."""
+    if not -(2**63) <= value < 2**63:  # JSON is written here with whole numbers of 64 bits; NaN is not among them
+        return text
     if str(value) == text:
         return value
-    whole = int(value) if value == value // 1 else 0  # infinity and NaN are no whole numbers
-    return whole if str(whole) == text else text
+    whole = int(value)
+    return whole if whole == value and str(whole) == text else text
 
 
 def shown(value: Any) -> Any:

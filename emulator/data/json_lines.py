@@ -41,7 +41,7 @@ NESTED: Final = ("object", "array")
 
 def _integer(text: str) -> int:
     value = int(text)
-    if str(value) == text:
+    if str(value) == text and -(2**63) <= value < 2**63:
         return value
     found = WrittenInteger(value)
     found.text = text

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -110,6 +111,19 @@ def test_a_value_in_a_reason_is_written_as_python_writes_texts(folder: Path, tmp
     [row] = notes(FAILED_ROWS)
     assert row["id"] == value
     assert row["_errors"][0]["reason"] == f"INGEST-1212-400: id: {value!r} is longer than 3 characters"
+
+
+def test_a_number_of_any_length_is_noted_and_shown_with_its_digits(folder: Path, tmp_path: Path) -> None:
+    digits = "123456789012345678901234567890"
+    (folder / "t.jsonl").write_text(f'{{"id": "long", "n": {digits}, "o": {{"n": [{digits}]}}}}\n')
+
+    done, notes = collected(folder, tmp_path, ("id", "id"))
+    assert done.failure == ""
+
+    assert [(row["n"], row["o"]) for row in notes(FAILED_ROWS)] == [(digits, {"n": [digits]})]
+    assert orjson.dumps(SourceFolder(folder).preview("t", 1)) == orjson.dumps(
+        [{"id": "long", "n": digits, "o": {"n": [digits]}}]
+    )
 
 
 def test_all_faults_of_a_row_are_one_note_and_only_the_first_rows_are_samples(folder: Path, tmp_path: Path) -> None:
