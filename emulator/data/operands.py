@@ -15,6 +15,9 @@ TRUTH: Final = pa.bool_()
 MOMENT: Final = pa.timestamp("us", tz="UTC")
 PLAIN: Final = (TEXT, WHOLE, FRACTION, TRUTH)
 
+ODD_SPACE: Final = r"[\x1c-\x1f]"  # Python takes these for white space, Arrow does not
+MOST_BYTES: Final = 256 * 2**20  # of a column that is made at once
+
 
 class Unsupported(Exception):
     """No column operation computes this, or not for columns of these types."""
@@ -44,3 +47,9 @@ def of(values: Values, *types: pa.DataType) -> Values:
     if values.type not in types:
         raise Unsupported(str(values.type))
     return values
+
+
+def room_for(size: int) -> None:
+    """Raises Unsupported for a column of more bytes than are made at once: row by row, each value is bounded."""
+    if size > MOST_BYTES:
+        raise Unsupported(f"a column of {size} bytes")

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowledger.emulator import dates
-from flowledger.emulator.data import date_operations, leaves
+from flowledger.emulator.data import date_operations, leaves, operands
 from flowledger.emulator.data.leaves import either
 from flowledger.emulator.data.operands import FRACTION, MOMENT, PLAIN, TEXT, TRUTH, WHOLE, Unsupported, Values, of
 from flowledger.emulator.expressions import Node
@@ -23,8 +23,6 @@ from flowledger.emulator.functions import FUNCTIONS
 
 SMALL: Final = 2**31  # products of two of these are far from the end of 64 bits
 LONGEST: Final = 1_000_000  # what a function may make, in characters
-MOST_BYTES: Final = 256 * 2**20  # of a column that is made at once
-ODD_SPACE: Final = r"[\x1c-\x1f]"  # Python takes these for white space, Arrow does not
 
 
 class ColumnReader:
@@ -154,15 +152,9 @@ def _ascii(texts: Values, *, plain_space: bool = False) -> pa.Array | None:
     sound = pc.string_is_ascii(texts.array)
     flags = None if pc.all(sound).as_py() is not False else pc.fill_null(pc.invert(sound), False)
     if plain_space:
-        odd = pc.match_substring_regex(texts.array, ODD_SPACE)
+        odd = pc.match_substring_regex(texts.array, operands.ODD_SPACE)
         flags = either(flags, pc.fill_null(odd, False)) if pc.any(odd).as_py() else flags
     return either(texts.flags, flags)
-
-
-def _room_for(size: int) -> None:
-    """Raises Unsupported for a column of more bytes than are made at once: row by row, each value is bounded."""
-    if size > MOST_BYTES:
-        raise Unsupported(f"a column of {size} bytes")
 
 
 def _bounded(texts: pa.Array, flags: pa.Array | None) -> Values:
@@ -175,7 +167,7 @@ def _bounded(texts: pa.Array, flags: pa.Array | None) -> Values:
 
 def _concat(*parts: Values) -> Values:
     texts = [texts_of(part) for part in parts]
-    _room_for(sum(text.array.nbytes for text in texts))
+    operands.room_for(sum(text.array.nbytes for text in texts))
     joined = pc.binary_join_element_wise(
         *(text.array for text in texts), "", null_handling="replace", null_replacement=""
     )
@@ -229,7 +221,7 @@ def _replace(values: Values, old: Any, new: Any) -> Values:
     if not isinstance(old, str) or not isinstance(new, str) or not old:
         raise Unsupported("a replacement that is no text")
     more = pc.sum(pc.count_substring(texts.array, pattern=old)).as_py() or 0
-    _room_for(texts.array.nbytes + more * max(0, len(new.encode()) - len(old.encode())))
+    operands.room_for(texts.array.nbytes + more * max(0, len(new.encode()) - len(old.encode())))
     return _bounded(pc.replace_substring(texts.array, pattern=old, replacement=new), texts.flags)
 
 
@@ -239,7 +231,7 @@ def _pad(pad: Callable[..., pa.Array]) -> Callable[..., Values]:
         if not isinstance(fill, str) or len(fill) > 1 or not fill.isascii():
             raise Unsupported("a padding of more than one plain character")
         filled = pc.fill_null(texts.array, "")
-        _room_for(len(filled) * _natural(count))
+        operands.room_for(len(filled) * _natural(count))
         return _bounded(pad(filled, width=_natural(count), padding=fill or " "), texts.flags)
 
     return operation
