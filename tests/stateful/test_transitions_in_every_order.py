@@ -88,7 +88,9 @@ class World:
         async def take_up() -> None:
             started = RunStarted(
                 nonce=self.nonce,
-                spec=self.spec.model_dump(mode="json", by_alias=True),
+                spec=self.spec.written(),
+                as_written=True,
+                folder=self.spec.folder,
                 org=self.platform.org,
                 sandbox="prod",
                 base_url="http://127.0.0.1",
