@@ -85,7 +85,10 @@ def parsed(text: str, pattern: str) -> datetime:
     month = int(said.get("month", "1"))
     for name, length in (("short_month", 3), ("long_month", None)):
         if name in said:
-            month = 1 + [known[:length].lower() for known in MONTHS].index(said[name].lower())
+            known = [one[:length].lower() for one in MONTHS]
+            if said[name].lower() not in known:
+                raise ValueError(f"{text!r} is no date of the form {pattern}: there is no month {said[name]!r}")
+            month = 1 + known.index(said[name].lower())
     hour = int(said.get("hour", "0"))
     if "hour12" in said:
         hour = int(said["hour12"]) % 12 + (12 if said.get("half", "").lower() == "pm" else 0)
@@ -132,8 +135,11 @@ def iso(moment: datetime) -> str:
 
 
 def from_ms(ms: float) -> datetime:
-    """The moment of milliseconds since the epoch, in UTC. Raises OverflowError, ValueError out of range."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    """The moment of milliseconds since the epoch, in UTC. Raises ValueError out of range."""
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    except (OverflowError, ValueError) as fault:
+        raise ValueError(f"{ms} milliseconds are no moment between the years 1 and 9999") from fault
 
 
 def zone_of(name: str) -> ZoneInfo | timezone:

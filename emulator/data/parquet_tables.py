@@ -243,19 +243,30 @@ def opened(path: Path) -> ParquetFile:
 
 
 def _unwrapped(values: pa.Array) -> pa.Array:
-    """A column without dictionary or extension around its values."""
+    """A column without dictionary or extension around its values, and without views, which Arrow cannot take."""
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
-    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    plain = _without_views(values.type)
+    return values if plain == values.type else pc.cast(values, plain)
+
+
+def _without_views(type_: pa.DataType) -> pa.DataType:
+    """The same type with texts and bytes as they were before Arrow had views; Polars writes views."""
+    if pa.types.is_string_view(type_):
+        return pa.large_string()
+    if pa.types.is_binary_view(type_):
+        return pa.large_binary()
+    if pa.types.is_struct(type_):
+        return pa.struct([inner.with_type(_without_views(inner.type)) for inner in type_])
+    if pa.types.is_list(type_):
+        return pa.list_(_without_views(type_.value_type))
+    return pa.large_list(_without_views(type_.value_type)) if pa.types.is_large_list(type_) else type_
 
 
 def _is_bytes(type_: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_binary(type_)
-        or pa.types.is_large_binary(type_)
-        or pa.types.is_fixed_size_binary(type_)
-        or pa.types.is_binary_view(type_)
-    )
+    return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_))
 
 
 def _plain(values: pa.Array, column: Column) -> tuple[pa.Array, list[Misfit]]:

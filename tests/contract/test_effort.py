@@ -156,6 +156,18 @@ def test_what_an_expression_reads_again_and_again_counts_too() -> None:
     assert evaluated("concat(size_of(a), size_of(a))", row) == "1000010000"
 
 
+def test_a_text_is_split_at_any_of_many_characters_without_a_regular_expression(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a set of so many characters takes seconds to compile")
+
+    monkeypatch.setattr(re, "compile", refuse)
+    monkeypatch.setattr(re, "split", refuse)
+    separators = "".join(map(chr, range(0x4E00, 0x9000))) + "],^-\\"
+    assert evaluated("split(a, b)", {"a": "1,2]3^4-5\\6\u4e007", "b": separators}) == list("1234567")
+
+
 def test_no_more_is_made_than_may_be_before_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(effort, "MOST_ENTRIES", 10)
     monkeypatch.setattr(patterns, "MOST_ENTRIES", 10)

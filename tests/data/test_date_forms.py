@@ -118,3 +118,14 @@ def test_digits_of_other_scripts_are_no_digits_of_a_pattern() -> None:
     with pytest.raises(ValueError, match="is no date of the form"):
         dates.parsed("٢٠١٧-01-02", "yyyy-MM-dd")
     assert dates.parsed("2017-01-02", "yyyy-MM-dd") == datetime(2017, 1, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("ms", [1e300, float("nan"), float("inf"), -(2**70), 10**16])
+def test_a_number_that_is_no_moment_says_so_in_words(ms: float) -> None:
+    with pytest.raises(ValueError, match="milliseconds are no moment between the years 1 and 9999"):
+        dates.from_ms(ms)
+
+
+def test_a_month_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ValueError, match="there is no month 'Mai'"):
+        dates.parsed("3 Mai 2026", "d MMM yyyy")

@@ -252,6 +252,28 @@ def test_parquet_numbers_land_with_their_digits(folder: Path, sources: SourceFol
     assert sources.preview("t", 1)[0]["money"] == "12345678901234.567890"
 
 
+def test_texts_that_parquet_holds_as_views_are_read_shown_and_filtered(folder: Path, sources: SourceFolder) -> None:
+    texts, inner = pa.array(["02134", "x", None], pa.string_view()), pa.struct([("k", pa.string())])
+    listed = pa.array([["02134"], [], None], pa.list_(pa.string())).cast(pa.list_(pa.string_view()))
+    nested = pa.array([{"k": "02134"}, {"k": None}, None], inner).cast(pa.struct([("k", pa.string_view())]))
+    raw = pa.array([b"02134", b"x", None], pa.binary_view())
+    pq.write_table(pa.table({"v": texts, "l": listed, "o": nested, "b": raw}), folder / "t.parquet")
+
+    assert column(mapped_by(sources, "t", ("v", "text"))) == ["02134", "x", None]
+    assert column(mapped_by(sources, "t", ("o.k", "text"))) == ["02134", None, None]
+    assert column(mapped_by(sources, "t", ("b", "text"))) == ["02134", "x", None]
+    assert column(mapped_by(sources, "t", ("to_integer(v)", "number")), "number") == [2134.0, None, None]
+    first = {"v": "02134", "l": ["02134"], "o": {"k": "02134"}, "b": "02134"}
+    assert sources.preview("t", 1) == [first]
+    assert sources.preview("t", 3, filter_of(_equal("v", "02134"))) == [first]
+
+
+def _equal(name: str, value: str) -> dict[str, Any]:
+    """A row filter as a source connection has it."""
+    parts = [{"nodeType": "fieldLookup", "fieldName": name}, {"nodeType": "literal", "value": value}]
+    return {"type": "PQL", "format": "pql/json", "value": {"nodeType": "fnApply", "fnName": "=", "params": parts}}
+
+
 BLOB = {"id": pa.array(["A", "B"]), "photo": pa.array([b"\xff\xd8", None])}
 
 
