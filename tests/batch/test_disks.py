@@ -1,4 +1,4 @@
-"""A journal that cannot be written: the run stops with 75 at once, sends nothing more, and carries on when it can."""
+"""A journal that cannot be written: the run stops at once, sends nothing more, and carries on when it can."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_a_disk_that_fills_up_during_a_call_ends_in_75_and_loses_nothing(
     ended = await shell.end(running)
     assert ended.code == 75, ended
     assert "File too large" in ended.err
-    assert "make room" in ended.err
+    assert "raise the limit of a file's size" in " ".join(ended.err.split())
     assert "Traceback" not in ended.err
     if room == 0:
         assert sum(platform.made().values()) <= sum(effects.values()) + 6  # what the branches had in flight
@@ -75,9 +75,10 @@ async def test_a_place_that_may_not_be_written_is_said_in_words_before_anything_
     ended = await shell.end(
         await shell.program(sys.executable, "-c", AS_ANYBODY, "apply", shell.environment["SPEC"], "--json")
     )
-    assert ended.code == 75, ended
+    assert ended.code == 1, ended  # no later start can help, so that no batch job tries again
     assert "Permission denied" in ended.err
-    assert "another --journal would know nothing of the runs in this one" in " ".join(ended.err.split())
+    assert "next: " in ended.err
+    assert "--journal" not in ended.err.partition("next: ")[2]
     assert platform.calls == []
 
 
@@ -100,8 +101,8 @@ async def test_a_journal_that_became_read_only_is_shown_and_not_resumed(shell: A
         ("runs",): 0,
         ("journal", "verify"): 0,
         ("resume", "paypal-products", "--plan"): 0,
-        ("resume", "paypal-products"): 75,
-        ("apply", shell.environment["SPEC"]): 75,
+        ("resume", "paypal-products"): 1,
+        ("apply", shell.environment["SPEC"]): 1,
     }.items():
         ended = await shell.end(await shell.program(sys.executable, "-c", AS_ANYBODY, *words))
         assert ended.code == code, (words, ended)
