@@ -236,7 +236,11 @@ def _number(call: Call, name: str, least: int) -> int:
     text = call.request.first(name)
     number = None if text is None else number_of(text)
     if number is None or number < least:
-        bad(f"The query parameter {name} is required, a whole number from {least} up")
+        bad(
+            f"The query parameter {name} must be a whole number from {least} up, not {text!r:.80}"
+            if text is not None
+            else f"The query parameter {name} is required, a whole number from {least} up"
+        )
     return number
 
 

@@ -168,8 +168,9 @@ class Mapper:
         if not places:
             return column, {}
         found, failed = self._by_row(mapping, batch, places, now_ms)
-        patched = pc.replace_with_mask(column, pc.fill_null(flags, False), _array(found, mapping.field))
-        return patched, {places[place]: reason for place, reason in failed.items()}
+        return _patched(column, flags, _array(found, mapping.field)), {
+            places[place]: reason for place, reason in failed.items()
+        }
 
     def _by_row(
         self, mapping: _Mapping, batch: Batch, at: Sequence[int] | None, now_ms: int
@@ -300,6 +301,15 @@ def _leads_through(path: str, column: str) -> bool:
 
 def _looks_at_all(node: Node) -> bool:
     return (node.kind == "call" and node.value in WHOLE_ROW) or any(_looks_at_all(part) for part in node.parts)
+
+
+def _patched(column: pa.Array, flags: pa.Array, found: pa.Array) -> pa.Array:
+    """The column with the values that were found, in order, in its flagged places."""
+    if not pa.types.is_nested(column.type):
+        return pc.replace_with_mask(column, pc.fill_null(flags, False), found)
+    after = iter(range(len(column), len(column) + len(found)))  # Arrow replaces no arrays and objects: take them
+    places = [next(after) if flag else place for place, flag in enumerate(flags.to_pylist())]
+    return pa.concat_arrays([column, found]).take(pa.array(places, pa.int64()))
 
 
 def _array(values: list[Any], leaf: Json) -> pa.Array:

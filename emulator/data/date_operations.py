@@ -16,6 +16,8 @@ WRITTEN: Final = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", 
 
 def date(values: Values, *more: Any) -> Values:
     """date(text) and date(text, pattern); a text of another zone than UTC is flagged, for it says which one."""
+    if len(more) > 1:
+        raise Unsupported("a date with a default")
     if values.type == MOMENT:
         return values
     texts = of(values, TEXT)

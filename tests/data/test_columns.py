@@ -176,6 +176,23 @@ def test_a_failing_transformation_nulls_its_own_field_only_and_is_told() -> None
     assert found.nulled_count == 2
 
 
+@pytest.mark.parametrize("field", ["tags", "lines", "labels", "person"])
+def test_a_text_for_a_field_of_arrays_or_objects_nulls_the_field_and_is_reported(field: str) -> None:
+    found = mapped({"id": ["1", "2", "3"], "a": ["x", None, "y"]}, ("id", "id"), ("a", field))
+
+    assert found.table.column("id").to_pylist() == ["1", "2", "3"]
+    assert found.table.column(field).to_pylist() == [None, None, None]
+    assert [(one.row, one.column) for one in found.nulled] == [(1, field), (3, field)]
+    assert found.rejected == []
+
+
+def test_a_date_may_have_a_default() -> None:
+    source = "date(a, 'yyyy-MM-dd', '2020-01-02')"
+    found = mapped({"id": ["1", "2"], "a": ["2026-03-04", None]}, ("id", "id"), ("EXPRESSION", source, "at"))
+
+    assert [one.strftime("%Y-%m-%d") for one in found.table.column("at").to_pylist()] == ["2026-03-04", "2020-01-02"]
+
+
 def test_a_column_that_is_gone_nulls_its_field_in_every_row_and_is_named() -> None:
     found = mapped({"id": ["1", "2"]}, ("id", "id"), ("gone", "note"))
 
