@@ -10,7 +10,14 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from flowledger.engine.arguments import judged_callback, judged_seconds, judged_start, judged_truth
+from flowledger.engine.arguments import (
+    judged_callback,
+    judged_journal,
+    judged_kind,
+    judged_seconds,
+    judged_start,
+    judged_truth,
+)
 from flowledger.engine.audience import OnEvent
 from flowledger.engine.blocking import blocking
 from flowledger.engine.dataset import Dataset
@@ -69,7 +76,7 @@ async def apply(
     loaded = accepted(spec, base_url=aimed_at(platform))
     wanted = loaded.spec
     for warning in loaded.warnings:
-        logger_of(run=wanted.name).warning("the spec has what is probably not meant", warning=warning)
+        logger_of(run=wanted.name).warning(f"the spec: {warning}")
     sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance, share=share)
     async with sitting.open() as (book, place):
         ledger = ledger_of(wanted.name, book.events(wanted.name))
@@ -108,6 +115,7 @@ async def resume(
     """
     sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
     start = judged_start(start, sitting.clock.wall())
+    judged_kind("run", run, str)
     must_exist(journal)
     async with sitting.open() as (book, place):
         ledger = ledger_of(run, book.events(run))
@@ -144,6 +152,7 @@ async def destroy(
     """
     judged_truth("keep_dataset", keep_dataset)
     sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
+    judged_kind("run", run, str)
     must_exist(journal)
     async with sitting.open() as (book, place):
         ledger = ledger_of(run, book.events(run))
@@ -173,6 +182,7 @@ async def drift(
     """
     judged_truth("remove_twins", remove_twins)
     sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance)
+    judged_kind("run", run, str)
     must_exist(journal)
     async with sitting.open() as (book, place):
         ledger = ledger_of(run, book.events(run))
@@ -206,6 +216,7 @@ async def watch(
     failed flow run is reported, not raised: look at the
     report's `exit_code`. Raises NotThere if the journal knows no such run, or it has no dataflow.
     """
+    judged_kind("until", until, Until, type(None))
     judged_callback("on_run", on_run, "flow_run")
     judged_callback("on_due", on_due, "moment")
     every = judged_seconds("every", every)
@@ -245,6 +256,8 @@ def read_status(run: str, journal: JournalLike = DEFAULT_JOURNAL) -> Report:
 
 def read_ledger(run: str, journal: JournalLike = DEFAULT_JOURNAL) -> tuple[Ledger, str]:
     """A run folded from its journal, and the journal's place; needs no lock. Raises NotThere."""
+    judged_kind("run", run, str)
+    judged_journal(journal)
     with _readable(journal) as book:
         ledger = ledger_of(run, book.events(run))
         refuse_unreadable(ledger)
@@ -282,6 +295,7 @@ def status_sync(run: str, *, journal: JournalLike = DEFAULT_JOURNAL) -> Report:
 
 def aimed_at(platform: Platform | None) -> str:
     """The base URL that calls would go to; a bad one is left to whoever makes a platform of it."""
+    judged_kind("platform", platform, Platform, type(None))
     return platform.base_url if platform is not None else os.environ.get("FLOWLEDGER_BASE_URL", "").strip() or ADOBE
 
 

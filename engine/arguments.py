@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from flowledger.engine.specfault import Findings, echo
 from flowledger.engine.specfile import start_in
 from flowledger.errors import UsageError
+from flowledger.journal import Journal
 
 
 def need_asyncio() -> None:
@@ -38,6 +40,31 @@ def judged_start(start: Any, now: float) -> str | int | None:
         fault = findings.faults[0]
         raise UsageError(f"start: {fault.what}", hint=fault.right)
     return found
+
+
+def judged_kind(name: str, value: Any, *kinds: type) -> None:
+    """See that an argument is of one of these types. Raises UsageError, before a journal is opened."""
+    if isinstance(value, kinds):
+        return
+    wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+    raise UsageError(f"{name} is a {wanted}, not {echo(value)}", hint=f"give {name} as a {wanted}")
+
+
+def judged_several(name: str, values: Any) -> None:
+    """See that an argument holds several things, and is not one of them. Raises UsageError."""
+    if isinstance(values, Iterable) and not isinstance(values, str | bytes | Path | Mapping):
+        return
+    raise UsageError(f"{name} is a list, not {echo(values)}", hint=f"give {name} as a list, also of one")
+
+
+def judged_journal(journal: Any) -> None:
+    """See that a journal is an open one or a folder's name. Raises UsageError.
+
+    An empty name would be the working folder: a variable that is not set would begin a second journal there.
+    """
+    judged_kind("journal", journal, Journal, Path, str)
+    if isinstance(journal, str) and (not journal.strip() or "\0" in journal):
+        raise UsageError(f"{echo(journal)} is no journal's folder", hint="is a variable not set?")
 
 
 def judged_seconds(name: str, value: Any) -> float:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from flowledger.engine.doctor import Check, Health
-from flowledger.engine.ledger import Ledger
+from flowledger.engine.ledger import Ledger, refuse_destroyed
+from flowledger.engine.place import refuse_another_place
 from flowledger.engine.planreads import PlanContext
 from flowledger.engine.specfile import LoadedSpec, load_spec
 from flowledger.errors import FlowledgerError, NotThere, SpecError
@@ -15,6 +16,7 @@ from flowledger.steps.base_connection import CreateBaseConnection
 from flowledger.steps.client.paths import flow_service
 from flowledger.steps.client.platform import Platform
 from flowledger.steps.client.port import Request
+from flowledger.steps.client.quoting import LEAVE_THEM_OUT, in_quotes
 from flowledger.steps.client.secrets import resolve
 from flowledger.steps.explore import Explore
 from flowledger.steps.sources import secret_variables, source_kind
@@ -45,14 +47,19 @@ async def look_at_secrets(spec: Spec, environ: Mapping[str, str]) -> list[Check]
     """Read each secret that the spec refers to, as a run would. No value is kept or shown."""
     references = CreateBaseConnection().secrets(spec)
     withheld = secret_variables(spec.source)
-    failed: list[Check] = []
+    odd: list[Check] = []
     for reference in references:
         try:
-            await resolve(reference, environ, withhold=withheld, folder=spec.folder)
+            value = await resolve(reference, environ, withhold=withheld, folder=spec.folder)
         except FlowledgerError as error:
-            failed.append(_failed("secrets", error.message, error))
-    if failed:
-        return failed
+            odd.append(_failed("secrets", error.message, error))
+            continue
+        if in_quotes(value):
+            where = reference.env or reference.file or (reference.command or ("",))[0]
+            found = f"the secret from {where} has quotes around it, and is sent with them"
+            odd.append(Check(name="secrets", health=Health.WARNING, found=found, next=LEAVE_THEM_OUT))
+    if odd:
+        return odd
     many = f"{len(references)} can be read" if references else "the spec needs none"
     return [Check(name="secrets", health=Health.OK, found=many)]
 
@@ -62,6 +69,13 @@ async def look_at_source(spec: Spec, ledger: Ledger | None, platform: Platform) 
 
     A base connection exists where the spec names one, or where the spec's run has made one. Changes nothing.
     """
+    if ledger is not None:
+        try:  # as `apply` would
+            refuse_destroyed(ledger)
+            refuse_another_place(ledger, platform, begins=True)
+        except FlowledgerError as error:
+            yield _failed("run", error.message, error)
+            return
     kind = source_kind(spec.source)
     path = flow_service("/connectionSpecs", kind.connection_spec_id)
     context = _Looking(spec, ledger, platform)

@@ -212,10 +212,8 @@ def _known(ledger: Ledger, entries: Sequence[Entry], clock: Clock) -> list[str]:
             known += _known_of_doubt(ledger, record, entries, clock)
         elif record.attempts and not record.done:
             last = record.attempts[-1]
-            known.append(
-                f"{record.name}: attempt {last.number} was answered and did nothing"
-                + (f": {last.code} {last.text}".rstrip() if last.code or last.text else "")
-            )
+            why = f"{last.code} {last.text}".strip()
+            known.append(f"{record.name}: attempt {last.number} did nothing" + (f": {why}" if why else ""))
         reads = [entry for entry in entries if entry.step == record.name and entry.kind == "read_answered"]
         if record.attempts and not record.done and reads and _went_wrong(reads[-1]):
             known.append(f"the last read for {record.name} failed too: {reads[-1].text}")

@@ -14,7 +14,15 @@ from typing import Any, Final
 
 from flowledger.engine import api
 from flowledger.engine.api import DEFAULT_JOURNAL, SpecLike
-from flowledger.engine.arguments import judged_callback, judged_seconds, judged_truth, need_asyncio
+from flowledger.engine.arguments import (
+    judged_callback,
+    judged_journal,
+    judged_kind,
+    judged_seconds,
+    judged_several,
+    judged_truth,
+    need_asyncio,
+)
 from flowledger.engine.blocking import blocking
 from flowledger.engine.discretion import internal_error, without_secrets
 from flowledger.engine.halt import Halt
@@ -152,6 +160,7 @@ async def apply_many(
     journal cannot be opened.
     """
     judged_truth("share", share)
+    judged_several("specs", specs)
     fleet = _Fleet(journal, platform, parallel, on_event, on_run, halt, lock_timeout, clock, chance)
     loaded = judged(specs, base_url=api.aimed_at(platform))
     wanted = [one.spec for one in loaded]
@@ -182,6 +191,8 @@ async def resume_many(
     Which runs share stays as it was when they were begun. Otherwise as `apply_many`; raises NotThere if there is no
     journal or no such run.
     """
+    if runs is not None:
+        judged_several("runs", runs)
     must_exist(journal)
     fleet = _Fleet(journal, platform, parallel, on_event, on_run, halt, lock_timeout, clock, chance)
     async with fleet.open() as (book, shared):
@@ -214,7 +225,7 @@ def judged(specs: Iterable[SpecLike], *, base_url: str) -> list[LoadedSpec]:
             continue
         wanted.append(loaded)
         for warning in loaded.warnings:
-            logger_of(run=loaded.spec.name).warning("the spec has what is probably not meant", warning=warning)
+            logger_of(run=loaded.spec.name).warning(f"the spec: {warning}")
     faults += twice_named([one.spec.name for one in wanted])
     if faults:
         raise SpecError("not all specs are valid; nothing was sent", faults=tuple(faults), hint="correct them")
@@ -309,6 +320,9 @@ class _Fleet:
         if not isinstance(parallel, int) or isinstance(parallel, bool) or parallel < 1:
             raise UsageError(f"parallel is a number of runs, not {echo(parallel)}", hint="give 1 or more")
         need_asyncio()
+        judged_journal(journal)
+        judged_kind("platform", platform, Platform, type(None))
+        judged_kind("halt", halt, Halt, type(None))
         judged_callback("on_event", on_event, "run", "number", "document")
         judged_callback("on_run", on_run, "outcome")
         self._journal = journal

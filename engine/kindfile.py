@@ -13,6 +13,7 @@ from flowledger.engine.folders import files_in
 from flowledger.engine.specfault import KeyPath, echo, nearest, one_of, shown_path
 from flowledger.engine.specyaml import Tree, parse, read_text
 from flowledger.errors import SpecError
+from flowledger.steps.client.quoting import LEAVE_THEM_OUT, in_quotes
 from flowledger.steps.source_kind import AuthSpec, Param, SampleTable, SourceKind
 from flowledger.steps.sources import REFUSED, SOURCES
 from flowledger.words import counted
@@ -87,7 +88,10 @@ def kinds_from(environ: Mapping[str, str]) -> dict[str, SourceKind]:
     """
     kinds: dict[str, SourceKind] = {}
     where: dict[str, Path] = {}
-    for place in filter(None, environ.get(KINDS_ENV, "").split(os.pathsep)):
+    named = environ.get(KINDS_ENV, "")
+    if in_quotes(named):
+        raise SpecError(f"{KINDS_ENV} has quotes around its value", hint=LEAVE_THEM_OUT)
+    for place in filter(None, named.split(os.pathsep)):
         for path in _files(place):
             kind = load_kind(path)
             if kind.kind in kinds:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flowledger.engine.arguments import judged_callback, judged_seconds, need_asyncio
+from flowledger.engine.arguments import judged_callback, judged_journal, judged_kind, judged_seconds, need_asyncio
 from flowledger.engine.audience import Audience, OnEvent
 from flowledger.engine.destroy import destroy_run, left_for_now
 from flowledger.engine.discretion import internal_error, without_secrets
@@ -65,6 +65,7 @@ JournalLike = Journal | Path | str
 
 def must_exist(journal: JournalLike) -> None:
     """Raise NotThere for a folder without a journal: a verb that only carries on must not begin one there."""
+    judged_journal(journal)
     if not isinstance(journal, Journal):
         directory = Path(journal)
         with os_errors(directory, reading=True):
@@ -101,6 +102,9 @@ class Sitting:
         *,
         share: bool = False,
     ) -> None:
+        judged_journal(journal)
+        judged_kind("platform", platform, Platform, type(None))
+        judged_kind("halt", halt, Halt, type(None))
         self._share = share
         self._journal = journal
         self._platform = platform

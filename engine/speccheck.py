@@ -11,13 +11,13 @@ import os
 import re
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import urlsplit
 
 from flowledger.engine.kindfile import unknown_kind
 from flowledger.engine.specfault import Findings, KeyPath, echo, nearest, one_of
 from flowledger.errors import NotPermitted
 from flowledger.steps.client.config import Places, proxies_from
 from flowledger.steps.client.kernel import UNACKNOWLEDGED, give_up_option
+from flowledger.steps.client.paths import host_of
 from flowledger.steps.client.port import Host
 from flowledger.steps.row_filter import FilterFault, checked
 from flowledger.steps.sources import SOURCES, SourceKind, source_kind
@@ -494,5 +494,5 @@ def _unbounded(base_url: str) -> str:
 
 def is_adobe(base_url: str) -> bool:
     """Whether a base URL is Adobe's own platform, not an emulator's or a proxy's."""
-    host = (urlsplit(base_url).hostname or "") if base_url else ""
+    host = host_of(base_url)
     return host == "adobe.io" or host.endswith(".adobe.io")

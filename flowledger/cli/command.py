@@ -85,7 +85,7 @@ def command(
             from flowledger.cli.hints import called_with
             from flowledger.cli.logs import configure_logs
 
-            called_with(run=given.get("run"), journal=given.get("journal"), local=bool(given.get("local")))
+            called_with(journal=given.get("journal"), local=bool(given.get("local")))
             voice = Voice(quiet=quiet, verbose=verbose, debug=debug, log_format=log_format)
             configure_logs(voice)
             if wants_voice:
@@ -118,8 +118,15 @@ def refuse_quotes(journal: Path | None) -> None:
     from flowledger.errors import UsageError
     from flowledger.steps.client.quoting import LEAVE_THEM_OUT, in_quotes
 
-    if journal is not None and in_quotes(str(journal)):
+    if journal is None:
+        return
+    if in_quotes(str(journal)):
         raise UsageError(f"the journal {journal} has quotes around its name", hint=LEAVE_THEM_OUT)
+    if str(journal) != str(journal).strip():
+        raise UsageError(
+            f"the journal {str(journal)!r} has blanks or a line break around its name",
+            hint="leave them out: a file of variables from Windows has a CR at the end of each line",
+        )
 
 
 def guarded(verb: Callable[[], int | None], *, debug: bool, as_json: bool) -> int:

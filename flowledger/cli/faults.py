@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from flowledger.cli.command import JsonOption, YesOption, command, sure
-from flowledger.errors import NotThere, Unreachable, UsageError
+from flowledger.errors import NotPermitted, NotServed, NotThere, Unreachable, UsageError
 
 app = typer.Typer(
     help="Make a running emulator misbehave: by route or step, by count, reproducibly.",
@@ -32,12 +32,12 @@ StateOption = Annotated[
 PATIENCE_S = 10  # how long an emulator may take to answer about itself
 
 HELP = {  # the verb whose help says what a control route takes
-    "faults": "faults add",
-    "reset": "reset",
-    "advance": "advance",
-    "requests": "logs",
-    "health": "status",
-    "counts": "status",
+    "faults": "flowledger emulator faults add --help",
+    "reset": "flowledger emulator reset --help",
+    "advance": "flowledger emulator advance --help",
+    "requests": "flowledger emulator logs --help",
+    "health": "flowledger emulator status --help",
+    "counts": "flowledger emulator status --help",
 }
 ANSWERS = {  # what an emulator's answer has, by call
     ("GET", "health"): frozenset({"status", "pid", "now_ms", "requests"}),
@@ -250,11 +250,15 @@ def meant(url: str, state: Path | None) -> str:
 
 
 def _base(url: str) -> str:
+    from flowledger.steps.client.config import base_url
     from flowledger.steps.client.paths import is_loopback
 
     if not url.startswith("http://") or not is_loopback(url):
         raise UsageError(f"{url} is no emulator: those serve on loopback only", hint="--url http://127.0.0.1:8480")
-    return url.rstrip("/")
+    try:
+        return base_url("the emulator's URL", url)
+    except NotPermitted as error:
+        raise UsageError(error.message, hint="--url http://127.0.0.1:8480") from None
 
 
 def ask(url: str, method: str, path: str, body: Any = None) -> Any:
@@ -265,6 +269,7 @@ def ask(url: str, method: str, path: str, body: Any = None) -> Any:
     import urllib.error
     import urllib.request
     from http.client import HTTPException
+    from urllib.parse import urlsplit
 
     import orjson
 
@@ -288,13 +293,14 @@ def ask(url: str, method: str, path: str, body: Any = None) -> Any:
         if error.code == 404 and path.startswith("faults/"):
             raise NotThere(message, hint="flowledger emulator faults list") from error
         verb = path.partition("?")[0].partition("/")[0]
-        raise UsageError(f"the emulator refused: {message}", hint=f"flowledger emulator {HELP[verb]} --help") from error
+        raise UsageError(f"the emulator refused: {message}", hint=HELP[verb]) from error
     except HTTPException as error:
         raise Unreachable(f"{none}: {type(error).__name__}", hint="flowledger emulator start -d") from error
     except OSError as error:
-        raise Unreachable(
-            f"no emulator answers at {base}: {getattr(error, 'reason', error)}", hint="flowledger emulator start"
-        ) from error
+        why = getattr(error, "reason", error)
+        if isinstance(why, ConnectionRefusedError):
+            raise NotServed(base, port=urlsplit(base).port) from error
+        raise Unreachable(f"no emulator answers at {base}: {why}", hint="flowledger emulator start -d") from error
     try:
         found = orjson.loads(answered) if answered else None
     except ValueError as error:

@@ -262,6 +262,6 @@ def tell_failures(report: FleetReport) -> None:
         asked = f" (request id {stop.request_id})" if stop.request_id else ""
         say(printable(f"error: {outcome.run}: {stop.message}{asked}"), level="error", run=outcome.run)
         if stop.hint:
-            say(printable(f"next: {as_typed(named(stop.hint, outcome.run), outcome.run)}"), run=outcome.run)
+            say(printable(f"next: {as_typed(named(stop.hint, outcome.run))}"), run=outcome.run)
     if len(failed) > TOLD:
         say(f"and {len(failed) - TOLD} more: flowledger explain RUN")

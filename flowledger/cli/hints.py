@@ -7,11 +7,14 @@ import re
 import shlex
 from pathlib import Path
 
-_RUN_VERBS = "resume|status|history|explain|watch|read|drift|destroy"
-_ON_A_PLATFORM = ("resume", "watch", "read", "drift", "destroy")
+_RUN = r"(?:--all|RUN|[a-z0-9][a-z0-9-]*)"
+_COMMANDS = re.compile(
+    rf"\bflowledger ((?:(resume|status|history|explain|watch|read|drift|destroy) {_RUN}|(apply|plan) [^\s`-][^\s`,;)]*+"
+    r"|journal (?:export|prune|query|repair|stats|verify)|runs)(?![\w-])(?! --(?:journal|local)))"
+)
+_ON_A_PLATFORM = ("resume", "watch", "read", "drift", "destroy", "apply", "plan")
 
-_run = ""  # of this process, as its verb was called
-_profile = ""
+_profile = ""  # of this process, as its verb was called
 _journal = ""
 _local = ""
 
@@ -22,13 +25,12 @@ def with_profile(name: str | None) -> None:
     _profile = f" --profile {shlex.quote(name)}" if name else ""
 
 
-def called_with(*, run: str | None = None, journal: Path | None = None, local: bool = False) -> None:
+def called_with(*, journal: Path | None = None, local: bool = False) -> None:
     """Remember what the next command needs as well: `journal`, if it is not the one that is looked into anyway."""
-    global _run, _journal, _local
+    global _journal, _local
     from flowledger.cli.command import DEFAULT_JOURNAL
 
     usual = os.environ.get("FLOWLEDGER_JOURNAL", str(DEFAULT_JOURNAL))
-    _run = run or ""
     _journal = f" --journal {shlex.quote(str(journal))}" if journal is not None and str(journal) != usual else ""
     _local = " --local" if local else ""
 
@@ -39,12 +41,11 @@ def named(hint: str, run: str) -> str:
     return re.sub(r"\bthen resume$", f"then flowledger resume {run}", hint)
 
 
-def as_typed(text: str, run: str = "") -> str:
-    """A text for a person whose commands about the run can be pasted: profile, journal and emulator are named too."""
-    name = run or _run
-    whose = rf"(?:{re.escape(name)}|--all)" if name else "--all"
-    return re.sub(
-        rf"\bflowledger ((?:({_RUN_VERBS}) {whose}|runs)(?![\w-])(?! --(?:journal|local)))",
-        lambda found: f"flowledger{_profile} {found[1]}{_local if found[2] in _ON_A_PLATFORM else ''}{_journal}",
+def as_typed(text: str) -> str:
+    """A text for a person whose commands can be pasted: profile, journal and emulator of this call are named too."""
+    return _COMMANDS.sub(
+        lambda found: (
+            f"flowledger{_profile} {found[1]}{_local if (found[2] or found[3]) in _ON_A_PLATFORM else ''}{_journal}"
+        ),
         text,
     )

@@ -228,7 +228,7 @@ def provision(
             and known_ledger(run, journal) is not None
         ):
             error.hint += f", then flowledger resume {run}"
-        called_with(run=run, journal=journal, local=local)
+        called_with(journal=journal, local=local)
         if as_json:
             print_json(run_document(error, run, journal))
         raise Answered(error) from error
@@ -241,7 +241,7 @@ def provision(
         print(line)
     if was_done:
         print("Nothing to do: the run is provisioned.")
-    called_with(run=run, journal=journal, local=local)
+    called_with(journal=journal, local=local)
     print(f"Journal: {place(report.journal)}  ({report.events} events; {as_typed(f'flowledger history {run}')})")
     if local and report.state == "provisioned" and not was_done:
         print("Rows come when they are due. With a folder of tables, DIR:")

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from flowledger.errors import UsageError
+from flowledger.steps.client.quoting import LEAVE_THEM_OUT, in_quotes
 
 PROJECT_FILE: Final = "flowledger.toml"
 LARGEST: Final = 256 * 1024  # bytes
@@ -91,6 +92,9 @@ def profile_of(
     file that belongs to another user and may not be read is passed over, with a warning, unless a profile is named.
     Raises UsageError, with the place, for a file that cannot be used and for a profile that no file has.
     """
+    for variable in ("FLOWLEDGER_CONFIG", "FLOWLEDGER_PROFILE"):
+        if in_quotes(environ.get(variable, "")):
+            raise UsageError(f"{variable} has quotes around its value", hint=LEAVE_THEM_OUT)
     wanted = name or environ.get("FLOWLEDGER_PROFILE") or ""
     named = bool(environ.get("FLOWLEDGER_CONFIG"))
     known: list[str] = []

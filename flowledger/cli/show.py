@@ -175,12 +175,12 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
             rows.append((resource["step"], resource["how"], shown))
         lines += table(rows)
         if shortened:
-            lines += ["", dim(as_typed(f"  ids in full: flowledger status {report['run']}", report["run"]) + " --json")]
+            lines += ["", dim(as_typed(f"  ids in full: flowledger status {report['run']}") + " --json")]
     if report["duplicates"]:
         lines += ["", f"  {counted(len(report['duplicates']), 'more object')} with this run's marker:"]
         lines += [f"    {id}" for id in report["duplicates"]]
         if report["state"] not in ("destroying", "destroyed"):
-            again = as_typed(f"flowledger drift {report['run']}", report["run"])
+            again = as_typed(f"flowledger drift {report['run']}")
             lines.append(f"  {again} --remove-twins removes those that nothing refers to")
     if report.get("destroyed"):
         lines += ["", f"  {there_are(len(report['destroyed']), 'object')} deleted, or gone"]

@@ -54,7 +54,7 @@ def history_lines(entries: Sequence[Entry], *, name_runs: bool = False) -> list[
             lines.append("  ".join([*cells, what]).rstrip())
     if entries and on_terminal():
         run = str(entries[0].doc.get("run", "RUN"))
-        lines += ["", dim(as_typed(f"one event whole: flowledger history {run}", run) + " --event N")]
+        lines += ["", dim(as_typed(f"one event whole: flowledger history {run}") + " --event N")]
     return lines
 
 

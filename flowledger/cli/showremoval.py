@@ -56,7 +56,7 @@ def destroy_lines(report: Report, labels: Mapping[str, str]) -> list[str]:
                 lines += table((labels.get(one.step, one.step), printable(one.id)) for one in those)
     lines += _stays((one.step, one.id, one.why) for one in report.left)
     if any(one.why not in FOR_GOOD for one in report.left):
-        again = as_typed(f"flowledger destroy {report.run}", report.run)
+        again = as_typed(f"flowledger destroy {report.run}")
         lines += ["", "Once nothing refers to what was left any more, this deletes it:", f"  {again}"]
     return [*lines, ""]
 
@@ -81,9 +81,9 @@ def drift_lines(report: DriftReport, labels: Mapping[str, str]) -> list[str]:
         )
     if report.unfinished:
         lines += ["", f"Not looked at, because they are not done: {', '.join(report.unfinished)}"]
-        lines.append(as_typed(f"Next: flowledger resume {report.run}", report.run))
+        lines.append(as_typed(f"Next: flowledger resume {report.run}"))
     if report.removable:
-        lines += ["", as_typed(f"Next: flowledger drift {report.run} --remove-twins", report.run)]
+        lines += ["", as_typed(f"Next: flowledger drift {report.run} --remove-twins")]
     return lines
 
 

@@ -37,8 +37,7 @@ def stopping_on_signals(halt: Halt, *, begun: Callable[[], bool], run: str, verb
         say(
             as_typed(
                 f"{number.name}: finishing what is in flight, then stopping; flowledger {verb} {run} carries on "
-                "(a second signal ends it at once)",
-                run,
+                "(a second signal ends it at once)"
             ),
             level="warning",
             run=run,

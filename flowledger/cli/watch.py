@@ -229,7 +229,7 @@ def last_words(report: WatchReport) -> str:
     if report.failed:
         told += f"; {len(report.failed)} failed"
     if report.waited_for:
-        again = as_typed(f"flowledger watch {report.run}", report.run)
+        again = as_typed(f"flowledger watch {report.run}")
         told += f"\nNot yet what was waited for. Next: {again} --until first"
     return told
 

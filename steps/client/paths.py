@@ -68,9 +68,17 @@ def _joined(base: str, path: str, segments: tuple[str, ...]) -> str:
     return "/".join((base, *own, *(segment(part) for part in segments)))
 
 
+def host_of(url: str) -> str:
+    """The host that a URL names; "" for a text that is no URL, like one with a bracket left open."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
 def is_loopback(url: str) -> bool:
     """Whether a URL's host is this machine's loopback, by its name: nothing is looked up."""
-    host = urlsplit(url).hostname or ""
+    host = host_of(url)
     if host == "localhost":
         return True
     try:

@@ -169,3 +169,25 @@ def test_with_local_it_looks_at_the_emulator_beside_the_journal_and_makes_none(p
 def test_the_hint_for_missing_credentials_works_as_it_stands(program: Any) -> None:
     assert "add --local" in program("doctor").out
     assert program("doctor", "--local").code == 0
+
+
+def test_a_run_of_another_place_is_not_looked_for_here(provisioned: Any) -> None:
+    ran = provisioned("doctor", "spec.yaml", "--json", env={"FLOWLEDGER_SANDBOX": "dev"})
+    health, found = checks_of(ran)["run"]
+    assert (ran.code, health) == (2, "failed")
+    assert "belongs to sandbox prod" in found
+
+
+def test_the_name_of_a_destroyed_run_is_taken(provisioned: Any) -> None:
+    assert provisioned("destroy", "paypal-products", "--yes", "-q").code == 0
+    ran = provisioned("doctor", "spec.yaml", "--json")
+    assert (ran.code, checks_of(ran)["run"][0]) == (2, "failed")
+
+
+def test_a_secret_in_quotes_is_warned_of_before_it_is_sent(connected: Any) -> None:
+    spec = connected.spec((r"clientSecret: \{file: [^}]*\}", "clientSecret: {env: THE_SECRET}"))
+    ran = connected("doctor", spec, "--json", "--offline", env={"THE_SECRET": '"hunter2hunter2"'})
+    health, found = checks_of(ran)["secrets"]
+    assert (ran.code, health) == (0, "warning")
+    assert "THE_SECRET" in found
+    assert "hunter2" not in ran.out + ran.err

@@ -28,21 +28,32 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         ("flowledger runs", "flowledger runs --journal elsewhere"),
         ("flowledger resume --all", "flowledger resume --all --local --journal elsewhere"),
-        ("flowledger resume orders-2", "flowledger resume orders-2"),  # another run: nothing is known of it
+        (
+            "flowledger destroy orders-2 deletes it",
+            "flowledger destroy orders-2 --local --journal elsewhere deletes it",
+        ),
+        ("and 3 more: flowledger explain RUN", "and 3 more: flowledger explain RUN --journal elsewhere"),
+        ("flowledger apply SPEC begins it", "flowledger apply SPEC --local --journal elsewhere begins it"),
+        ("flowledger apply a.yaml --local", "flowledger apply a.yaml --local"),
+        ("`flowledger plan a.yaml`, then", "`flowledger plan a.yaml --local --journal elsewhere`, then"),
+        ("flowledger plan --offline", "flowledger plan --offline"),
+        ("flowledger journal prune frees it", "flowledger journal prune --journal elsewhere frees it"),
+        ("flowledger journal repair --to D", "flowledger journal repair --journal elsewhere --to D"),
+        ("flowledger journal repair --journal x --to D", "flowledger journal repair --journal x --to D"),
         ("flowledger runs --journal other", "flowledger runs --journal other"),
         ("flowledger init paypal", "flowledger init paypal"),
     ],
 )
 def test_a_command_about_the_run_names_the_journal_and_the_emulator_of_the_call(hint: str, said: str) -> None:
-    called_with(run="orders", journal=ELSEWHERE, local=True)
+    called_with(journal=ELSEWHERE, local=True)
     assert as_typed(hint) == said
 
 
 def test_nothing_is_added_where_the_next_command_would_look_there_anyway(monkeypatch: pytest.MonkeyPatch) -> None:
-    called_with(run="orders", journal=Path(".flowledger/journal"))
+    called_with(journal=Path(".flowledger/journal"))
     assert as_typed("flowledger resume orders") == "flowledger resume orders"
     monkeypatch.setenv("FLOWLEDGER_JOURNAL", "elsewhere")
-    called_with(run="orders", journal=ELSEWHERE)
+    called_with(journal=ELSEWHERE)
     assert as_typed("flowledger resume orders") == "flowledger resume orders"
 
 

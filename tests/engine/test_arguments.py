@@ -76,7 +76,7 @@ def test_what_is_unwise_against_adobe_is_logged_by_the_verbs_too(bench: Any) -> 
     for verb, given in ((api.apply, spec), (fleet.apply_many, [spec])):
         with structlog.testing.capture_logs() as lines:
             bench.sit(verb, given)
-        assert any("1 s is shorter than a call may take" in str(line.get("warning")) for line in lines)
+        assert any("1 s is shorter than a call may take" in line["event"] for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -154,3 +154,34 @@ def test_a_callback_that_takes_the_arguments_in_any_way_is_called(bench: Any) ->
     bench.apply(on_event=lambda *event: seen.append(event))
     assert len(seen) > 10
     bench.destroy(on_event=lambda number, document, more=None: None)
+
+
+@pytest.mark.parametrize(
+    ("verb", "given"),
+    [
+        (api.apply_sync, {"spec": EXAMPLE, "platform": "http://127.0.0.1:8480"}),
+        (api.apply_sync, {"spec": EXAMPLE, "halt": True}),
+        (api.apply_sync, {"spec": EXAMPLE, "journal": ""}),
+        (api.apply_sync, {"spec": EXAMPLE, "journal": None}),
+        (fleet.apply_many_sync, {"specs": str(EXAMPLE)}),
+        (fleet.apply_many_sync, {"specs": None}),
+        (fleet.apply_many_sync, {"specs": [EXAMPLE], "journal": " "}),
+        (fleet.apply_many_sync, {"specs": [EXAMPLE], "halt": True}),
+        (fleet.resume_many_sync, {"runs": "paypal-products"}),
+        (api.resume_sync, {"run": None}),
+        (api.destroy_sync, {"run": 5}),
+        (api.drift_sync, {"run": None}),
+        (api.status_sync, {"run": None}),
+        (api.status_sync, {"run": "x", "journal": ""}),
+        (api.watch_sync, {"run": "x", "until": "first"}),
+        (api.dataset, {"run": None}),
+    ],
+    ids=range(16),
+)
+def test_a_value_of_another_type_is_refused_and_no_journal_is_begun(
+    verb: Any, given: dict[str, Any], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError):
+        verb(**given)
+    assert list(tmp_path.iterdir()) == []
