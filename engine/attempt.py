@@ -13,7 +13,16 @@ from flowledger.engine.retry import back_off
 from flowledger.engine.run import Run
 from flowledger.errors import TryLater, Unreachable
 from flowledger.steps.answers import usable_id
-from flowledger.steps.client.judge import Verdict, fault_of, judge, not_served, refusal, retry_after, title_holder
+from flowledger.steps.client.judge import (
+    Verdict,
+    clock_fault,
+    fault_of,
+    judge,
+    not_served,
+    refusal,
+    retry_after,
+    title_holder,
+)
 from flowledger.steps.client.port import Answer, Reach, reach_of
 from flowledger.steps.client.redact import Redactor
 from flowledger.steps.step import Outputs, Step, UnusableAnswer
@@ -86,7 +95,9 @@ async def attempt(run: Run, step: Step, ctx: StepContext) -> None:
                 # A refusal that quotes our own marker may be about our own object: a call was delivered twice.
                 if ctx.marker(step) in fault_of(answer).text and await adopt_if_there(run, step, ctx):
                     return
-                raise refusal(answer, f"creating the {step.label}", run=run.ledger.run, step=step.name)
+                said = refusal(answer, f"creating the {step.label}", run=run.ledger.run, step=step.name)
+                said.hint = clock_fault(answer, run.clock.wall()) or said.hint
+                raise said
 
 
 async def _send_once(run: Run, step: Step, ctx: StepContext) -> Answer:

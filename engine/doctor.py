@@ -15,7 +15,7 @@ from flowledger.engine.ledger import RunState
 from flowledger.errors import FlowledgerError, JournalDenied, NotPermitted, NotThere, Unreachable
 from flowledger.journal import verify
 from flowledger.journal.refusal import refused, unwritable
-from flowledger.steps.client.judge import date_of, fault_of
+from flowledger.steps.client.judge import SKEW, date_of, fault_of
 from flowledger.steps.client.paths import catalog, conversion, flow_service, registry
 from flowledger.steps.client.platform import Platform
 from flowledger.steps.client.port import Answer, Reach, Request
@@ -23,7 +23,6 @@ from flowledger.words import counted
 
 LIST: Final = {"Accept": "application/vnd.adobe.xed-id+json"}  # platform-api.md §2.1
 SANDBOXES: Final = "/data/foundation/sandbox-management/"  # platform-api.md §1.4
-SKEW: Final = 60.0  # seconds between the platform's clock and ours that are worth a warning
 ROOM: Final = 256 * 1024 * 1024  # bytes that a journal's disk should have left
 
 LookAtSource = Callable[[Platform], AsyncIterator["Check"]]

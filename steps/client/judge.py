@@ -159,6 +159,8 @@ def refusal(answer: Answer, what: str, *, run: str = "", step: str = "") -> Flow
 
 _UNKNOWN_SANDBOX: Final = frozenset({"FLOW-2100-404", "FLOW-2101-404", "FLOW-2103-404"})  # §8.4
 
+_START_PASSED: Final = ("FLOW-1360-400", "CONNECTOR-1360-400")
+SKEW: Final = 60.0  # seconds between a server's clock and ours that are worth a word
 _HINTS: Final = {
     "401013": "the token was refused; check FLOWLEDGER_CLIENT_ID and FLOWLEDGER_CLIENT_SECRET",
     "403000": "set FLOWLEDGER_CLIENT_ID",
@@ -169,7 +171,7 @@ _HINTS: Final = {
     "keeps the organisation that it began with",
     "403027": "the credentials lack a right: ask an administrator of the org",
     "400003": "set FLOWLEDGER_ORG_ID",
-    "FLOW-1360-400": "the start lies in the past: give a later one with --start",
+    **dict.fromkeys(_START_PASSED, "the start lies in the past: give a later one with --start"),
     "FLOW-1418-400": "flows still use this connection: delete them first",
     "FLOW-1447-400": "active flows still contain this object: delete them first",
     "XDM-1521-400": "the title is taken by another resource of the org: rename or delete that one",
@@ -183,6 +185,18 @@ _HINTS: Final = {
         "the credentials lack a right in this sandbox: ask an administrator to add the API project to a role",
     ),
 }
+
+
+def clock_fault(answer: Answer, wall: float) -> str:
+    """What to do about a start that was refused because this machine's clock is wrong; "" where it is not.
+
+    `wall`: our clock's time in epoch seconds, held against the answer's Date header.
+    """
+    there = date_of(answer)
+    if there is None or abs(wall - there) <= SKEW or fault_of(answer).code not in _START_PASSED:
+        return ""
+    side = "ahead of" if wall > there else "behind"
+    return f"this machine's clock is {abs(wall - there):.0f} s {side} the platform's: set it, then `flowledger resume`"
 
 
 def not_served(answer: Answer, **then: str) -> NotServed | NotPermitted:

@@ -8,7 +8,16 @@ import orjson
 import pytest
 
 from flowledger.errors import NotPermitted, NotThere, Rejected, Unreachable
-from flowledger.steps.client.judge import Fault, Verdict, fault_of, judge, refusal, retry_after, title_holder
+from flowledger.steps.client.judge import (
+    Fault,
+    Verdict,
+    clock_fault,
+    fault_of,
+    judge,
+    refusal,
+    retry_after,
+    title_holder,
+)
 from flowledger.steps.client.port import Answer, Reach
 
 GATEWAY = {"error_code": "429050", "message": "Too many requests"}
@@ -158,3 +167,24 @@ def test_a_refusal_names_code_text_and_request_id_once() -> None:
     assert (error.code, error.request_id) == ("XDM-1521-400", "r-9")
     assert str(error) == "creating the class: 400 XDM-1521-400 taken (request id r-9)"
     assert str(refusal(answered(403, STRANGER, x_request_id="r-9"), "listing")).count("r-9") == 1
+
+
+@pytest.mark.parametrize(
+    ("wall", "said"),
+    [(1_700_000_000.0, ""), (1_699_996_400.0, "3600 s behind"), (1_700_003_600.0, "3600 s ahead of")],
+)
+def test_a_start_that_a_wrong_clock_made_is_blamed_on_the_clock(wall: float, said: str) -> None:
+    answer = Answer(
+        reach=Reach.ANSWERED,
+        status=400,
+        headers={"date": "Tue, 14 Nov 2023 22:13:20 GMT"},
+        json={
+            "type": "https://ns.adobe.com/aep/errors/CONNECTOR-1360-400",
+            "title": "Invalid start time",
+            "status": 400,
+        },
+    )
+    hint = clock_fault(answer, wall)
+    assert said in hint
+    assert bool(said) == ("set it" in hint)
+    assert clock_fault(Answer(reach=Reach.ANSWERED, status=400, headers=answer.headers), wall) == ""
