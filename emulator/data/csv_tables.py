@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from flowledger.emulator.data.csv_records import first_record, is_closed, whole_records
+from flowledger.emulator.data.csv_records import first_record, is_closed, text_behind_quotes, whole_records
 from flowledger.emulator.data.json_texts import members, numbers_as_json, texts_as_json, values_as_json
 from flowledger.emulator.data.kinds import Column, Misfit, arrow_type, fitted_texts, type_of_texts, utf8
 from flowledger.emulator.data.source_rows import (
@@ -44,6 +44,7 @@ from flowledger.emulator.values import written as marked
 BLOCK: Final = 4 * 2**20  # bytes that are parsed at a time
 LONG_BLOCK: Final = 32 * 2**20  # no row may be longer than this
 HEADER: Final = 2**20  # bytes in which the names must be
+BEHIND: Final = "text behind a closing quote: a quote in a quoted value is written twice"
 ROWS_LOOKED_AT: Final = 50_000  # from which the types of columns are told
 SEPARATORS: Final = {";": "';'", "\t": "a tab", "|": "'|'"}  # of files that are taken for a CSV
 
@@ -68,9 +69,13 @@ class Header:
 class CsvOrigin:
     """The rows of a block: texts of the columns that were read, and the bytes for all others."""
 
-    def __init__(self, header: Header, chunk: bytes, read: pa.Table, columns: Sequence[Column]) -> None:
+    def __init__(
+        self, header: Header, chunk: bytes, read: pa.Table, columns: Sequence[Column], sound: pa.Array | None = None
+    ) -> None:
+        """`sound` says which rows of the chunk, of those that Arrow reads, are rows here; None: all of them."""
         self.header = header
         self.chunk = chunk
+        self.sound = sound
         self.read = read
         self.columns = {column.name: column for column in columns}
         self._texts: dict[str, tuple[pa.Array, list[Misfit]]] = {}
@@ -82,6 +87,7 @@ class CsvOrigin:
             key = self.header.key(name)
             if key not in self.read.column_names:
                 self.read, _ = _parsed(self.chunk, self.header, None)
+                self.read = self.read if self.sound is None else self.read.filter(self.sound)
             self._texts[name] = utf8(self.read.column(key).combine_chunks(), name)
         return self._texts[name]
 
@@ -218,11 +224,11 @@ class CsvFile:
             more = self._bytes(unread, wanted, place.row)
             data, unread = (data + more if data else more), unread + len(more)
             is_last = unread >= end
-            cut = whole_records(data)
+            cut, is_regular = whole_records(data)
             if is_last and stop is not None:
                 cut = len(data)
             if cut:
-                block = self._block(data[:cut], place, named, is_final=False)
+                block = self._block(data[:cut], place, named, is_final=False, is_regular=is_regular)
                 place = block.end
                 yield block
                 data = data[cut:]
@@ -247,13 +253,13 @@ class CsvFile:
         elif _length(self.file) > self.size and not data.endswith(b"\r"):
             reason = "it was being written while it was read: the line had no end yet"
         if not reason:
-            return self._block(data, place, named, is_final=True)
+            return self._block(data, place, named, is_final=True, is_regular=whole_records(data)[1])
         end = Place(place.offset + len(data), row)
         origin = CsvOrigin(self.header, b"", _parsed(b"", self.header, None)[0], ())
         broken = [Broken(row, reason, key_of(row, data))]
         return CsvBlock(place, end, True, pa.array([], pa.int64()), broken, origin)
 
-    def _block(self, chunk: bytes, place: Place, named: Names, *, is_final: bool) -> CsvBlock:
+    def _block(self, chunk: bytes, place: Place, named: Names, *, is_final: bool, is_regular: bool) -> CsvBlock:
         names = [name for name in self.header.named if named(name)]
         try:
             table, wrong = _parsed(chunk, self.header, [self.header.key(name) for name in names])
@@ -266,9 +272,20 @@ class CsvFile:
         numbers = range(place.row + 1, place.row + 1 + len(table) + len(broken))
         skipped = {one.row for one in broken}
         sound = pa.array([number for number in numbers if number not in skipped] if skipped else numbers, pa.int64())
+        kept = None
+        odd = {} if is_regular else text_behind_quotes(chunk)
+        behind = [
+            Broken(place.row + number, f"{BEHIND}: {_shown_row(row)}", key_of(place.row + number, row))
+            for number, row in odd.items()
+            if place.row + number not in skipped
+        ]
+        if behind:
+            kept = pc.invert(pc.is_in(sound, pa.array([one.row for one in behind], pa.int64())))
+            table, sound = table.filter(kept), sound.filter(kept)
+            broken = sorted([*broken, *behind], key=lambda one: one.row)
         columns = self.shape.columns if self.shape is not None else ()
         end = Place(place.offset + len(chunk), numbers.stop - 1)
-        return CsvBlock(place, end, is_final, sound, broken, CsvOrigin(self.header, chunk, table, columns))
+        return CsvBlock(place, end, is_final, sound, broken, CsvOrigin(self.header, chunk, table, columns, kept))
 
     def _bytes(self, offset: int, count: int, row: int) -> bytes:
         try:
@@ -349,6 +366,10 @@ def _width_of_first_row(text: bytes) -> int:
     row = b"" if end is None else text[:end].strip(b"\r\n")
     found = next(csv.reader(io.StringIO(row.decode("utf-8", "surrogateescape"), newline="")), []) if row else []
     return len(found)
+
+
+def _shown_row(row: bytes) -> str:
+    return repr(row[:LONGEST_SHOWN].decode("utf-8", "replace"))
 
 
 def _width(row: Any) -> str:

@@ -301,6 +301,27 @@ def test_a_quoted_line_end_stays_whole_on_every_edge_of_a_block(
         assert column(mapped_by(sources, "t", ("v", "text"))) == values
 
 
+@pytest.mark.parametrize("block", [16, 32, 4 * 2**20])
+@pytest.mark.parametrize("odd", ['"27" monitor"', '"x"y', '""y', '"a" ', '"a""b"c"', '"two\r\nlines"!'])
+def test_a_value_with_a_quote_that_is_not_doubled_is_reported_and_no_text_is_changed(
+    folder: Path, sources: SourceFolder, monkeypatch: pytest.MonkeyPatch, odd: str, block: int
+) -> None:
+    monkeypatch.setattr("flowledger.emulator.data.csv_tables.BLOCK", block)
+    rows = f'1,27" monitor,p\r\n\r\n2,{odd},q\r\n3,"say ""x""",r\r\n4,only\r\n5,{odd},s\r\n6,"",t\r\n'
+    (folder / "t.csv").write_bytes(b"id,v,w\r\n" + rows.encode())
+
+    found = list(sources.batches("t", delta=None, start_ms=None, end_ms=None, named={"id", "v"}.__contains__))
+    broken = {one.row: one.reason for one in found if isinstance(one, Broken)}
+    assert list(broken) == [2, 4, 5]
+    assert broken[2].startswith("text behind a closing quote")
+    assert broken[4].startswith("2 values in a table of 3 columns")
+    batches = [one for one in found if isinstance(one, Batch)]
+    assert [number for one in batches for number in one.numbers.to_pylist()] == [1, 3, 6]
+    assert [value for one in batches for value in one.table.column("v").to_pylist()] == ['27" monitor', 'say "x"', ""]
+    whole = [row for one in batches for row in one.whole_rows(range(len(one.numbers)))]
+    assert [(row["v"], row["w"]) for row in whole] == [('27" monitor', "p"), ('say "x"', "r"), ("", "t")]
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_value(folder: Path, sources: SourceFolder) -> None:
     (folder / "t.csv").write_bytes(b"\xef\xbb\xbfid,v\r\nA,x\r\n")
     (folder / "j.jsonl").write_bytes(b'\xef\xbb\xbf{"id":"A","v":"x"}\r\n')
