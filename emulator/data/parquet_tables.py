@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,7 +173,8 @@ class ParquetFile:
         self.path = path
         self.shape: Shape | None = None
         try:
-            self._file = pq.ParquetFile(path, pre_buffer=False)
+            # Spark's moments of 96 bits do not fit into 64 bits of nanoseconds: 9999-12-31 would become 1816-03-30.
+            self._file = pq.ParquetFile(path, pre_buffer=False, coerce_int96_timestamp_unit="us")
         except (pa.ArrowException, OSError) as fault:
             raise SourceUnreadable(
                 f"{path.name} is no whole Parquet file: cut short, or still being written ({str(fault)[:200]})"
@@ -245,11 +247,17 @@ def opened(path: Path) -> ParquetFile:
 def _unwrapped(values: pa.Array) -> pa.Array:
     """A column without dictionary or extension around its values, and without views, which Arrow cannot take."""
     if isinstance(values, pa.ExtensionArray):
+        if values.type.extension_name == "arrow.uuid":
+            return pa.array([_uuid_text(raw) for raw in values.storage.to_pylist()], pa.string())
         values = values.storage
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     plain = _without_views(values.type)
     return values if plain == values.type else pc.cast(values, plain)
+
+
+def _uuid_text(raw: bytes | None) -> str | None:
+    return None if raw is None else str(uuid.UUID(bytes=raw))
 
 
 def _without_views(type_: pa.DataType) -> pa.DataType:

@@ -6,9 +6,11 @@ import io
 import json
 import string
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -266,6 +268,29 @@ def test_texts_that_parquet_holds_as_views_are_read_shown_and_filtered(folder: P
     first = {"v": "02134", "l": ["02134"], "o": {"k": "02134"}, "b": "02134"}
     assert sources.preview("t", 1) == [first]
     assert sources.preview("t", 3, filter_of(_equal("v", "02134"))) == [first]
+
+
+def test_moments_of_spark_that_are_far_away_are_not_another_moment(folder: Path, sources: SourceFolder) -> None:
+    far = [datetime(9999, 12, 31, 23, 59, 59), datetime(1, 1, 1), datetime(2024, 1, 1, 0, 0, 0, 123456), None]
+    table = pa.table({"at": pa.array(far, pa.timestamp("us"))})
+    pq.write_table(table, folder / "t.parquet", use_deprecated_int96_timestamps=True)
+
+    said = ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "2024-01-01T00:00:00.123456Z", None]
+    assert column(mapped_by(sources, "t", ("at", "text"))) == said
+    assert [row["at"] for row in sources.preview("t", 4)] == said
+    window = sources.batches("t", delta="at", start_ms=0, end_ms=1_800_000_000_000)
+    assert [one.numbers.to_pylist() for one in window if isinstance(one, Batch)] == [[3]]
+
+
+def test_a_uuid_of_parquet_is_its_text(folder: Path, sources: SourceFolder) -> None:
+    keys = [UUID("46bc183e-2b6d-410a-a4a4-21a4c5f94a02"), UUID(int=0)]
+    pq.write_table(pa.table({"v": pa.array([*(one.bytes for one in keys), None], pa.uuid())}), folder / "t.parquet")
+
+    said = [*map(str, keys), None]
+    assert [one.type for one in sources.columns("t")] == ["string"]
+    assert column(mapped_by(sources, "t", ("v", "text"))) == said
+    assert column(mapped_by(sources, "t", ("upper(v)", "text"))) == [str(keys[0]).upper(), str(keys[1]), None]
+    assert [row["v"] for row in sources.preview("t", 3)] == said
 
 
 def _equal(name: str, value: str) -> dict[str, Any]:
