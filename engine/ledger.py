@@ -101,6 +101,11 @@ class Removal:
         """A call of it was intended, so that the object was seen before."""
         return any(self.attempts.values())
 
+    @property
+    def refused(self) -> bool:
+        """Every call of it is proven to have done nothing; true, too, if there was none."""
+        return all(attempt.outcome == "not_done" for attempts in self.attempts.values() for attempt in attempts)
+
     def of(self, op: str) -> list[Attempt]:
         """The attempts of one op, first to last."""
         return self.attempts.setdefault(op, [])

@@ -75,7 +75,7 @@ class Report:
     changed_at: float  # seconds since the epoch
     stopped: Stop | None
     destroyed: tuple[Resource, ...] = ()  # what `destroy` has deleted, or found gone
-    gone_before: tuple[str, ...] = ()  # ids among `destroyed` that were gone before a delete was sent
+    gone_before: tuple[str, ...] = ()  # ids among `destroyed` that were gone before a delete of ours
     left: tuple[Left, ...] = ()  # what it has not, once it is through
     flow_run: SeenFlowRun | None = None  # the latest run of the dataflow that was seen
 
@@ -116,9 +116,7 @@ def report_of(ledger: Ledger, journal: str) -> Report:
         changed_at=ledger.changed_at,
         stopped=_stop_in(stopped) if stopped else None,
         destroyed=_destroyed(ledger),
-        gone_before=tuple(
-            one.id for one in ledger.removals.values() if ledger.destroying and one.gone and not one.begun
-        ),
+        gone_before=tuple(one.id for one in ledger.removals.values() if ledger.destroying and one.gone and one.refused),
         left=tuple(
             Left(step=one["step"], kind=_kind(ledger, one["step"]), id=one["id"], why=one["why"]) for one in ledger.left
         ),

@@ -28,6 +28,7 @@ UNDER_WAY = frozenset(f"FLOW-{code}-400" for code in (1416, 1417, 1420, 1421, 14
 IN_USE = frozenset({"FLOW-1418-400", "FLOW-1447-400"})
 USED = "used by "  # begins the reason for which an object in use is left
 OTHERWISE = "it carries this run's marker, but is not what this run makes"
+HIDDEN = "the platform neither shows it nor lets it be deleted (403), as a flow whose labels these credentials lack"
 UNMARKED = "it was found by its content, and nothing on it says whose it is"
 STOPPED_ALREADY = frozenset({"FLOW-1409-400", "FLOW-1422-400"})  # of a stop: the flow is in no state to be stopped
 
@@ -40,6 +41,7 @@ class Doomed:
     id: str
     outputs: Outputs
     why: str = "destroy"
+    unseen: bool = False  # no read shows it, and it may be hidden: only an answered DELETE says that it is gone
 
 
 class Kept(Exception):
@@ -101,7 +103,8 @@ async def _remove(run: Run, ctx: StepContext, doomed: Doomed) -> bool:
 async def _live(run: Run, ctx: StepContext, doomed: Doomed) -> Json | None:
     """The object by id, or None once its absence counts; then that it is gone is journaled.
 
-    A 404 counts if the object was seen before, or if the platform has had the time to show it.
+    A 404 counts if the object was seen before, or if the platform has had the time to show it. Of what can be hidden
+    only the answer to a DELETE counts, which is sent then. Raises Kept for what that answer says is there.
     """
     step, id = doomed.step, doomed.id
     live = await step.fetch(ctx, id)
@@ -112,7 +115,10 @@ async def _live(run: Run, ctx: StepContext, doomed: Doomed) -> Json | None:
         if left >= 0:
             await run.settle(step, left + AFTER_THE_END, "lag")
             live = await step.fetch(ctx, id)
-    if live is None:
+    if live is None and step.may_be_hidden:
+        *_, delete = step.undo(ctx, doomed.outputs)
+        await _send(run, ctx, replace(doomed, unseen=True), delete)
+    elif live is None:
         await run.keep(ObjectGone(step=step.name, id=id))
     return live
 
@@ -195,7 +201,12 @@ async def _send(run: Run, ctx: StepContext, doomed: Doomed, request: Request) ->
 
 
 async def _has_happened(run: Run, ctx: StepContext, doomed: Doomed, op: str) -> bool:
-    """Settle a call in doubt by reading the object: whether what it asked for is so."""
+    """Settle a call in doubt by reading the object: whether what it asked for is so.
+
+    Of what no read shows a read tells nothing: its DELETE is sent again, until one is answered.
+    """
+    if doomed.unseen:
+        return False
     live = await doomed.step.fetch(ctx, doomed.id)
     if live is None:
         await run.keep(ObjectGone(step=doomed.step.name, id=doomed.id))
@@ -213,6 +224,11 @@ async def _refused(run: Run, ctx: StepContext, doomed: Doomed, op: str, answer: 
         return True
     if fault.code in UNDER_WAY:
         return False
+    if doomed.unseen and answer.status == 404 and fault.layer == "service":
+        await run.keep(ObjectGone(step=doomed.step.name, id=doomed.id))
+        return True
+    if doomed.unseen and answer.status == 403 and fault.layer == "service":
+        raise Kept(f"{HIDDEN}: {fault}")
     if answer.status not in (401, 403) and await _has_happened(run, ctx, doomed, op):
         return True
     if answer.status == 404 and fault.layer == "service":  # and yet it is there: not every part of the service knows

@@ -33,6 +33,7 @@ class CreateFlow(FlowObject):
     slug = "flow"
     label = "dataflow"
     kind = "flows"
+    may_be_hidden = True
     row = "13"
     tutorial = "Création d’un flux de données"
 

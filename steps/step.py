@@ -151,6 +151,7 @@ class Step(ABC):
     kind: ClassVar[str] = ""  # collection of the API, like "connections"; "" if it makes nothing
     row: ClassVar[str]  # row of platform-api.md §16
     tutorial: ClassVar[str] = ""  # heading of the tutorial
+    may_be_hidden: ClassVar[bool] = False  # a 404 of a read by id is no proof that it is gone (platform-api.md §4.2)
     patient: ClassVar[bool] = False  # its waits have an end of their own, so that the sitting's deadline is not theirs
 
     @abstractmethod

@@ -245,3 +245,57 @@ def test_nothing_goes_on_before_the_answer_to_a_delete_is_on_the_medium(bench: A
         bench.destroy()
     last = [event for event in bench.documents() if event.get("op") == "delete"][-1]
     assert (last["kind"], last.get("outcome")) == ("delete_answered/1", "done")
+
+
+def labelled(bench: Any) -> str:
+    """Give the run's dataflow a label that hides it from our credentials; returns its id."""
+    store, id = bench.emulator.world.store, bench.id_of("create_flow")
+    store.put("flows", "prod", id, {**store.get("flows", "prod", id), "labels": ["core/C1"]})
+    bench.emulator.options.labelled_flows_hidden = True
+    return str(id)
+
+
+def test_a_dataflow_that_labels_hide_is_left_and_not_called_gone(bench: Any, nothing: dict[str, int]) -> None:
+    bench.apply()
+    id = labelled(bench)
+    report = bench.destroy()
+    assert bench.emulator.count("flows") == 1
+    (left,) = [one for one in report.left if one.id == id]
+    assert "403" in left.why
+    assert "create_flow" in {resource.step for resource in report.resources}
+    bench.emulator.options.labelled_flows_hidden = False
+    assert bench.destroy().left == ()
+    assert bench.counts() == nothing
+
+
+@pytest.mark.parametrize("fate", [Fate.LOST, Fate.ANSWER_LOST])
+def test_a_lost_delete_of_a_hidden_dataflow_is_not_taken_for_done(bench: Any, fate: Fate) -> None:
+    bench.apply()
+    id = labelled(bench)
+    bench.fate = to_the_first(lambda request: is_delete(request, "/flows/"), fate)
+    assert id in {one.id for one in bench.destroy().left}
+
+
+def test_a_killed_delete_of_a_hidden_dataflow_is_not_taken_for_done(bench: Any, dead: type[BaseException]) -> None:
+    bench.apply()
+    id = labelled(bench)
+
+    async def at(moment: Moment, request: Request) -> None:
+        if moment is Moment.HANDED_OVER and is_delete(request, "/flows/"):
+            raise dead
+
+    bench.at = at
+    with pytest.raises(dead):
+        bench.destroy()
+    bench.at = None
+    assert id in {one.id for one in bench.destroy().left}
+
+
+def test_a_dataflow_that_was_deleted_before_is_gone_once_a_delete_says_so(bench: Any, nothing: dict[str, int]) -> None:
+    bench.apply()
+    id = bench.id_of("create_flow")
+    bench.emulator.world.store.delete("flows", "prod", id)
+    report = bench.destroy()
+    assert report.left == ()
+    assert id in report.gone_before
+    assert bench.counts() == nothing
