@@ -383,7 +383,8 @@ async def _write_stop(run: Run, error: FlowledgerError) -> None:
         await run.record(stop)
     except FlowledgerError as second:
         # The error that stopped the run is the one to report; that the journal failed too is said beside it.
-        run.log.error("the journal could not be written at the end", reason=str(second))
+        if str(second) != str(error):
+            run.log.error("the journal could not be written at the end", reason=str(second))
 
 
 def draw_nonce(chance: random.Random) -> str:

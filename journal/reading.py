@@ -49,7 +49,12 @@ def layout_to_read(fs: FileSystem, directory: Path) -> Layout:
     """Which files are the journal. Raises NotThere if there is none."""
     try:
         layout = layout_of(fs.names(directory), directory)
-    except (FileNotFoundError, NotADirectoryError):
+    except NotADirectoryError:
+        raise NotThere(
+            f"there is no journal in {directory}, which is no folder",
+            hint="correct the path: --journal or FLOWLEDGER_JOURNAL names the folder that holds the journal",
+        ) from None
+    except FileNotFoundError:
         layout = None
     if layout is None or not layout.segments:
         raise without_working_folder(directory) or NotThere(

@@ -232,7 +232,8 @@ def fleet_lines(report: FleetReport) -> list[str]:
         + (f"; told {sums['throttled']} times to slow down" if sums["throttled"] else ""),
     ]
     if sums["duplicates"]:
-        lines.append(f"{sums['duplicates']} duplicates carry these runs' markers: flowledger status RUN names them")
+        names = as_typed("flowledger status RUN")
+        lines.append(f"{sums['duplicates']} duplicates carry these runs' markers: {names} names them")
     if sums["unfinished"]:
         lines.append(as_typed("Next: flowledger resume --all"))
     lines.append(f"Journal: {place(report.journal)}")
@@ -264,4 +265,4 @@ def tell_failures(report: FleetReport) -> None:
         if stop.hint:
             say(printable(f"next: {as_typed(named(stop.hint, outcome.run))}"), run=outcome.run)
     if len(failed) > TOLD:
-        say(f"and {len(failed) - TOLD} more: flowledger explain RUN")
+        say(as_typed(f"and {len(failed) - TOLD} more: flowledger explain RUN"))

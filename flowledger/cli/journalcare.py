@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowledger.cli.command import DEFAULT_JOURNAL, JournalOption, JsonOption, YesOption, command, sure
+from flowledger.cli.hints import as_typed
 from flowledger.cli.provision import LockOption, seconds_of
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def prune(
         size = f"{document['size_before']} bytes before, {document['size_after']} now"
         print(f"Dropped {document['events']} events of {_runs(len(going))}: {size}.")
     else:
-        print("Nothing to drop: flowledger journal prune --dry-run says why each run stays.")
+        print(as_typed("Nothing to drop: flowledger journal prune --dry-run says why each run stays."))
     return 0
 
 

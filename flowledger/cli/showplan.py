@@ -19,7 +19,8 @@ def plan_lines(plan: Plan) -> list[str]:
     from flowledger.engine.plan import TOKEN_CALL
 
     if not plan.changes:
-        return [f"{bold(plan.run)}: nothing to do, the run is provisioned (flowledger status {plan.run})"]
+        again = as_typed(f"flowledger status {plan.run}")
+        return [f"{bold(plan.run)}: nothing to do, the run is provisioned ({again})"]
     lines = [
         f"{bold(plan.run)}: {plan.calls} calls to make, {plan.effects} of them change something (marked *)",
         "",

@@ -107,3 +107,14 @@ def test_a_profile_that_was_named_is_named_again(connected: Any, emulator: Any) 
     said = failed.err.rpartition("next: ")[2].strip()
     assert said == "flowledger --profile here explain paypal-products"
     assert connected(*said.split()[1:], env=env).code == 0
+
+
+def test_a_plan_of_what_is_done_names_the_journal_that_it_was_read_from(connected: Any) -> None:
+    spec = connected.spec()
+    assert connected("apply", spec, "-q", "--journal", "elsewhere").code == 0
+    assert (
+        "(flowledger status paypal-products --journal elsewhere)"
+        in connected("plan", spec, "--offline", "--journal", "elsewhere").out
+    )
+    ran = connected("journal", "prune", "--yes", "--journal", "elsewhere")
+    assert "flowledger journal prune --journal elsewhere --dry-run" in ran.out

@@ -63,3 +63,16 @@ def test_a_journal_whose_name_has_a_line_break_begins_no_second_one(connected: A
     assert ran.code == 2, ran.err
     assert "CR at the end of each line" in ran.err
     assert not any(emulator.counts.values())
+
+
+def test_a_file_is_no_journal_and_nothing_is_to_be_begun_in_its_place(provisioned: Any) -> None:
+    for verb in (
+        ("status", "paypal-products"),
+        ("journal", "verify"),
+        ("resume", "--all"),
+        ("drift", "paypal-products"),
+    ):
+        ran = provisioned(*verb, env={"FLOWLEDGER_JOURNAL": "spec.yaml"})
+        assert ran.code == 5, (verb, ran.err)
+        assert "which is no folder" in ran.err
+        assert "begins it" not in ran.err

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import structlog.testing
 
 from flowledger.engine.ledger import RunState
 from flowledger.errors import (
@@ -121,3 +122,16 @@ def test_whichever_call_to_the_disk_fails_the_next_sitting_reads_what_is_there_a
     bench.disk.fail(1_000_000)  # the disk is well again
     assert bench.apply().state is RunState.PROVISIONED
     assert bench.counts() == made_once
+
+
+def test_a_full_disk_is_said_once(bench: Any) -> None:
+    """The error says it; the log does not say the same beside it."""
+
+    async def fill(moment: Moment, request: Request) -> None:
+        if moment is Moment.COMMITTED and is_effect_of(request, "/tenant/schemas", "target-schema"):
+            bench.disk.capacity = 0
+
+    bench.at = fill
+    with structlog.testing.capture_logs() as lines, pytest.raises(DiskFull) as caught:
+        bench.apply()
+    assert [line for line in lines if str(caught.value) in str(line)] == []
