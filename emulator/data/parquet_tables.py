@@ -86,11 +86,14 @@ class ParquetOrigin:
     def __init__(self, file: ParquetFile, group: int, offset: int, rows: pa.Table) -> None:
         self._from, self._group, self._offset = file, group, offset
         self.rows = rows
+        self._columns: dict[str, pa.Array] = {}
         self._texts: dict[tuple[str, tuple[str, ...]], pa.Array | None] = {}
 
     def column(self, name: str) -> pa.Array:
         """A column of the block."""
-        return _unwrapped(self.rows.column(name).combine_chunks())
+        if name not in self._columns:
+            self._columns[name] = _unwrapped(self.rows.column(name).combine_chunks())
+        return self._columns[name]
 
     def texts(self, name: str, path: tuple[str, ...]) -> pa.Array | None:
         if (name, path) not in self._texts:
@@ -245,32 +248,55 @@ def opened(path: Path) -> ParquetFile:
 
 
 def _unwrapped(values: pa.Array) -> pa.Array:
-    """A column without dictionary or extension around its values, and without views, which Arrow cannot take."""
+    """A column without dictionary, extension or views around its values, which Arrow cannot all take.
+
+    Inside of objects, arrays and maps moments, days, times and durations are their texts: Python has no value for all.
+    """
+    type_ = values.type
     if isinstance(values, pa.ExtensionArray):
-        if values.type.extension_name == "arrow.uuid":
+        if type_.extension_name == "arrow.uuid":
             return pa.array([_uuid_text(raw) for raw in values.storage.to_pylist()], pa.string())
-        values = values.storage
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    plain = _without_views(values.type)
-    return values if plain == values.type else pc.cast(values, plain)
+        return _unwrapped(values.storage)
+    if pa.types.is_dictionary(type_):
+        return _unwrapped(values.dictionary_decode())
+    if pa.types.is_string_view(type_) or pa.types.is_binary_view(type_):
+        return pc.cast(values, pa.large_string() if pa.types.is_string_view(type_) else pa.large_binary())
+    if pa.types.is_struct(type_) and type_.num_fields:
+        parts = [_inner(pc.struct_field(values, [number])) for number in range(type_.num_fields)]
+        return pa.StructArray.from_arrays(parts, [inner.name for inner in type_], mask=values.is_null())
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        array = pa.ListArray if pa.types.is_list(type_) else pa.LargeListArray
+        return array.from_arrays(_offsets(values), _inner(values.values))
+    if pa.types.is_map(type_):
+        return pa.MapArray.from_arrays(_offsets(values), _inner(values.keys), _inner(values.items))
+    return values
+
+
+def _offsets(values: pa.Array) -> pa.Array:
+    """Where each array or map begins in all their entries, null for one that is null; and where the last one ends."""
+    begins = pc.if_else(values.is_valid(), values.offsets[:-1], pa.scalar(None, values.offsets.type))
+    return pa.concat_arrays([begins, values.offsets[-1:]])
+
+
+def _inner(values: pa.Array) -> pa.Array:
+    """The same for what stands inside of another column."""
+    found = _unwrapped(values)
+    return _texts_in_time(found) if pa.types.is_temporal(found.type) else found
+
+
+def _texts_in_time(values: pa.Array) -> pa.Array:
+    """Moments, days, times and durations as texts."""
+    if pa.types.is_duration(values.type):
+        return pc.cast(pc.cast(values, pa.int64()), pa.string())
+    if not pa.types.is_timestamp(values.type):
+        return pc.cast(values, pa.string())
+    moments = pc.cast(values, pa.timestamp(values.type.unit, tz="UTC"))
+    texts = pc.strftime(moments, format="%Y-%m-%dT%H:%M:%SZ")
+    return pc.replace_substring_regex(texts, r"\.0+Z$", "Z")
 
 
 def _uuid_text(raw: bytes | None) -> str | None:
     return None if raw is None else str(uuid.UUID(bytes=raw))
-
-
-def _without_views(type_: pa.DataType) -> pa.DataType:
-    """The same type with texts and bytes as they were before Arrow had views; Polars writes views."""
-    if pa.types.is_string_view(type_):
-        return pa.large_string()
-    if pa.types.is_binary_view(type_):
-        return pa.large_binary()
-    if pa.types.is_struct(type_):
-        return pa.struct([inner.with_type(_without_views(inner.type)) for inner in type_])
-    if pa.types.is_list(type_):
-        return pa.list_(_without_views(type_.value_type))
-    return pa.large_list(_without_views(type_.value_type)) if pa.types.is_large_list(type_) else type_
 
 
 def _is_bytes(type_: pa.DataType) -> bool:
@@ -282,9 +308,7 @@ def _plain(values: pa.Array, column: Column) -> tuple[pa.Array, list[Misfit]]:
     if column.type in NESTED:
         return values, []
     if pa.types.is_timestamp(values.type):
-        moments = pc.cast(values, pa.timestamp(values.type.unit, tz="UTC"))
-        texts = pc.strftime(moments, format="%Y-%m-%dT%H:%M:%SZ")
-        return pc.replace_substring_regex(texts, r"\.0+Z$", "Z"), []
+        return _texts_in_time(values), []
     if _is_bytes(values.type):
         return utf8(pc.cast(values, pa.binary()), column.name)
     wanted = arrow_type(column.type)

@@ -293,6 +293,43 @@ def test_a_uuid_of_parquet_is_its_text(folder: Path, sources: SourceFolder) -> N
     assert [row["v"] for row in sources.preview("t", 3)] == said
 
 
+TIMES = {  # what Arrow holds, and the text of it
+    "nanoseconds": (pa.array([10**18 + 1, None], pa.timestamp("ns")), "2001-09-09T01:46:40.000000001Z"),
+    "a zone": (pa.array([10**15, None], pa.timestamp("us", tz="Europe/Paris")), "2001-09-09T01:46:40Z"),
+    "far": (pa.array([-(10**17), None], pa.timestamp("us")), "-1199-02-15T14:13:20Z"),
+    "a far day": (pa.array([10**7, None], pa.int32()).cast(pa.date32()), "29349-01-26"),
+    "a time": (pa.array([1, None], pa.time64("ns")), "00:00:00.000000001"),
+    "a duration": (pa.array([90, None], pa.duration("us")), "90"),
+    "a UUID": (pa.array([UUID(int=7).bytes, None], pa.uuid()), "00000000-0000-0000-0000-000000000007"),
+}
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_what_parquet_has_inside_of_objects_arrays_and_maps_has_the_text_that_it_has_outside(
+    folder: Path, sources: SourceFolder, name: str
+) -> None:
+    values, said = TIMES[name]
+    table = {
+        "out": values,
+        "in": pa.StructArray.from_arrays([values], ["x"]),
+        "list": pa.ListArray.from_arrays([0, 1, 2], values),
+        "deep": pa.ListArray.from_arrays([0, 1, 2], pa.StructArray.from_arrays([values], ["x"])),
+        "map": pa.MapArray.from_arrays([0, 1, 2], pa.array(["k", "k"]), values),
+    }
+    pq.write_table(pa.table(table), folder / "t.parquet")
+
+    for source in ("out", "in.x", "list[0]", "deep[0].x", "concat(in.x, '')"):
+        assert column(mapped_by(sources, "t", (source, "text")))[0] == said, source
+    assert column(mapped_by(sources, "t", ("in", "text"))) == [
+        json.dumps({"x": said}, separators=(",", ":")),
+        '{"x":null}',
+    ]
+    first, second = sources.preview("t", 2)
+    assert (first["out"], first["in"], first["list"], first["deep"]) == (said, {"x": said}, [said], [{"x": said}])
+    assert (second["out"], second["in"], second["list"], second["deep"]) == (None, {"x": None}, [None], [{"x": None}])
+    assert said in first["map"]
+
+
 def _equal(name: str, value: str) -> dict[str, Any]:
     """A row filter as a source connection has it."""
     parts = [{"nodeType": "fieldLookup", "fieldName": name}, {"nodeType": "literal", "value": value}]
