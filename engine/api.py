@@ -23,12 +23,12 @@ from flowledger.engine.blocking import blocking
 from flowledger.engine.dataset import Dataset
 from flowledger.engine.driftcheck import DriftReport
 from flowledger.engine.halt import Halt
-from flowledger.engine.ledger import Ledger, ledger_of, refuse_unreadable
+from flowledger.engine.ledger import Ledger, ledger_of, refuse_destroyed, refuse_unreadable
 from flowledger.engine.log import logger_of
 from flowledger.engine.place import refuse_another_place
 from flowledger.engine.report import Report, report_of
 from flowledger.engine.sitting import JournalLike, Sitting, must_exist
-from flowledger.engine.specchange import changes_since
+from flowledger.engine.specchange import changes_since, instead_of_changing
 from flowledger.engine.specfault import nearest
 from flowledger.engine.specfile import LoadedSpec, accepted
 from flowledger.engine.watch import EVERY, OnDue, OnFlowRun, Until, WatchReport
@@ -80,7 +80,7 @@ async def apply(
     sitting = Sitting(journal, platform, on_event, halt, lock_timeout, clock, chance, share=share)
     async with sitting.open() as (book, place):
         ledger = ledger_of(wanted.name, book.events(wanted.name))
-        refuse_unreadable(ledger)
+        refuse_destroyed(ledger)
         if ledger.spec is None:
             loaded.refuse_passed(sitting.clock.wall())
         refuse_another_place(ledger, sitting.here(), begins=True)
@@ -89,8 +89,7 @@ async def apply(
             raise SpecError(
                 f"the spec of run {wanted.name} has changed since the run began",
                 faults=tuple(differences),
-                hint=f"restore the spec, or flowledger resume {wanted.name} to finish the run as it began, "
-                "or give the spec a new name for a second dataflow",
+                hint=instead_of_changing(ledger),
             )
         return await sitting.drive(book, place, ledger, new=wanted)
 

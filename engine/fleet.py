@@ -287,18 +287,25 @@ def refuse_changed(wanted: Iterable[Spec], book: Journal) -> None:
     """Raise SpecError if a spec differs from the one that its run began with, naming all such places; UsageError
     for a run of a newer version."""
     faults = []
+    carry_on = False  # something is left to be done of one of the runs
     begun = frozenset(book.runs())
     for spec in wanted:
         if spec.name not in begun:
             continue
         ledger = ledger_of(spec.name, book.events(spec.name))
         refuse_unreadable(ledger)
-        faults += [f"{spec.name}: {line}" for line in changes_since(ledger, spec)]
+        if ledger.destroying:  # refused on its own, whatever its spec says
+            continue
+        changes = changes_since(ledger, spec)
+        faults += [f"{spec.name}: {line}" for line in changes]
+        carry_on = carry_on or (bool(changes) and not ledger.provisioned)
     if faults:
         raise SpecError(
             "specs have changed since their runs began; nothing was sent",
             faults=tuple(faults),
-            hint="restore them, or flowledger resume --all to finish the runs as they began",
+            hint="restore them, or "
+            + ("flowledger resume --all to finish the runs as they began, or " if carry_on else "")
+            + "give them new names for further dataflows",
         )
 
 

@@ -372,13 +372,15 @@ def refuse_unreadable(ledger: Ledger) -> None:
 def refuse_destroyed(ledger: Ledger) -> None:
     """A run whose destroy has begun can only be destroyed (protocol rule 15). Raises UsageError, also for a run that
     cannot be read."""
+    from flowledger.engine.destroy import left_for_now  # here, since it reads ledgers itself
+
     refuse_unreadable(ledger)
     if ledger.destroyed:
         raise UsageError(
             f"run {ledger.run} is destroyed, and its name is taken by its record",
             hint="flowledger journal prune drops the records of destroyed runs and frees their names; "
             "or give the spec a new name"
-            if not ledger.left
+            if not left_for_now(ledger)
             else f"give the spec a new name; or, once nothing refers to what was left, flowledger destroy {ledger.run} "
             "deletes that, and flowledger journal prune frees the name",
         )

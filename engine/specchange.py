@@ -23,6 +23,12 @@ def changes_since(ledger: Ledger, wanted: Spec) -> list[str]:
     return spec_diff(ledger.spec_as_written, wanted, normalised=not ledger.as_written)
 
 
+def instead_of_changing(ledger: Ledger) -> str:
+    """What to do about a spec that differs from the one that its run began with."""
+    carry_on = "" if ledger.provisioned else f"flowledger resume {ledger.run} to finish the run as it began, or "
+    return f"restore the spec, or {carry_on}give the spec a new name for a second dataflow"
+
+
 def spec_diff(old: Spec, new: Spec, *, normalised: bool = False) -> list[str]:
     """What differs between two specs: one line a key path, `[]` if nothing does.
 

@@ -166,17 +166,19 @@ def _aim(*, local: bool) -> Aim | None:
 
 def refuse_changed(spec: Spec, ledger: Ledger | None) -> None:
     """Raise SpecError if an apply would refuse the spec, because its run began with another one."""
-    from flowledger.engine.specchange import changes_since
+    from flowledger.engine.ledger import refuse_destroyed
+    from flowledger.engine.specchange import changes_since, instead_of_changing
     from flowledger.errors import SpecError
 
     if ledger is None:
         return
+    refuse_destroyed(ledger)
     differences = changes_since(ledger, spec)
     if differences:
         raise SpecError(
             f"the spec of run {spec.name} has changed since the run began, and apply would refuse it",
             faults=tuple(differences),
-            hint=f"restore the spec, or give it a new name; flowledger resume {spec.name} --plan needs no file",
+            hint=instead_of_changing(ledger),
         )
 
 

@@ -118,3 +118,29 @@ def test_a_plan_of_what_is_done_names_the_journal_that_it_was_read_from(connecte
     )
     ran = connected("journal", "prune", "--yes", "--journal", "elsewhere")
     assert "flowledger journal prune --journal elsewhere --dry-run" in ran.out
+
+
+@pytest.mark.parametrize("verb", [("apply",), ("plan",), ("apply", "--dry-run")], ids=" ".join)
+def test_an_edited_spec_is_not_sent_to_a_resume_that_refuses_it(provisioned: Any, verb: tuple[str, ...]) -> None:
+    """A provisioned run has nothing to be finished, and a destroyed one can only be destroyed."""
+    edited = provisioned.spec(("interval: 30", "interval: 45"), name="edited.yaml")
+    ran = provisioned(*verb, edited)
+    assert (ran.code, "flowledger resume" in ran.err) == (3, False), ran.err
+    assert provisioned("destroy", "paypal-products", "--yes", "-q").code == 0
+    ran = provisioned(*verb, edited)
+    assert (ran.code, "flowledger resume" in ran.err) == (2, False), ran.err
+    assert "next: flowledger journal prune" in ran.err
+    assert provisioned("journal", "prune", "--yes").code == 0
+    assert provisioned(*verb, edited).code == 0
+
+
+def test_the_name_of_a_run_that_left_only_what_it_found_is_freed_by_a_prune(provisioned: Any) -> None:
+    second = provisioned.spec((r"^name: .*$", "name: second"), name="second.yaml")
+    assert provisioned("apply", second, "-q").code == 0
+    destroyed = provisioned("destroy", "second", "--yes", "--json")
+    assert [left["why"] for left in destroyed.json["left"]] == ["found, not made by this run"]
+    ran = provisioned("apply", second)
+    assert ran.code == 2
+    assert "next: flowledger journal prune" in ran.err
+    assert provisioned("journal", "prune", "--yes").code == 0
+    assert provisioned("apply", second, "-q").code == 0
