@@ -95,7 +95,7 @@ class JsonOrigin:
 
     def texts(self, name: str, path: tuple[str, ...]) -> pa.Array | None:
         type_ = self._types.get(name)
-        if type_ is None or (not path and arrow_type(type_) == pa.string()):
+        if type_ is None or (not path and type_ not in NESTED and arrow_type(type_) == pa.string()):
             return None
         if (name, path) not in self._texts:
             found = (_below(row.get(name), path) for row in self.objects())
@@ -157,6 +157,35 @@ def _overlaid(value: Any, exact: Any) -> Any:
     return value
 
 
+def _shape_of(values: list[Any]) -> pa.DataType:
+    """What holds all these values; where they are of no one type within an object or array, their texts are held."""
+    try:
+        return pa.array(values).type
+    except UnicodeEncodeError:
+        raise
+    except (pa.ArrowException, OverflowError, ValueError):
+        seen = [value for value in values if value is not None]
+    if all(isinstance(value, dict) for value in seen):
+        names = dict.fromkeys(name for value in seen for name in value)
+        return pa.struct([(name, _shape_of([value.get(name) for value in seen])) for name in names])
+    if all(isinstance(value, list) for value in seen):
+        return pa.list_(_shape_of([entry for value in seen for entry in value]))
+    return pa.string()
+
+
+def _held(value: Any, shape: pa.DataType) -> Any:
+    """A value of a line as its shape holds it: a text where others in its place are of another type."""
+    if value is None or isinstance(value, str):
+        return value
+    if pa.types.is_string(shape):
+        return text_of(value)
+    if pa.types.is_struct(shape) and isinstance(value, dict):
+        return {inner.name: _held(value.get(inner.name), inner.type) for inner in shape}
+    if pa.types.is_list(shape) and isinstance(value, list):
+        return [_held(entry, shape.value_type) for entry in value]
+    return value
+
+
 @dataclass(slots=True)
 class JsonBlock:
     """Lines of a file (see source_rows.Block)."""
@@ -179,7 +208,12 @@ class JsonBlock:
             if column.type == "string" and not all(value is None or isinstance(value, str) for value in values):
                 exact = self.origin.objects()
                 values = [exact[place].get(column.name) for place in wanted]
-            found, wrong = fitted_values(values, column, self.nested.get(column.name))
+            shape = self.nested.get(column.name)
+            found, wrong = fitted_values(values, column, shape)
+            if wrong and shape is not None:
+                exact = self.origin.objects()
+                values = [_held(exact[place].get(column.name), shape) for place in wanted]
+                found, wrong = fitted_values(values, column, shape)
             arrays.append(found)
             misfits += [
                 one for one in wrong if column.type in NESTED or not _is_sound(text_of(values[one.place]))
@@ -241,9 +275,9 @@ class JsonFile:
             type_ = type_of_values(values)
             if type_ in NESTED:
                 try:
-                    nested[name] = pa.array(values).type
-                except (pa.ArrowException, OverflowError, ValueError):
-                    type_ = "string"  # of no one shape: its JSON, as text
+                    nested[name] = _shape_of(values)
+                except (UnicodeEncodeError, RecursionError):
+                    type_ = "string"  # no shape can hold it: its JSON, as text
             columns.append(Column(name, type_))
         return Shape(tuple(columns), nested)
 

@@ -226,6 +226,29 @@ def test_any_value_of_json_lands_as_it_is_written(tmp_path_factory: pytest.TempP
     assert column(mapped_by(SourceFolder(folder), "t", ("v", "text"))) == expected
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("1", '"A5"'), ("1.50", "12345678901234567890"), ("true", '"x"'), ("7", "[1.0]"), ("1", '{"y":1}')],
+)
+def test_a_value_inside_of_an_object_lands_whatever_type_it_has_in_other_rows(
+    folder: Path, sources: SourceFolder, one: str, other: str
+) -> None:
+    lines = [f'{{"a": {{"k": {token}, "n": 1}}, "l": [{token}]}}\n' for token in (one, other, "null")]
+    (folder / "t.jsonl").write_text("".join(lines))
+
+    said = [one, other.strip('"'), None]
+    assert [found.type for found in sources.columns("t")] == ["object", "array"]
+    assert column(mapped_by(sources, "t", ("a.k", "text"))) == said
+    assert column(mapped_by(sources, "t", ("l[0]", "text"))) == said
+    assert column(mapped_by(sources, "t", ("a", "text"))) == [
+        f'{{"k":{one},"n":1}}',
+        f'{{"k":{other},"n":1}}',
+        '{"k":null,"n":1}',
+    ]
+    assert column(mapped_by(sources, "t", ("a.n", "number")), "number") == [1.0, 1.0, 1.0]
+    assert column(mapped_by(sources, "t", ("concat(a.k, '')", "text")))[:2] == said[:2]
+
+
 def test_parquet_numbers_land_with_their_digits(folder: Path, sources: SourceFolder) -> None:
     money = [Decimal("12345678901234.567890"), Decimal("0.000000"), Decimal("-1.500000"), None]
     long = [Decimal("123456789012345678901234567890123456789012345.6"), Decimal("0.0"), Decimal("7.1"), None]
