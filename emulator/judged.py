@@ -18,7 +18,7 @@ Shown = Annotated[int, Field(ge=-1, le=LARGEST)]  # of a run record, which may s
 Milliseconds = Annotated[int, Field(ge=0, le=MOST_MS)]
 Moment = Annotated[int, Field(ge=0, le=LARGEST)]  # milliseconds since the epoch
 Text = Annotated[str, Field(max_length=10_000)]
-HeaderText = Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$")]  # no line end: it would end the header
+HeaderText = Annotated[str, Field(max_length=4_000, pattern=r"^[\x20-\x7e]*$")]  # no line end: it would end the header
 
 
 ADAPTERS: Final[dict[Any, dict[str, TypeAdapter[Any]]]] = {}  # of each dataclass that was judged by, made once

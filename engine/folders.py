@@ -1,4 +1,4 @@
-"""Which files of a folder are meant: those of its kinds of names, and nothing that lies there hidden."""
+"""Which files of a folder are meant: those of its kinds of names, and nothing hidden; the working folder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from flowledger.errors import SpecError
+from flowledger.journal.refusal import without_working_folder
 
 
 def files_in(folder: Path, suffixes: Collection[str], *, besides: Collection[str] = ()) -> list[Path]:
@@ -29,6 +30,13 @@ def files_in(folder: Path, suffixes: Collection[str], *, besides: Collection[str
             f"{folder} holds what is no file", faults=tuple(faults), hint="mend it, or take it out of the folder"
         )
     return found
+
+
+def working_folder(what: str) -> Path:
+    """The working folder, from which the path `what` counts. Raises UsageError where it was removed."""
+    if gone := without_working_folder(Path(what)):
+        raise gone
+    return Path.cwd()
 
 
 def _what_it_is(path: Path) -> str:

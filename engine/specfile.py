@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from flowledger.engine.folders import working_folder
 from flowledger.engine.specchange import spec_diff as spec_diff
 from flowledger.engine.speccheck import check, check_start
 from flowledger.engine.specfault import MAX_FAULTS, Fault, Findings, KeyPath, TooManyFaults, shown_path
@@ -61,13 +62,15 @@ def load_spec(
     """
     source = Path(source)
     read = parse_toml if source.suffix.lower() == ".toml" else parse
+    if not source.is_absolute():
+        working_folder(str(source))
     text, flows = read_text(source)
     tree, findings = read(text, str(source))
     data, unresolved = tree.data, frozenset[KeyPath]()
     with contextlib.suppress(TooManyFaults):
         data, unresolved = resolve(data, findings, os.environ if environ is None else environ)
     told = len(findings.faults)
-    folder = Path.cwd() if flows or source == STDIN else source.absolute().parent
+    folder = working_folder(str(source)) if flows or source == STDIN else source.absolute().parent
     spec = _judged(data, findings, folder, now=now, base_url=base_url)
     places = _Places(str(source), tree, findings.written, findings.references)
     # What could not be resolved is told once: its literal `${NAME}` is no number and no name either.
@@ -88,7 +91,7 @@ def accepted(spec: Spec | Mapping[str, Any] | LoadedSpec | Path | str, *, base_u
         judge(spec.spec, base_url=base_url)
         return replace(spec, warnings=())
     if isinstance(spec, Spec):
-        placed = spec if spec.folder else spec.model_copy(update={"folder": str(Path.cwd())})
+        placed = spec if spec.folder else spec.model_copy(update={"folder": str(working_folder("the spec"))})
         return LoadedSpec(spec=placed, path=Path(), warnings=judge(spec, base_url=base_url))
     if isinstance(spec, str | Path):
         return load_spec(spec, base_url=base_url)
@@ -117,7 +120,7 @@ def _from_mapping(mapping: Any, *, folder: Path | None, now: float | None, base_
     if not isinstance(mapping, Mapping):
         raise SpecError(f"the spec must be a mapping, not {type(mapping).__name__}", hint=_WHERE_TO_READ)
     findings = Findings()
-    spec = _judged(mapping, findings, (folder or Path()).absolute(), now=now, base_url=base_url)
+    spec = _judged(mapping, findings, (folder or working_folder("the spec")).absolute(), now=now, base_url=base_url)
     places = _Places("", Tree(), findings.written)
     _refuse(findings, "the spec", places)
     assert spec is not None, "without a fault there is a spec"

@@ -94,12 +94,11 @@ class Segment:
             hint=f"flowledger journal verify --journal {self.directory} says more",
         )
 
-    def lines_of(self, table: str, run: str) -> list[tuple[int, Line]]:
-        """A run's records with their numbers, oldest first. Raises as `line_at`."""
-        return [
-            (self.first + self.index.seq(position), self.line_at(position))
-            for position in self.index.positions(table, run)
-        ]
+    def lines_of(self, table: str, run: str, *, after: int = 0) -> list[tuple[int, Line]]:
+        """A run's records whose number is above `after`, with their numbers, oldest first. Raises as `line_at`."""
+        positions = list(self.index.positions(table, run))
+        numbered = zip(self._numbered(positions), positions, strict=True)
+        return [(number, self.line_at(position)) for number, position in numbered if number > after]
 
     def close(self) -> None:
         """Let go of the file."""
@@ -149,17 +148,17 @@ class SealedSegment(Segment):
         """Bytes, the seal included."""
         return self.seal.bytes + self.seal.size
 
-    def lines_of(self, table: str, run: str) -> list[tuple[int, Line]]:
-        """A run's records with their numbers, oldest first. Raises as `line_at`."""
+    def lines_of(self, table: str, run: str, *, after: int = 0) -> list[tuple[int, Line]]:
+        """As of any segment. An index that names other records than the run's is made again."""
         try:
-            found = super().lines_of(table, run)
+            found = super().lines_of(table, run, after=after)
         except JournalCorrupt:
             self._distrust("a record is not where it says")  # if it is the record's fault, the scan will name it
         else:
             if all((record.table, record.run) == (table, run) for _, (_, record) in found):
                 return found
             self._distrust("it names records of another run")
-        return super().lines_of(table, run)
+        return super().lines_of(table, run, after=after)
 
     def _load(self) -> Located:
         stored = read_stored(self._fs, self.directory, self.name)

@@ -62,11 +62,7 @@ class View:
     def of_run(self, table: str, run: str, *, after: int = 0) -> Iterator[Document]:
         """A run's documents in a table, oldest first; only those whose number is above `after` are read."""
         for segment in self.segments:
-            if after >= segment.first:
-                later = (number for number in segment.numbers_of(table, run) if number > after)
-                yield from self.documents(later)
-                continue
-            for number, line in segment.lines_of(table, run):
+            for number, line in segment.lines_of(table, run, after=after):
                 yield _document(line, number)
 
     def pruned(self) -> list[dict[str, Any]]:

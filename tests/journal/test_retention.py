@@ -19,6 +19,7 @@ class _Told:
         self.run, self.state, self.changed_at, self.nonce = run, state, changed_at, "n"
         self.left: list[dict[str, str]] = []
         self.destroyed = state is RunState.DESTROYED
+        self.unreadable = "a key of a later version" if state is RunState.UNREADABLE else ""
 
 
 def dropped(runs: list[tuple[str, RunState, float]], **asked: Any) -> list[str]:
