@@ -104,7 +104,8 @@ async def watch_flow(
                 f"dataflow {flow} of run {ledger.run} is not on the platform any more ({error.message})",
                 hint=f"flowledger drift {ledger.run} shows what else is gone",
             ) from None
-        due = due_after(dig(live.json, "items", 0, "scheduleParams"), _now(live, ledger, clock))
+        schedule = dig(live.json, "items", 0, "scheduleParams")
+        due = due_after(schedule, _now(live, ledger, clock))
         if due is not None and on_due is not None:
             on_due(due)
         while True:
@@ -124,6 +125,7 @@ async def watch_flow(
                     on_run(event)
                 ledger.flow_runs[event.id] = event
                 told.add(event.id)
+            due = due_after(schedule, _now(live, ledger, clock))  # what was seen may be ahead of the clock here
             unkept = await _kept([*unkept, *news], keep)
             if until.runs and len(_over(ledger)) >= until.runs:
                 ended = "enough"

@@ -47,6 +47,17 @@ def test_each_change_of_a_flow_run_is_told_and_kept(provisioned: Any) -> None:
     assert bench.kinds_of_events()[-3:] == ["flow_run_seen/1"] * 3
 
 
+def test_the_run_that_is_due_next_comes_after_those_that_were_seen(provisioned: Any) -> None:
+    bench = provisioned
+    bench.emulator.advance(3 * 3600 * 1000)  # the emulator's clock goes on, the one here does not
+    bench.put_run(**GOOD)
+
+    report = bench.watch(runs=1)
+
+    assert report.due is not None
+    assert report.due > report.flow_runs[0].created_ms / 1000 > bench.clock.wall() + 3600
+
+
 def test_what_was_seen_is_not_told_again_after_a_restart(provisioned: Any) -> None:
     bench = provisioned
     first = bench.put_run(**GOOD)
