@@ -293,7 +293,7 @@ def status_sync(run: str, *, journal: JournalLike = DEFAULT_JOURNAL) -> Report:
 
 
 def aimed_at(platform: Platform | None) -> str:
-    """The base URL that calls would go to; a bad one is left to whoever makes a platform of it."""
+    """The base URL that calls would go to; a bad one is refused where a platform is made of it."""
     judged_kind("platform", platform, Platform, type(None))
     return platform.base_url if platform is not None else os.environ.get("FLOWLEDGER_BASE_URL", "").strip() or ADOBE
 

@@ -47,7 +47,7 @@ class RunStarted(Event):
     sandbox: str
     base_url: str
     shares: bool = False  # base connection and sink, with the journal's other runs
-    as_written: bool = False  # the spec is what somebody has written; else, in earlier versions, with all its defaults
+    as_written: bool = False  # the spec is as the user wrote it; else, in earlier versions, with all its defaults
     folder: str = ""  # where relative paths of secret files count from
 
     @property

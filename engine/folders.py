@@ -13,7 +13,7 @@ def files_in(folder: Path, suffixes: Collection[str], *, besides: Collection[str
     """The files of `folder` with one of `suffixes`, by name, without those in `besides` and hidden ones (`._x.yaml`).
 
     Raises SpecError that names everything of such a name that is no file, like a link whose target is gone: left out
-    without a word, nobody would learn that what it should hold was not read. Raises OSError for a folder that cannot
+    without a word, it would hide that a spec was not read. Raises OSError for a folder that cannot
     be read.
     """
     found: list[Path] = []

@@ -1,7 +1,7 @@
 """Specs as earlier versions journaled them: with the defaults of those days written in.
 
-A run that began then is compared by what its journal holds. A value there that was a default may be one that nobody has
-written: it is no change that the spec still does not say it, whatever this version's default is.
+A run that began then is compared by what its journal holds. A value there that was a default may be one that no user
+has written: a spec that does not say it is no change, and this version's default does not matter.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def defaults_then(spec: Spec) -> dict[str, Any]:
 
 
 def as_written_then(value: Any, default: Any) -> Any:
-    """What of a normalised value somebody must have written: all that was no default; None if that is nothing."""
+    """What of a normalised value the user must have written: all that was no default; None if that is nothing."""
     if isinstance(value, dict) and isinstance(default, dict):
         kept = {key: as_written_then(inner, default.get(key)) for key, inner in value.items()}
         return {key: inner for key, inner in kept.items() if inner is not None}

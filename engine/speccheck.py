@@ -485,7 +485,7 @@ def _unbounded(base_url: str) -> str:
     """Why sent bytes may wait for longer than U, as the end of a clause; "" where our kernel bounds that (rule 4)."""
     try:
         proxied = Host.PLATFORM in proxies_from(os.environ, Places(platform=base_url))
-    except NotPermitted:  # an odd HTTPS_PROXY: whoever makes a platform says so
+    except NotPermitted:  # an odd HTTPS_PROXY: refused where the platform is made
         proxied = False
     if proxied:
         return "behind a proxy (HTTPS_PROXY), which may keep it until we give up"

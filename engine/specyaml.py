@@ -80,7 +80,7 @@ def read_text(source: Path) -> tuple[str, bool]:
     or is not UTF-8.
     """
     try:
-        # O_NONBLOCK: opening a pipe that nobody writes must not wait for ever. It is empty then.
+        # O_NONBLOCK: opening a pipe without a writer must not wait. It is empty then.
         handle = os.dup(0) if source == STDIN else os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)

@@ -152,6 +152,6 @@ class Spec(Model):
     __hash__ = None  # type: ignore[assignment]  # it holds mappings
 
     def written(self) -> dict[str, JsonValue]:
-        """What somebody has written of it, without defaults and without the folder that it was written in."""
+        """What the user has written of it, without defaults and without the folder that it was written in."""
         document: dict[str, JsonValue] = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
         return document

@@ -179,7 +179,7 @@ def instants_of(column: pa.Array) -> pa.Array:
         zoned = pc.replace_substring_regex(zoned, r" ([+-])", r"\1")
     try:
         return pc.coalesce(moments, pc.cast(zoned, wanted))
-    except pa.ArrowInvalid:  # a 30th of February: nobody says in which row
+    except pa.ArrowInvalid:  # a 30th of February: Arrow does not say in which row
         return moments
 
 
@@ -211,7 +211,7 @@ def _parsed(texts: pa.Array, pattern: str, wanted: pa.DataType) -> tuple[pa.Arra
         texts_read, flags = texts, None
     try:
         return pc.cast(texts_read, wanted), flags
-    except pa.ArrowInvalid:  # a 30th of February: nobody says in which row
+    except pa.ArrowInvalid:  # a 30th of February: Arrow does not say in which row
         return pa.nulls(len(texts), wanted), pc.is_valid(texts)
 
 

@@ -179,7 +179,7 @@ def register(emulator: typer.Typer) -> None:
         "reset",
         summary="Make a running emulator forget everything.",
         example="flowledger emulator reset --url http://127.0.0.1:8480 --yes",
-        exit_codes="0 empty, 2 nobody said yes, 5 none was started here, 75 no emulator answers.",
+        exit_codes="0 empty, 2 not confirmed, 5 none was started here, 75 no emulator answers.",
     )(reset)
     emulator.add_typer(app, name="faults", short_help="Make a running emulator misbehave.")
     command(

@@ -34,7 +34,7 @@ class UntilNobodyReads(io.TextIOWrapper):
 
 
 def nowhere() -> int:
-    """A new descriptor that takes what nobody reads: /dev/null, or memory where there is none (a bare chroot)."""
+    """A new descriptor that discards what is written to it: /dev/null, or memory where that is missing."""
     try:
         return os.open(os.devnull, os.O_RDWR)
     except OSError:

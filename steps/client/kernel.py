@@ -14,7 +14,7 @@ def give_up_option() -> tuple[int, int] | None:
     """The TCP option that bounds U, as its number and value; None on a system that has none.
 
     Linux has TCP_USER_TIMEOUT, in milliseconds, which our tests measure. macOS has TCP_RXT_CONNDROPTIME, in seconds, by
-    its header file; nobody has measured it for us.
+    its header file; it was not measured.
     """
     linux = getattr(socket, "TCP_USER_TIMEOUT", None)
     if linux is not None:

@@ -91,7 +91,7 @@ class Limiter:
         return self._under_way
 
     def enter(self) -> None:
-        """Serve a new event loop; of the one before, which is closed, nobody waits any more. The pace is kept."""
+        """Serve a new event loop; the one before is closed. The pace is kept."""
         self._waiting.clear()
         self._alarm = None
         self._under_way = 0

@@ -1,7 +1,7 @@
 """Whole lists, page by page: each page must succeed, and a list that does not end is an error, never a part.
 
 A look-up that decides about a second create (protocol rule 6) is worth nothing if one object of the list is missing.
-Where pages are numbered, an object that somebody deletes between two pages moves all that follow, and one of them is on
+Where pages are numbered, an object that is deleted between two pages moves all that follow, and one of them is on
 neither page. So each page but the first begins with the last object of the page before; where pages have tokens,
 whose meaning is not documented, a list of several pages is read twice. A list that has moved is read again from its
 beginning.

@@ -1,6 +1,6 @@
 """Resolve a reference to a secret: an environment variable, a file, or a program. Errors never show the value.
 
-A program may take its time (a vault that asks somebody), and so may a file on a mount that hangs: both are waited for
+A program may take its time (a vault that asks a person), and so may a file on a mount that hangs: both are waited for
 without holding up the event loop, which other runs, the journal's lock and signals live on.
 """
 
@@ -112,7 +112,7 @@ class FileRead:
 
             def watch() -> None:
                 self.wait(timeout)
-                with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                with suppress(RuntimeError):  # the loop is closed, and with it its waiters
                     loop.call_soon_threadsafe(_tell, over)
 
             threading.Thread(target=watch, daemon=True, name="flowledger-secret-file-wait").start()
@@ -134,7 +134,7 @@ def _tell(over: asyncio.Future[None]) -> None:
 def _of_file(name: str, folder: str) -> str:
     try:
         name = placed(name, folder)
-        # O_NONBLOCK: opening a pipe that nobody writes must not wait for ever.
+        # O_NONBLOCK: opening a pipe without a writer must not wait.
         handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if not stat.S_ISREG(os.fstat(handle).st_mode):

@@ -16,7 +16,7 @@ VARIABLES: Final = {
     Host.IMS: "FLOWLEDGER_IMS_URL (or FLOWLEDGER_BASE_URL, where that serves both)",
 }
 
-# X509_V_ERR_*: nobody that this machine trusts has signed the certificate.
+# X509_V_ERR_*: no authority that this machine trusts has signed the certificate.
 _UNTRUSTED: Final = frozenset({2, 18, 19, 20, 21})
 _ANOTHER_HOST: Final = frozenset({62, 63, 64})
 _OUT_OF_DATE: Final = frozenset({9, 10})

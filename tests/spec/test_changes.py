@@ -30,7 +30,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 
 def written(**changes: Any) -> dict[str, Any]:
-    """The example as somebody writes it who leaves out what has a default."""
+    """The example without what has a default."""
     document: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())
     document["source"]["delta"] = "Create_Time"
     for key in ("retry", "style"):
@@ -148,7 +148,7 @@ def test_a_host_that_an_earlier_version_kept_and_that_is_written_now_is_the_same
 
 
 @pytest.mark.parametrize("begun_by", [older, newer], ids=["an earlier version", "this version"])
-@pytest.mark.parametrize("file", ["secrets/paypal", "./secrets/paypal", "../shared/paypal", "~/paypal"])
+@pytest.mark.parametrize("file", ["secrets/paypal", "./secrets/paypal", "../elsewhere/paypal", "~/paypal"])
 def test_the_same_checkout_in_another_folder_is_the_same_spec(begun_by: Any, file: str, tmp_path: Path) -> None:
     document = with_params(clientSecret={"file": file})
     here, there = (spec_from_mapping(document, folder=tmp_path / name) for name in ("a/one", "b/two"))
