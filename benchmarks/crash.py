@@ -192,7 +192,7 @@ class BareContext:
 
     def secret(self, ref: SecretRef) -> str:
         assert ref.file is not None  # as the example has it
-        return from_file(ref.file)
+        return from_file(ref.file, folder=self.spec.folder)
 
     def put_aside(self, **facts: Any) -> None:
         self.facts.update(facts)

@@ -268,12 +268,18 @@ def operations(options: Options) -> Operations:
         ("GET", f"{BASE}/languages/el/functions"): {
             "summary": "The functions of expressions",
             "parameters": common,
-            "responses": {"200": answer("All of them.", array(ref("LanguageFunction"))), **refusals({404: NO_SANDBOX})},
+            "responses": {
+                "200": answer("All of them.", array(ref("LanguageFunction"))),
+                **refusals({400: BAD, 404: NO_SANDBOX}),
+            },
         },
         ("GET", f"{BASE}/languages/el/operators"): {
             "summary": "The operators of expressions",
             "parameters": common,
-            "responses": {"200": answer("All of them.", array(ref("LanguageOperator"))), **refusals({404: NO_SANDBOX})},
+            "responses": {
+                "200": answer("All of them.", array(ref("LanguageOperator"))),
+                **refusals({400: BAD, 404: NO_SANDBOX}),
+            },
         },
         ("POST", f"{BASE}/languages/el/validate"): {
             **_tries("Whether an expression can be read", "ExpressionBody", "Preview", common),
